@@ -1,0 +1,69 @@
+"""A bundle: what is published and scored. It holds data only, nothing that can carry code.
+
+    weights.safetensors   the table and the dense weights; the ONNX graph reads the table from here
+    model.onnx            ids (R, F) int32, numbers (R, N) float32 -> probability (R,) float32
+    schema.json  vocabulary/  config.json  plan.json  metrics.json  calibration.json
+    golden.parquet        encoded rows with the training graph's scores
+    manifest.json         written last, with the sha256 of every other file
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow.parquet as pq
+
+from ctrfast.data.encode import Encoder
+from ctrfast.errors import ArtifactError
+from ctrfast.folders import read_manifest, verify_files
+
+KIND = "bundle"
+FORMAT = 1
+WEIGHTS = "weights.safetensors"
+GRAPH = "model.onnx"
+GOLDEN = "golden.parquet"
+GOLDEN_TOLERANCE = 1e-5
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """An opened bundle whose every file has the hash of its manifest."""
+
+    path: Path
+    manifest: dict[str, Any]
+
+    @classmethod
+    def open(cls, path: Path) -> Bundle:
+        """Open and verify a bundle.
+
+        Raises:
+            ArtifactError: it is missing, incomplete, changed, or of a newer format.
+        """
+        manifest = read_manifest(path, KIND)
+        if manifest.get("format") != FORMAT:
+            raise ArtifactError(f"The bundle {path.name} has format {manifest.get('format')}; this version reads {FORMAT}.")
+        verify_files(path, manifest)
+        return cls(path, manifest)
+
+    def encoder(self) -> Encoder:
+        """Raw impressions -> ids and numbers, as in training."""
+        return Encoder.load(self.path)
+
+    def golden(self) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Fused ids (G, F), numbers (G, N) and the training graph's scores (G,)."""
+        return read_golden(self.path / GOLDEN)
+
+
+def read_golden(
+    path: Path,
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Fused ids (G, F), numbers (G, N) and scores (G,) of a `golden.parquet`."""
+    table = pq.read_table(path)
+    rows = table.num_rows
+    ids = table.column("ids").combine_chunks().flatten().to_numpy().reshape(rows, -1)
+    numbers = table.column("numbers").combine_chunks().flatten().to_numpy().reshape(rows, -1)
+    return ids, numbers, table.column("score").to_numpy()

@@ -1,0 +1,94 @@
+"""Checkpoints: weights, moments and position of a run, as safetensors in a folder that is whole or absent.
+
+`RUN/checkpoints/step-00000686/` holds `state.safetensors` and a manifest with its sha256, step and dataset hash. The
+last two are kept: one that the disk damaged does not end the run.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from ctrfast.errors import ArtifactError
+from ctrfast.folders import new_folder, read_manifest, verify_files, write_manifest
+
+_KEPT = 2
+_STATE = "state.safetensors"
+
+
+def save_checkpoint(folder: Path, state: Mapping[str, tf.Variable], step: int, identity: Mapping[str, Any]) -> Path:
+    """Write a checkpoint, then remove all but the last two.
+
+    Args:
+        folder: the run's `checkpoints` folder.
+        state: all variables by name.
+        step: optimizer steps taken.
+        identity: what a resumed run must agree with (`config`, `dataset`), kept in the manifest.
+    """
+    out = folder / f"step-{step:08d}"
+    if not out.exists():
+        with new_folder(out) as partial:
+            save_file({name: np.asarray(variable) for name, variable in state.items()}, partial / _STATE)
+            write_manifest(partial, {"kind": "checkpoint", "format": 1, "step": step, **identity})
+    for old in _in_order(folder)[:-_KEPT]:
+        shutil.rmtree(old)
+    return out
+
+
+def latest_checkpoint(folder: Path, identity: Mapping[str, Any]) -> Path | None:
+    """The newest whole checkpoint, or `None` where there is none yet.
+
+    Raises:
+        ArtifactError: it belongs to another config or dataset.
+    """
+    for path in reversed(_in_order(folder)):
+        try:
+            manifest = read_manifest(path, "checkpoint")
+            verify_files(path, manifest)
+        except ArtifactError:
+            continue  # damaged: the one before it serves
+        for name, value in identity.items():
+            if manifest[name] != value:
+                raise ArtifactError(f"The checkpoint {path.name} was made with another {name}. Start a new run.")
+        return path
+    return None
+
+
+def restore(path: Path, state: Mapping[str, tf.Variable]) -> None:
+    """Set variables from a checkpoint.
+
+    Raises:
+        ArtifactError: a tensor is missing or has another shape.
+    """
+    for name, value in read_tensors(path, state).items():
+        variable = state[name]
+        if value.shape != tuple(variable.shape):
+            raise ArtifactError(
+                f"The tensor {name} of {path.name} must have shape {tuple(variable.shape)}. Got {value.shape}."
+            )
+        variable.assign(value)
+
+
+def read_tensors(path: Path, names: Mapping[str, Any] | list[str]) -> dict[str, npt.NDArray[Any]]:
+    """Read tensors by name; the others stay on disk.
+
+    Raises:
+        ArtifactError: the file or a tensor is missing.
+    """
+    try:
+        with safe_open(path / _STATE, framework="numpy") as file:
+            return {name: file.get_tensor(name) for name in names}
+    except (OSError, SafetensorError) as error:
+        raise ArtifactError(f"The checkpoint {path.name} cannot be read: {error}.") from error
+
+
+def _in_order(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("step-*") if path.is_dir())

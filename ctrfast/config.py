@@ -1,0 +1,189 @@
+"""The settings of a training run: one frozen model for YAML files, the command line, REST and notebooks.
+
+Values under `optimizer` hold **at the base batch size**; the scaling rule turns them into those of the run
+(`ctrfast.optim.scaling`). `None` means "not set": the preset's published value, or the rule's own choice, applies.
+
+    config = load_config(Path("train.yaml"), ["optimizer.lr_dense=0.001", "model.hidden=[400,400]"])
+    config = parse_config({"batch_size": 8192, "model": {"name": "wide_deep"}})
+"""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ctrfast.errors import ConfigError, unknown_name
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+MODEL_NAMES = ("deepfm", "wide_deep")
+RULE_NAMES = ("none", "sqrt", "sqrt_star", "linear", "n2_lambda", "cowclip")
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ModelConfig(_Settings):
+    """The network. embedding_dim: D, width of an id's vector. hidden: widths of the MLP's layers."""
+
+    name: str = "deepfm"
+    embedding_dim: int = Field(default=10, ge=1, le=1024)
+    hidden: tuple[Annotated[int, Field(ge=1, le=65536)], ...] = Field(default=(400, 400, 400), max_length=32)
+
+
+class OptimizerConfig(_Settings):
+    """CowClip + Adam, at the base batch size.
+
+    lr_dense, lr_embed: Adam's learning rates of the dense weights and of the embedding table.
+    l2: lambda of the penalty lambda * sum(w^2) over table rows and linear weights.
+    clip: the gradient clip of table rows. clip_ratio, bound: c and beta of its limit (`ctrfast.optim.cowclip`).
+    warmup_epochs: length of the dense rate's linear warm-up. embedding_init_std: of the embeddings' normal start.
+    update: `dense` updates every row at each step, present in the batch or not.
+    """
+
+    lr_dense: Positive | None = None
+    lr_embed: Positive | None = None
+    l2: NotNegative | None = None
+    clip: Literal["none", "adaptive_column"] | None = None
+    clip_ratio: Positive | None = None
+    bound: Positive | None = None
+    warmup_epochs: NotNegative | None = None
+    embedding_init_std: NotNegative | None = None
+    update: Literal["dense"] = "dense"
+
+
+class ScalingConfig(_Settings):
+    """rule: how settings grow with the batch. base_batch_size: rows; where `optimizer`'s values were tuned."""
+
+    rule: str = "cowclip"
+    base_batch_size: int | None = Field(default=None, ge=1)
+
+
+class TrainConfig(_Settings):
+    """All settings of a run.
+
+    batch_size: B, rows per optimizer step, over all replicas.
+    epochs: passes over the training split.
+    seed: of initial weights and shuffling; with the same data and machine it gives the same run.
+    shuffle_rows: rows held in memory to shuffle; a split that fits is shuffled whole.
+    log_every_steps: steps between two progress records.
+    """
+
+    batch_size: int = Field(default=1024, ge=1, le=16_777_216)
+    epochs: int = Field(default=1, ge=1, le=10_000)
+    seed: int = Field(default=1, ge=0, le=2**31 - 1)
+    shuffle_rows: int = Field(default=2_000_000, ge=1)
+    log_every_steps: int = Field(default=50, ge=1)
+    model: ModelConfig = ModelConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    scaling: ScalingConfig = ScalingConfig()
+
+
+def parse_config(values: Mapping[str, Any]) -> TrainConfig:
+    """Build a config from nested values.
+
+    Raises:
+        ConfigError: a setting is unknown (near names are suggested) or breaks a rule; `path` names it.
+    """
+    _refuse_unknown_keys(values, TrainConfig, ())
+    try:
+        config = TrainConfig.model_validate(values)
+    except ValidationError as error:
+        raise _config_error(error) from error
+    if config.model.name not in MODEL_NAMES:
+        raise unknown_name("model", config.model.name, MODEL_NAMES, path="model.name")
+    if config.scaling.rule not in RULE_NAMES:
+        raise unknown_name("scaling rule", config.scaling.rule, RULE_NAMES, path="scaling.rule")
+    return config
+
+
+def load_config(file: Path | None, assignments: Sequence[str] = (), overrides: Mapping[str, Any] | None = None) -> TrainConfig:
+    """Read YAML, then apply `overrides` (dotted name -> value; `None` is skipped), then `key=value` assignments.
+
+    Raises:
+        ConfigError: the file cannot be read, an assignment has no `=`, or a setting breaks a rule.
+    """
+    values = _read_yaml(file) if file else {}
+    for name, value in (overrides or {}).items():
+        if value is not None:
+            _assign(values, name, value)
+    for assignment in assignments:
+        name, equals, text = assignment.partition("=")
+        if not equals or not name.strip():
+            raise ConfigError(f"A setting must read key=value. Got {assignment!r}.")
+        try:
+            _assign(values, name.strip(), _scalar(text))
+        except yaml.YAMLError as error:
+            raise ConfigError(f"The value of `{name}` cannot be read. Got {text!r}.", path=name) from error
+    return parse_config(values)
+
+
+def _scalar(text: str) -> Any:
+    """YAML reads 1e-5 as text (YAML 1.1 wants 1.0e-5); take every number as a number."""
+    try:
+        return float(text) if "e" in text.lower() else yaml.safe_load(text)
+    except ValueError:
+        return yaml.safe_load(text)
+
+
+def _read_yaml(file: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"The config file {file} cannot be read: {error.strerror}.") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"The config file {file} is not YAML: {error}.") from error
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise ConfigError(f"The config file {file} must hold settings by name. Got {type(values).__name__}.")
+    return values
+
+
+def _assign(values: dict[str, Any], name: str, value: Any) -> None:
+    *parents, last = name.split(".")
+    for parent in parents:
+        values = values.setdefault(parent, {})
+        if not isinstance(values, dict):
+            raise ConfigError(f"`{parent}` holds a value, not settings. Got {name!r}.", path=name)
+    values[last] = value
+
+
+def _refuse_unknown_keys(values: Any, model: type[BaseModel], path: tuple[str, ...]) -> None:
+    if not isinstance(values, Mapping):
+        return
+    for key, value in values.items():
+        here = ".".join((*path, str(key)))
+        field = model.model_fields.get(str(key))
+        if field is None:
+            raise unknown_name("setting", here, _dotted_names(TrainConfig), path=here)
+        nested = _nested_model(field.annotation)
+        if nested is not None:
+            _refuse_unknown_keys(value, nested, (*path, str(key)))
+
+
+def _nested_model(annotation: Any) -> type[BaseModel] | None:
+    options = typing.get_args(annotation) if isinstance(annotation, types.UnionType) else (annotation,)
+    return next((o for o in options if isinstance(o, type) and issubclass(o, BaseModel)), None)
+
+
+def _dotted_names(model: type[BaseModel], prefix: str = "") -> list[str]:
+    names = []
+    for name, field in model.model_fields.items():
+        nested = _nested_model(field.annotation)
+        names += _dotted_names(nested, f"{prefix}{name}.") if nested else [f"{prefix}{name}"]
+    return names
+
+
+def _config_error(error: ValidationError) -> ConfigError:
+    first = error.errors()[0]
+    path = ".".join(str(part) for part in first["loc"])
+    return ConfigError(f"`{path}` breaks a rule: {first['msg']}. Got {first['input']!r}.", path=path)

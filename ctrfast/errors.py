@@ -1,0 +1,80 @@
+"""The exceptions of ctrfast, one tree.
+
+    CtrFastError
+    |-- ConfigError          a setting breaks a rule, or is unknown
+    |-- DataError            raw rows, a dataset or a scoring request cannot be used
+    |-- ArtifactError        a dataset, run, checkpoint or bundle is missing, incomplete or was changed
+    |-- TrainingError        training cannot go on (loss is not a number, out of memory)
+    |-- DependencyError      an optional or conflicting package
+    `-- Cancelled            somebody asked the work to stop
+
+Each message is one sentence that states what must hold and what was received, then one of remedy. `code` is stable:
+scripts and the REST service may rely on it. `path` names the setting or field that is at fault, where there is one.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class CtrFastError(Exception):
+    """Base of every error that ctrfast raises on purpose."""
+
+    code = "error"
+
+    def __init__(self, message: str, *, path: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.path = path
+
+
+class ConfigError(CtrFastError):
+    """A setting is unknown, has the wrong type, or breaks a rule."""
+
+    code = "bad_config"
+
+
+class DataError(CtrFastError):
+    """Raw rows, a dataset or a scoring request cannot be used."""
+
+    code = "bad_data"
+
+
+class ArtifactError(CtrFastError):
+    """A folder that ctrfast wrote is missing, incomplete, or not as it was written."""
+
+    code = "bad_artifact"
+
+
+class TrainingError(CtrFastError):
+    """Training cannot go on."""
+
+    code = "nan_loss"
+
+
+class DependencyError(CtrFastError):
+    """A package is missing or conflicts."""
+
+    code = "dependency"
+
+
+class Cancelled(CtrFastError):
+    """The caller asked the work to stop."""
+
+    code = "cancelled"
+
+
+def unknown_name(what: str, name: str, known: Iterable[str], *, path: str | None = None) -> ConfigError:
+    """The error for a name that is not in a closed list; near names come first.
+
+    Args:
+        what: the kind of thing, for example "model".
+        name: the name that was received.
+        known: all names that exist.
+        path: the setting at fault, for example "model.name".
+    """
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    hint = f"Did you mean {' or '.join(near)}?" if near else f"Known: {', '.join(names)}."
+    return ConfigError(f"Unknown {what} {name!r}. {hint}", path=path)

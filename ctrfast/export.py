@@ -1,0 +1,135 @@
+"""Export a run as a bundle: weights, ONNX graph, encoder, golden rows, hashes.
+
+The table is stored once, in `weights.safetensors`; the graph refers to it there as ONNX external data, so a large table
+neither doubles the bundle nor meets protobuf's limit of 2 GB.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import struct
+import warnings
+from pathlib import Path
+
+import numpy as np
+import onnx
+import tensorflow as tf
+from onnx import TensorProto, external_data_helper, helper
+from safetensors.numpy import save_file
+
+from ctrfast._version import VERSION
+from ctrfast.bundle import FORMAT, GOLDEN, GRAPH, KIND, WEIGHTS, Bundle
+from ctrfast.errors import ArtifactError
+from ctrfast.folders import new_folder, write_file, write_manifest
+from ctrfast.network import Network
+from ctrfast.run import Run
+from ctrfast.score import Scorer
+
+_OPSET = 18
+
+
+def export_bundle(run_path: Path, out: Path, *, saved_model: bool = False) -> None:
+    """Write a bundle and hold its scores against the training graph's on the golden rows.
+
+    Args:
+        run_path: a finished run.
+        out: the bundle's folder; must not exist.
+        saved_model: also write `saved_model/` for TensorFlow Serving; ctrfast never reads it.
+
+    Raises:
+        ArtifactError: the run is not whole, or the exported graph scores differently.
+        ConfigError: `out` exists.
+    """
+    run = Run.open(run_path)
+    network = open_network(run)
+    with new_folder(out) as folder:
+        weights = {name: np.asarray(variable) for name, variable in network.weights().items()}
+        save_file(weights, folder / WEIGHTS)
+        onnx.save_model(_graph(network, folder / WEIGHTS), folder / GRAPH)
+        run.encoder().save(folder)
+        for name in ("config.json", "plan.json", GOLDEN):
+            shutil.copyfile(run.path / name, folder / name)
+        write_file(folder / "metrics.json", json.dumps(run.metrics, indent=1))
+        write_file(folder / "calibration.json", json.dumps({"method": "identity"}, indent=1))
+        if saved_model:
+            _save_model(network, folder / "saved_model")
+        manifest = {
+            "kind": KIND,
+            "format": FORMAT,
+            "model": run.config.model.name,
+            "dataset": run.receipt["dataset"]["hash"],
+            "version": VERSION,
+        }
+        write_manifest(folder, manifest)
+        Scorer(Bundle.open(folder)).check_golden()
+
+
+def open_network(run: Run) -> Network:
+    """The trained network of a run.
+
+    Raises:
+        ArtifactError: its checkpoint is missing or does not fit.
+    """
+    if not run.checkpoint.is_dir():
+        raise ArtifactError(f"The run {run.path} has lost its checkpoint {run.checkpoint.name}. Train it again.")
+    return Network.from_checkpoint(run.config.model, run.encoder().fitted, run.checkpoint)
+
+
+def _graph(network: Network, weights: Path) -> onnx.ModelProto:
+    """ids, numbers -> probability. The network is converted from looked-up rows on; the look-up is put before it."""
+    model = network.model
+    width = network.table.shape[1]
+    signature = (
+        tf.TensorSpec((None, model.id_fields, width), tf.float32, name="rows"),
+        tf.TensorSpec((None, model.numeric_fields), tf.float32, name="numbers"),
+    )
+    function = tf.function(lambda rows, numbers: tf.sigmoid(model.logits(rows, numbers)), input_signature=signature)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # tf2onnx calls numpy and protobuf in ways that newer versions deprecate
+        import tf2onnx
+
+        proto, _ = tf2onnx.convert.from_function(function, input_signature=signature, opset=_OPSET)
+    graph = proto.graph
+    rename = {graph.output[0].name: "probability"}
+    for node in graph.node:
+        node.output[:] = [rename.get(name, name) for name in node.output]
+        node.input[:] = [rename.get(name, name) for name in node.input]
+    graph.output[0].name = "probability"
+
+    inputs = [value for value in graph.input if value.name != "rows"]
+    del graph.input[:]
+    ids = helper.make_tensor_value_info("ids", TensorProto.INT32, ["rows", model.id_fields])
+    graph.input.extend([ids, *inputs])
+    graph.initializer.append(_external("table", network.table.shape, weights))
+    graph.node.insert(0, helper.make_node("Gather", ["table", "ids"], ["rows"], axis=0, name="look_up"))
+    return proto
+
+
+def _external(name: str, shape: tf.TensorShape, weights: Path) -> onnx.TensorProto:
+    """A float32 tensor whose bytes lie in a safetensors file beside the graph."""
+    with weights.open("rb") as file:
+        (header_bytes,) = struct.unpack("<Q", file.read(8))
+        start, end = json.loads(file.read(header_bytes))[name]["data_offsets"]
+    tensor = onnx.TensorProto(name=name, data_type=TensorProto.FLOAT, dims=tuple(shape))
+    tensor.raw_data = b""
+    external_data_helper.set_external_data(tensor, weights.name, offset=8 + header_bytes + start, length=end - start)
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    return tensor
+
+
+def _save_model(network: Network, out: Path) -> None:
+    model = network.model
+    module = tf.Module()
+    module.table, module.model = network.table, model
+    signature = (
+        tf.TensorSpec((None, model.id_fields), tf.int32, name="ids"),
+        tf.TensorSpec((None, model.numeric_fields), tf.float32, name="numbers"),
+    )
+
+    def serve(ids: tf.Tensor, numbers: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"probability": tf.sigmoid(model.logits(tf.gather(network.table, ids), numbers))}
+
+    module.serve = tf.function(serve, input_signature=signature)
+    tf.saved_model.save(module, str(out), signatures=module.serve)

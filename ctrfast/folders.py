@@ -1,0 +1,134 @@
+"""Folders that are whole or absent: written under a temporary name, hashed, renamed last.
+
+A folder that ctrfast writes holds a `manifest.json` with the sha256 of each file. `new_folder` gives a place to write
+in and puts it in place at the end; `verify_files` refuses a folder in which a byte was changed.
+
+    with new_folder(out) as folder:
+        (folder / "weights.bin").write_bytes(...)
+        write_manifest(folder, {"format": 1})
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ctrfast.errors import ArtifactError, ConfigError
+
+MANIFEST = "manifest.json"
+_PARTIAL = ".partial-"
+
+
+@contextmanager
+def new_folder(out: Path) -> Iterator[Path]:
+    """A temporary folder beside `out`, renamed to `out` when the block ends, removed when it raises.
+
+    Raises:
+        ConfigError: `out` exists and is not an empty folder, or its parent cannot be written.
+    """
+    refuse_existing(out)
+    partial = out.parent / f"{_PARTIAL}{out.name}-{secrets.token_hex(4)}"
+    try:
+        partial.mkdir(parents=True)
+    except OSError as error:
+        raise ConfigError(f"The folder {out.parent} cannot be written: {error.strerror}.") from error
+    try:
+        yield partial
+        for file in partial.rglob("*"):
+            if file.is_file():
+                _sync(file)
+        try:
+            os.replace(partial, out)
+        except OSError as error:
+            raise ConfigError(f"{out} was written by somebody else meanwhile. Choose another name.") from error
+        _sync(out.parent)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
+def refuse_existing(out: Path) -> None:
+    """Raise ConfigError where `out` exists and is anything but an empty folder."""
+    if out.is_dir() and not any(out.iterdir()):
+        return
+    if out.exists() or out.is_symlink():
+        raise ConfigError(f"{out} exists already. Choose another name, or remove it.")
+
+
+def write_file(path: Path, content: str | bytes) -> None:
+    """Replace a file at once: a reader sees the old or the new content, never a part."""
+    partial = path.parent / f"{_PARTIAL}{path.name}-{secrets.token_hex(4)}"
+    try:
+        partial.write_bytes(content.encode() if isinstance(content, str) else content)
+        _sync(partial)
+        os.replace(partial, path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def write_manifest(folder: Path, content: Mapping[str, Any]) -> None:
+    """Write `manifest.json` last, with size and sha256 of every other file under `files`."""
+    files = {
+        file.relative_to(folder).as_posix(): {"bytes": file.stat().st_size, "sha256": file_hash(file)}
+        for file in sorted(folder.rglob("*"))
+        if file.is_file() and file.name != MANIFEST
+    }
+    write_file(folder / MANIFEST, json.dumps({**content, "files": files}, indent=1))
+
+
+def read_manifest(folder: Path, kind: str) -> dict[str, Any]:
+    """The manifest of a folder.
+
+    Args:
+        kind: what the folder should be, for the message: "dataset", "bundle" ...
+
+    Raises:
+        ArtifactError: there is no such folder, or it has no readable manifest of this kind.
+    """
+    if not folder.is_dir():
+        raise ArtifactError(f"There is no {kind} at {folder}.")
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ArtifactError(f"{folder} is not a {kind}: it has no {MANIFEST}.") from error
+    except (OSError, ValueError) as error:
+        raise ArtifactError(f"The {MANIFEST} of {folder} cannot be read. Write the {kind} again.") from error
+    if not isinstance(manifest, dict) or manifest.get("kind") != kind:
+        raise ArtifactError(f"{folder} is not a {kind}: its {MANIFEST} says otherwise.")
+    return manifest
+
+
+def verify_files(folder: Path, manifest: Mapping[str, Any]) -> None:
+    """Compare each file of a folder with its manifest.
+
+    Raises:
+        ArtifactError: a file is missing or its sha256 differs; the message names it.
+    """
+    for name, entry in manifest["files"].items():
+        file = folder / name
+        if not file.is_file():
+            raise ArtifactError(f"{folder.name} is incomplete: {name} is missing. Write it again.")
+        if file_hash(file) != entry["sha256"]:
+            raise ArtifactError(f"{folder.name} was changed: the sha256 of {name} is not the manifest's. Write it again.")
+
+
+def file_hash(path: Path) -> str:
+    """sha256 of a file, as hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,69 @@
+"""The parts that CTR networks are made of: the linear part, FM pairs, the joined input of a deep part, the MLP."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+import tf_keras as keras
+
+
+def split_rows(rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Table rows (B, F, D+1) -> embeddings (B, F, D) and linear weights (B, F)."""
+    return rows[:, :, :-1], rows[:, :, -1]
+
+
+def factorization_pairs(embeddings: tf.Tensor) -> tf.Tensor:
+    """Sum over pairs i < j of <e_i, e_j>, in linear time: embeddings (B, F, D) -> (B,).
+
+    Source: Rendle 2010, Factorization Machines, Eq. 3 (Lemma 3.1).
+    """
+    total = tf.reduce_sum(embeddings, axis=1)  # (B, D)
+    squares = tf.reduce_sum(tf.square(embeddings), axis=1)  # (B, D)
+    return 0.5 * tf.reduce_sum(tf.square(total) - squares, axis=1)  # (B,)
+
+
+def join(embeddings: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
+    """The deep part's input: embeddings (B, F, D) and numbers (B, N) -> (B, F*D + N)."""
+    fields, width = embeddings.shape[1], embeddings.shape[2]
+    flat = tf.reshape(embeddings, (-1, fields * width))  # (B, F*D)
+    return tf.concat((flat, numbers), axis=1)  # (B, F*D + N)
+
+
+class Linear(keras.layers.Layer):  # type: ignore[misc]
+    """First-order part: the linear weights of the ids, plus numbers @ w, plus a bias. (B, F), (B, N) -> (B,)."""
+
+    def __init__(self, numeric_fields: int) -> None:
+        super().__init__(name="linear")
+        self.weights_of_numbers = self.add_weight(name="numbers", shape=(numeric_fields, 1), initializer="zeros")
+        self.bias = self.add_weight(name="bias", shape=(), initializer="zeros")
+
+    def call(self, linear_weights: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
+        """linear_weights (B, F) are the looked-up last columns of the table."""
+        of_numbers = tf.squeeze(tf.matmul(numbers, self.weights_of_numbers), axis=1)  # (B,)
+        return tf.reduce_sum(linear_weights, axis=1) + of_numbers + self.bias  # (B,)
+
+
+class Mlp(keras.layers.Layer):  # type: ignore[misc]
+    """ReLU layers of the given widths, then one linear output: (B, H0) -> (B,). Glorot uniform start, biases 0."""
+
+    def __init__(self, hidden: Sequence[int], seeds: Sequence[int]) -> None:
+        super().__init__(name="mlp")
+        self.layers = [
+            keras.layers.Dense(
+                width,
+                activation="relu",
+                kernel_initializer=keras.initializers.GlorotUniform(seed),
+                name=f"hidden_{i}",
+            )
+            for i, (width, seed) in enumerate(zip(hidden, seeds, strict=False))
+        ]
+        self.output_layer = keras.layers.Dense(
+            1, kernel_initializer=keras.initializers.GlorotUniform(seeds[-1]), name="output"
+        )
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Inputs (B, H0) -> (B,)."""
+        for layer in self.layers:
+            inputs = layer(inputs)  # (B, H)
+        return tf.squeeze(self.output_layer(inputs), axis=1)  # (B,)

@@ -1,0 +1,69 @@
+"""A network with its table, ready to predict: what training evaluates, and what a finished run is opened as."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from ctrfast.checkpoint import read_tensors
+from ctrfast.config import ModelConfig
+from ctrfast.models import CtrModel, build_model
+from ctrfast.schema import FittedSchema
+
+_CHUNK = 8192  # rows of one forward pass: the activations stay in a CPU's cache
+
+
+class Network:
+    """A `CtrModel` and the fused table.
+
+    Args:
+        config: the model's settings.
+        fitted: says F, N and V.
+        seed: of the initial weights.
+        embedding_init_std: of the embeddings' normal start; the linear column starts at 0.
+    """
+
+    def __init__(self, config: ModelConfig, fitted: FittedSchema, *, seed: int, embedding_init_std: float) -> None:
+        schema = fitted.schema_
+        F, N, D = len(schema.id_names), len(schema.numeric_names), config.embedding_dim
+        self.model: CtrModel = build_model(config, id_fields=F, numeric_fields=N, seed=seed)
+        start = np.zeros((fitted.table_rows, D + 1), np.float32)
+        rng = np.random.default_rng(seed)
+        start[:, :D] = rng.standard_normal((fitted.table_rows, D), np.float32) * np.float32(embedding_init_std)
+        self.table = tf.Variable(start, name="table")
+        self._predict = tf.function(
+            self._logits,
+            input_signature=(tf.TensorSpec((None, F), tf.int32), tf.TensorSpec((None, N), tf.float32)),
+        )
+
+    @classmethod
+    def from_checkpoint(cls, config: ModelConfig, fitted: FittedSchema, checkpoint: Path) -> Network:
+        """A trained network; moments stay on disk.
+
+        Raises:
+            ArtifactError: the checkpoint does not fit.
+        """
+        network = cls(config, fitted, seed=0, embedding_init_std=0.0)
+        names = network.weights()
+        for name, value in read_tensors(checkpoint, list(names)).items():
+            names[name].assign(value)
+        return network
+
+    def weights(self) -> dict[str, tf.Variable]:
+        """The table and the dense weights, by their names in a checkpoint."""
+        dense = {f"dense.{index:02d}": variable for index, variable in enumerate(self.model.dense_variables)}
+        return {"table": self.table, **dense}
+
+    def logits(self, ids: npt.NDArray[np.int32], numbers: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """ids (R, F) rows of the fused table, numbers (R, N) -> logits (R,) float32."""
+        parts = [
+            self._predict(ids[start : start + _CHUNK], numbers[start : start + _CHUNK]).numpy()
+            for start in range(0, len(ids), _CHUNK)
+        ]
+        return np.concatenate(parts) if parts else np.empty(0, np.float32)
+
+    def _logits(self, ids: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
+        return self.model.logits(tf.gather(self.table, ids), numbers)  # (R,)

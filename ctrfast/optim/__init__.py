@@ -1,0 +1,1 @@
+"""Optimizers and batch-size scaling rules. `scaling` needs no TensorFlow; the other modules do."""

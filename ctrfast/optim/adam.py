@@ -1,0 +1,37 @@
+"""Adam as a pure function over a weight and its two moments.
+
+    m <- b1 m + (1 - b1) g      v <- b2 v + (1 - b2) g^2
+    w <- w - lr * sqrt(1 - b2^t) / (1 - b1^t) * m / (sqrt(v) + epsilon)
+
+Source: Kingma & Ba 2015, arXiv:1412.6980, the form at the end of section 2 (epsilon is its epsilon-hat), as in Keras.
+"""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+BETA_1 = 0.9
+BETA_2 = 0.999
+EPSILON = 1e-7
+
+
+def adam(
+    weight: tf.Tensor, first: tf.Tensor, second: tf.Tensor, gradient: tf.Tensor, *, step: tf.Tensor, rate: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """One step. All of one shape, float32.
+
+    Args:
+        weight: w before the step.
+        first: m, mean of the gradients.
+        second: v, mean of their squares.
+        gradient: g.
+        step: t, () float32, 1 for the first step.
+        rate: lr, () float32.
+
+    Returns:
+        w, m and v after the step.
+    """
+    first = BETA_1 * first + (1 - BETA_1) * gradient
+    second = BETA_2 * second + (1 - BETA_2) * tf.square(gradient)
+    corrected = rate * tf.sqrt(1 - tf.pow(BETA_2, step)) / (1 - tf.pow(BETA_1, step))
+    return weight - corrected * first / (tf.sqrt(second) + EPSILON), first, second

@@ -1,0 +1,186 @@
+"""Scaling plans: from settings tuned at a base batch size to those of a batch s times larger.
+
+| rule      | lr_dense | lr_embed | l2     | clip            | warm-up of lr_dense | embedding start |
+| none      | 1        | 1        | 1      | none            | none                | N(0, 1e-4)      |
+| sqrt      | sqrt s   | sqrt s   | sqrt s | none            | none                | N(0, 1e-4)      |
+| sqrt_star | sqrt s   | sqrt s   | 1      | none            | none                | N(0, 1e-4)      |
+| linear    | s        | s        | 1      | none            | none                | N(0, 1e-4)      |
+| n2_lambda | sqrt s   | 1        | s^2    | none            | none                | N(0, 1e-4)      |
+| cowclip   | sqrt s   | 1        | s      | adaptive_column | 1 epoch             | N(0, 1e-2)      |
+
+Source: Zheng et al. 2022, arXiv:2204.06240, Rules 1-4 and Tables of the appendix.
+Differs from the source: n2_lambda's factor of lr_dense is not stated there; sqrt s is our reading, and the plan says so.
+
+    plan = make_plan(TrainConfig(batch_size=131072), preset="criteo")
+    plan.lr_dense, plan.l2          # 0.00905..., 0.00128
+    plan.reasons["lr_dense"]        # '0.0008 at batch 1,024 x sqrt(128): rule cowclip'
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from ctrfast.config import TrainConfig
+from ctrfast.errors import unknown_name
+
+Clip = Literal["none", "adaptive_column"]
+SOURCE = "arXiv:2204.06240"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Powers of s by which a rule multiplies each base value, and its other choices."""
+
+    lr_dense_power: float
+    lr_embed_power: float
+    l2_power: float
+    clip: Clip = "none"
+    warmup_epochs: float = 0.0
+    embedding_init_std: float = 1e-4
+    lr_dense_note: str = ""
+
+
+RULES: dict[str, Rule] = {
+    "none": Rule(0, 0, 0),
+    "sqrt": Rule(0.5, 0.5, 0.5),
+    "sqrt_star": Rule(0.5, 0.5, 0),
+    "linear": Rule(1, 1, 0),
+    "n2_lambda": Rule(0.5, 0, 2, lr_dense_note="; the source does not state this factor, sqrt s is our reading"),
+    "cowclip": Rule(0.5, 0, 1, clip="adaptive_column", warmup_epochs=1, embedding_init_std=1e-2),
+}
+
+
+@dataclass(frozen=True)
+class Published:
+    """Settings of the paper at its base batch size, with the rows that it prints for larger ones.
+
+    bounds: (smallest batch size, bound) in rising order. table: batch size -> (lr_dense, lr_embed, l2).
+    exceptions: batch sizes whose printed row is off the rule.
+    """
+
+    lr_dense: float
+    lr_embed: float
+    l2: float
+    clip_ratio: float
+    bounds: tuple[tuple[int, float], ...]
+    table: Mapping[int, tuple[float, float, float]]
+    exceptions: Mapping[int, str]
+    base_batch_size: int = 1024
+
+    def bound(self, batch_size: int) -> float:
+        """The printed bound at the largest printed batch size that is not above `batch_size`."""
+        return next((bound for least, bound in reversed(self.bounds) if least <= batch_size), self.bounds[0][1])
+
+
+PUBLISHED: dict[str, Published] = {
+    "criteo": Published(
+        lr_dense=8e-4,
+        lr_embed=1e-4,
+        l2=1e-5,
+        clip_ratio=1.0,
+        bounds=((1024, 1e-5),),
+        table={1024: (8e-4, 1e-4, 1e-5), 131072: (90.5e-4, 1e-4, 128e-5)},
+        exceptions={},
+    ),
+    "avazu": Published(
+        lr_dense=1e-4,
+        lr_embed=1e-4,
+        l2=1e-5,
+        clip_ratio=1.0,
+        bounds=((1024, 1e-3), (4096, 1e-4)),
+        table={1024: (1e-4, 1e-4, 1e-5), 131072: (16e-4, 1e-4, 96e-5)},
+        exceptions={131072: "tuned by hand: lr_dense 16e-4, l2 96e-5"},
+    ),
+}
+
+
+class Plan(BaseModel):
+    """The resolved settings of a run; `reasons` says where each comes from."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rule: str
+    preset: str
+    base_batch_size: int
+    batch_size: int
+    scale: float
+    lr_dense: float
+    lr_embed: float
+    l2: float
+    clip: Clip
+    clip_ratio: float
+    bound: float
+    warmup_epochs: float
+    embedding_init_std: float
+    reasons: dict[str, str]
+
+
+def make_plan(config: TrainConfig, preset: str) -> Plan:
+    """Apply the config's rule to its base values, or to the preset's published ones where none are set.
+
+    Args:
+        config: settings at the base batch size.
+        preset: name of the data's schema. One that was not published takes Criteo's values, and the reasons say so.
+
+    Raises:
+        ConfigError: the rule is unknown.
+    """
+    scaling, optimizer = config.scaling, config.optimizer
+    if scaling.rule not in RULES:
+        raise unknown_name("scaling rule", scaling.rule, RULES, path="scaling.rule")
+    rule = RULES[scaling.rule]
+    published = PUBLISHED.get(preset, PUBLISHED["criteo"])
+    origin = f"published base for {preset} ({SOURCE})" if preset in PUBLISHED else f"Criteo's published base ({SOURCE})"
+    base = scaling.base_batch_size or published.base_batch_size
+    scale = config.batch_size / base
+    values: dict[str, float] = {}
+    reasons = {
+        "base_batch_size": "set" if scaling.base_batch_size else origin,
+        "batch_size": "set",
+        "scale": f"{config.batch_size:,} / {base:,}",
+    }
+
+    powers = {"lr_dense": rule.lr_dense_power, "lr_embed": rule.lr_embed_power, "l2": rule.l2_power}
+    for name, power in powers.items():
+        given = getattr(optimizer, name)
+        value = getattr(published, name) if given is None else given
+        values[name] = value * scale**power
+        note = rule.lr_dense_note if name == "lr_dense" else ""
+        reasons[name] = (
+            f"{value:g} at batch {base:,} x {_factor(power, scale)}: rule {scaling.rule}{note}"
+            f" ({'set' if given is not None else origin})"
+        )
+    exception = published.exceptions.get(config.batch_size) if preset in PUBLISHED and scaling.rule == "cowclip" else None
+    if exception:
+        reasons["lr_dense"] += f". The published row is off the rule, {exception}; it is not applied"
+
+    for name, fallback, why in (
+        ("clip", rule.clip, f"rule {scaling.rule}"),
+        ("warmup_epochs", rule.warmup_epochs, f"rule {scaling.rule}"),
+        ("embedding_init_std", rule.embedding_init_std, f"rule {scaling.rule}"),
+        ("clip_ratio", published.clip_ratio, origin),
+        ("bound", published.bound(config.batch_size), origin),
+    ):
+        given = getattr(optimizer, name)
+        values[name] = fallback if given is None else given
+        reasons[name] = why if given is None else "set"
+
+    return Plan(
+        rule=scaling.rule,
+        preset=preset,
+        base_batch_size=base,
+        batch_size=config.batch_size,
+        scale=scale,
+        reasons=reasons,
+        **values,  # type: ignore[arg-type]
+    )
+
+
+def _factor(power: float, scale: float) -> str:
+    shown = f"{scale:g}"
+    return {0: "1", 0.5: f"sqrt({shown})", 1: shown, 2: f"{shown}^2"}[power] if math.isfinite(scale) else shown

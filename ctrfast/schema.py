@@ -1,0 +1,249 @@
+"""What a click log's columns mean: label, numeric fields, id fields, and how each raw value becomes an input.
+
+A `Schema` is declared (a preset, or a user's YAML); a `FittedSchema` adds what the training split taught: the mean and
+standard deviation of each numeric field and the vocabulary size of each id field. The fitted form travels with the
+dataset, the run and the bundle, so that training and scoring apply the same transforms.
+
+    schema = PRESETS["criteo"]
+    schema.id_names          # ('C1', ..., 'C26')
+    schema.hash              # changes with any change of meaning
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from ctrfast.errors import ArtifactError, ConfigError, unknown_name
+
+UNSEEN_ID = 0  # local id of a value that is rare in, or absent from, the training split
+MISSING_ID = 1  # local id of an absent or empty value
+FIRST_ID = 2  # local id of the most frequent value kept
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class NumericField(_Frozen):
+    """A real number. Raw values are decimal text or JSON numbers; absent and empty mean missing.
+
+    transform: `identity`, or `log_squared`: x -> ln(x)^2 for x > 2 and x otherwise, the usual form for Criteo's counts.
+    The result is standardised with the training split's mean and standard deviation; a missing value becomes 0, the mean.
+    """
+
+    name: str
+    transform: Literal["identity", "log_squared"] = "identity"
+
+
+class IdField(_Frozen):
+    """A categorical value, kept as text.
+
+    column: the raw column, where it is not `name`.
+    part: take a part of a time instead of the text itself; `time_format` then says how the column is written (strptime).
+    """
+
+    name: str
+    column: str | None = None
+    part: Literal["hour_of_day", "weekday"] | None = None
+    time_format: str | None = None
+
+    @model_validator(mode="after")
+    def _part_needs_format(self) -> Self:
+        if (self.part is None) != (self.time_format is None):
+            raise ValueError(f"`part` and `time_format` go together. Got part={self.part}, time_format={self.time_format}")
+        return self
+
+    @property
+    def source(self) -> str:
+        """The raw column that the field is made from."""
+        return self.column or self.name
+
+
+class Schema(_Frozen):
+    """The columns of a raw click log, in file order, and the fields made from them.
+
+    columns: every column of the raw file, in order; columns that no field uses are ignored.
+    header: the file's first line names the columns (they are then found by name, in any order).
+    """
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")
+    columns: tuple[str, ...]
+    label: str
+    numeric_fields: tuple[NumericField, ...] = ()
+    id_fields: tuple[IdField, ...]
+    separator: str = Field(default="\t", min_length=1, max_length=1)
+    header: bool = False
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        names = [field.name for field in (*self.numeric_fields, *self.id_fields)]
+        for kind, values in (("columns", list(self.columns)), ("fields", [self.label, *names])):
+            twice = sorted({value for value in values if values.count(value) > 1})
+            if twice:
+                raise ValueError(f"`{kind}` must be unique. Got {', '.join(twice)} more than once")
+        if not self.id_fields:
+            raise ValueError("`id_fields` must name at least one field. Got none")
+        sources = {self.label, *(field.name for field in self.numeric_fields), *(field.source for field in self.id_fields)}
+        absent = sorted(sources - set(self.columns))
+        if absent:
+            raise ValueError(f"Each field must have a column in `columns`. Got no column for {', '.join(absent)}")
+        return self
+
+    @property
+    def numeric_names(self) -> tuple[str, ...]:
+        """Names of the numeric fields, in input order."""
+        return tuple(field.name for field in self.numeric_fields)
+
+    @property
+    def id_names(self) -> tuple[str, ...]:
+        """Names of the id fields, in table order."""
+        return tuple(field.name for field in self.id_fields)
+
+    @property
+    def input_columns(self) -> tuple[str, ...]:
+        """Raw columns that scoring needs: the sources of all fields, without the label, in file order."""
+        used = {*self.numeric_names, *(field.source for field in self.id_fields)}
+        return tuple(column for column in self.columns if column in used)
+
+    @property
+    def hash(self) -> str:
+        """sha256 of the declaration."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
+
+class Statistics(_Frozen):
+    """Of one numeric field on the training split, after its transform and without missing values."""
+
+    mean: float
+    std: float = Field(gt=0)
+
+
+class FittedSchema(_Frozen):
+    """A schema with what was learned from the training split.
+
+    vocabulary_sizes: kept values per id field, without the unseen and the missing id.
+    vocabulary_hash: sha256 over all vocabularies (`ctrfast.data.vocabulary`).
+    """
+
+    schema_: Schema = Field(alias="schema")
+    statistics: Mapping[str, Statistics]
+    vocabulary_sizes: Mapping[str, int]
+    vocabulary_hash: str
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if tuple(self.statistics) != self.schema_.numeric_names or tuple(self.vocabulary_sizes) != self.schema_.id_names:
+            raise ValueError("`statistics` and `vocabulary_sizes` must name the schema's fields in order")
+        return self
+
+    @property
+    def table_sizes(self) -> tuple[int, ...]:
+        """Embedding rows per id field: unseen, missing and the kept values."""
+        return tuple(self.vocabulary_sizes[name] + FIRST_ID for name in self.schema_.id_names)
+
+    @property
+    def table_offsets(self) -> tuple[int, ...]:
+        """First row of each id field in the fused table."""
+        offsets, total = [], 0
+        for size in self.table_sizes:
+            offsets.append(total)
+            total += size
+        return tuple(offsets)
+
+    @property
+    def table_rows(self) -> int:
+        """V, rows of the fused embedding table."""
+        return sum(self.table_sizes)
+
+    @property
+    def hash(self) -> str:
+        """sha256 of schema, statistics and vocabulary: a model fits data with the same hash only."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()
+
+    def to_json(self) -> str:
+        """The form that is stored as `schema.json`."""
+        return json.dumps(self.model_dump(mode="json", by_alias=True), indent=1)
+
+    @classmethod
+    def from_file(cls, path: Path) -> FittedSchema:
+        """Read `schema.json`.
+
+        Raises:
+            ArtifactError: the file is missing or is not a fitted schema.
+        """
+        try:
+            return cls.model_validate_json(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise ArtifactError(f"{path.name} cannot be read as a fitted schema. Write the artefact again.") from error
+
+
+def _criteo() -> Schema:
+    numbers = tuple(f"I{i}" for i in range(1, 14))
+    ids = tuple(f"C{i}" for i in range(1, 27))
+    return Schema(
+        name="criteo",
+        columns=("label", *numbers, *ids),
+        label="label",
+        numeric_fields=tuple(NumericField(name=name, transform="log_squared") for name in numbers),
+        id_fields=tuple(IdField(name=name) for name in ids),
+    )
+
+
+def _avazu() -> Schema:
+    text = (
+        "C1 banner_pos site_id site_domain site_category app_id app_domain app_category device_id device_ip "
+        "device_model device_type device_conn_type C14 C15 C16 C17 C18 C19 C20 C21"
+    ).split()
+    return Schema(
+        name="avazu",
+        columns=("id", "click", "hour", *text),
+        label="click",
+        id_fields=(
+            IdField(name="hour_of_day", column="hour", part="hour_of_day", time_format="%y%m%d%H"),
+            IdField(name="weekday", column="hour", part="weekday", time_format="%y%m%d%H"),
+            *(IdField(name=name) for name in text),
+        ),
+        separator=",",
+        header=True,
+    )
+
+
+PRESETS: dict[str, Schema] = {"criteo": _criteo(), "avazu": _avazu()}
+
+
+def preset(name: str) -> Schema:
+    """The schema of a public data set.
+
+    Raises:
+        ConfigError: there is no preset of that name.
+    """
+    if name not in PRESETS:
+        raise unknown_name("preset", name, PRESETS, path="preset")
+    return PRESETS[name]
+
+
+def load_schema(path: Path) -> Schema:
+    """Read a user's schema from YAML.
+
+    Raises:
+        ConfigError: the file is missing, is not YAML, or breaks a rule; the message names the setting.
+    """
+    try:
+        return Schema.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise ConfigError(f"The schema file {path} cannot be read: {error.strerror}.") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"The schema file {path} is not YAML: {error}.") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise ConfigError(f"The schema file {path} breaks a rule at {place}: {first['msg']}.", path=place) from error

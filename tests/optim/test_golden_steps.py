@@ -1,0 +1,53 @@
+"""The exact dense CowClip reproduces steps that an independent program made (tests/golden)."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from ctrfast.optim.cowclip_adam import CowClipAdam, StepSettings
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+CASES = json.loads((GOLDEN / "cowclip_steps.json").read_text())["cases"]
+FIELDS = 3
+
+
+@pytest.fixture(scope="module")
+def arrays():
+    with np.load(GOLDEN / "cowclip_steps.npz") as file:
+        return dict(file)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_fused_table_reproduces_the_golden_steps(arrays, case):
+    settings = CASES[case]
+    start = [np.c_[arrays[f"rows0_{f}"], arrays[f"linear0_{f}"]] for f in range(FIELDS)]
+    sizes = [len(rows) for rows in start]
+    offsets = np.cumsum([0, *sizes[:-1]])
+    table = tf.Variable(np.concatenate(start).astype(np.float32))
+    step_settings = StepSettings(
+        lr_dense=1.0,
+        lr_embed=settings["lr_embed"],
+        l2=settings["l2"],
+        clip_ratio=settings["clip_ratio"],
+        bound=settings["bound"],
+        warmup_steps=0,
+    )
+    optimizer = CowClipAdam(step_settings, table, [int(o) for o in offsets], [], [])
+
+    shares = []
+    for ids, gradients in zip(arrays["ids"], arrays["row_gradients"], strict=True):
+        fused = (ids + offsets).astype(np.int32)
+        present, clipped = optimizer.apply(tf.constant(fused), tf.constant(gradients.astype(np.float32)), [])
+        assert present.numpy().tolist() == [len(np.unique(ids[:, f])) for f in range(FIELDS)]
+        shares.append(float(np.sum(clipped) / np.sum(present)))
+
+    np.testing.assert_allclose(shares, settings["clipped_share_per_step"], atol=1e-6)
+    for name, variable in (("rows", table), ("m", optimizer.first), ("v", optimizer.second)):
+        for f, (offset, size) in enumerate(zip(offsets, sizes, strict=True)):
+            ours = variable.numpy()[offset : offset + size]
+            np.testing.assert_allclose(ours[:, :-1], arrays[f"{case}/{name}_{f}"], rtol=0, atol=1e-6)
+            if name == "rows":
+                np.testing.assert_allclose(ours[:, -1:], arrays[f"{case}/linear_{f}"].reshape(-1, 1), rtol=0, atol=1e-6)
