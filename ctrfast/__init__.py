@@ -12,10 +12,12 @@ from __future__ import annotations
 import os
 import sys
 
-from ctrfast._version import VERSION as __version__
+from ctrfast._version import VERSION
 from ctrfast.errors import DependencyError
 
 __all__ = ["__version__"]
+
+__version__ = VERSION
 
 _KERAS_SWITCH = "TF_USE_LEGACY_KERAS"
 

@@ -1,10 +1,10 @@
 """A bundle: what is published and scored. It holds data only, nothing that can carry code.
 
-    weights.safetensors   the table and the dense weights; the ONNX graph reads the table from here
-    model.onnx            ids (R, F) int32, numbers (R, N) float32 -> probability (R,) float32
-    schema.json  vocabulary/  config.json  plan.json  metrics.json  calibration.json
-    golden.parquet        encoded rows with the training graph's scores
-    manifest.json         written last, with the sha256 of every other file
+weights.safetensors   the table and the dense weights; the ONNX graph reads the table from here
+model.onnx            ids (R, F) int32, numbers (R, N) float32 -> probability (R,) float32
+schema.json  vocabulary/  config.json  plan.json  metrics.json  calibration.json
+golden.parquet        encoded rows with the training graph's scores
+manifest.json         written last, with the sha256 of every other file
 """
 
 from __future__ import annotations
@@ -45,7 +45,9 @@ class Bundle:
         """
         manifest = read_manifest(path, KIND)
         if manifest.get("format") != FORMAT:
-            raise ArtifactError(f"The bundle {path.name} has format {manifest.get('format')}; this version reads {FORMAT}.")
+            raise ArtifactError(
+                f"The bundle {path.name} has format {manifest.get('format')}; this version reads {FORMAT}."
+            )
         verify_files(path, manifest)
         return cls(path, manifest)
 

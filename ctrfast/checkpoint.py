@@ -6,6 +6,7 @@ last two are kept: one that the disk damaged does not end the run.
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -36,7 +37,7 @@ def save_checkpoint(folder: Path, state: Mapping[str, tf.Variable], step: int, i
     out = folder / f"step-{step:08d}"
     if not out.exists():
         with new_folder(out) as partial:
-            save_file({name: np.asarray(variable) for name, variable in state.items()}, partial / _STATE)
+            write_tensors(partial / _STATE, {name: np.asarray(variable) for name, variable in state.items()})
             write_manifest(partial, {"kind": "checkpoint", "format": 1, "step": step, **identity})
     for old in _in_order(folder)[:-_KEPT]:
         shutil.rmtree(old)
@@ -75,6 +76,18 @@ def restore(path: Path, state: Mapping[str, tf.Variable]) -> None:
                 f"The tensor {name} of {path.name} must have shape {tuple(variable.shape)}. Got {value.shape}."
             )
         variable.assign(value)
+
+
+def write_tensors(path: Path, tensors: Mapping[str, npt.NDArray[Any]]) -> None:
+    """Write a safetensors file that the umask's readers may read; the library leaves it to its owner alone."""
+    save_file(dict(tensors), path)
+    path.chmod(0o666 & ~_umask())
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
 
 
 def read_tensors(path: Path, names: Mapping[str, Any] | list[str]) -> dict[str, npt.NDArray[Any]]:

@@ -105,7 +105,9 @@ def parse_config(values: Mapping[str, Any]) -> TrainConfig:
     return config
 
 
-def load_config(file: Path | None, assignments: Sequence[str] = (), overrides: Mapping[str, Any] | None = None) -> TrainConfig:
+def load_config(
+    file: Path | None, assignments: Sequence[str] = (), overrides: Mapping[str, Any] | None = None
+) -> TrainConfig:
     """Read YAML, then apply `overrides` (dotted name -> value; `None` is skipped), then `key=value` assignments.
 
     Raises:

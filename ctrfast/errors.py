@@ -59,7 +59,7 @@ class DependencyError(CtrFastError):
     code = "dependency"
 
 
-class Cancelled(CtrFastError):
+class Cancelled(CtrFastError):  # noqa: N818 (an answer to a wish, not an error)
     """The caller asked the work to stop."""
 
     code = "cancelled"

@@ -16,14 +16,14 @@ import numpy as np
 import onnx
 import tensorflow as tf
 from onnx import TensorProto, external_data_helper, helper
-from safetensors.numpy import save_file
 
 from ctrfast._version import VERSION
 from ctrfast.bundle import FORMAT, GOLDEN, GRAPH, KIND, WEIGHTS, Bundle
-from ctrfast.errors import ArtifactError
+from ctrfast.checkpoint import write_tensors
 from ctrfast.folders import new_folder, write_file, write_manifest
 from ctrfast.network import Network
 from ctrfast.run import Run
+from ctrfast.run_network import open_network
 from ctrfast.score import Scorer
 
 _OPSET = 18
@@ -45,7 +45,7 @@ def export_bundle(run_path: Path, out: Path, *, saved_model: bool = False) -> No
     network = open_network(run)
     with new_folder(out) as folder:
         weights = {name: np.asarray(variable) for name, variable in network.weights().items()}
-        save_file(weights, folder / WEIGHTS)
+        write_tensors(folder / WEIGHTS, weights)
         onnx.save_model(_graph(network, folder / WEIGHTS), folder / GRAPH)
         run.encoder().save(folder)
         for name in ("config.json", "plan.json", GOLDEN):
@@ -63,17 +63,6 @@ def export_bundle(run_path: Path, out: Path, *, saved_model: bool = False) -> No
         }
         write_manifest(folder, manifest)
         Scorer(Bundle.open(folder)).check_golden()
-
-
-def open_network(run: Run) -> Network:
-    """The trained network of a run.
-
-    Raises:
-        ArtifactError: its checkpoint is missing or does not fit.
-    """
-    if not run.checkpoint.is_dir():
-        raise ArtifactError(f"The run {run.path} has lost its checkpoint {run.checkpoint.name}. Train it again.")
-    return Network.from_checkpoint(run.config.model, run.encoder().fitted, run.checkpoint)
 
 
 def _graph(network: Network, weights: Path) -> onnx.ModelProto:
@@ -103,7 +92,8 @@ def _graph(network: Network, weights: Path) -> onnx.ModelProto:
     graph.input.extend([ids, *inputs])
     graph.initializer.append(_external("table", network.table.shape, weights))
     graph.node.insert(0, helper.make_node("Gather", ["table", "ids"], ["rows"], axis=0, name="look_up"))
-    return proto
+    graph_model: onnx.ModelProto = proto
+    return graph_model
 
 
 def _external(name: str, shape: tf.TensorShape, weights: Path) -> onnx.TensorProto:

@@ -45,7 +45,7 @@ def new_folder(out: Path) -> Iterator[Path]:
             if file.is_file():
                 _sync(file)
         try:
-            os.replace(partial, out)
+            partial.replace(out)
         except OSError as error:
             raise ConfigError(f"{out} was written by somebody else meanwhile. Choose another name.") from error
         _sync(out.parent)
@@ -68,30 +68,39 @@ def write_file(path: Path, content: str | bytes) -> None:
     try:
         partial.write_bytes(content.encode() if isinstance(content, str) else content)
         _sync(partial)
-        os.replace(partial, path)
+        partial.replace(path)
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
 
 
 def write_manifest(folder: Path, content: Mapping[str, Any]) -> None:
-    """Write `manifest.json` last, with size and sha256 of every other file under `files`."""
+    """Write `manifest.json` last, with size and sha256 of every other file under `files`, sealed (see `seal`)."""
     files = {
         file.relative_to(folder).as_posix(): {"bytes": file.stat().st_size, "sha256": file_hash(file)}
         for file in sorted(folder.rglob("*"))
         if file.is_file() and file.name != MANIFEST
     }
-    write_file(folder / MANIFEST, json.dumps({**content, "files": files}, indent=1))
+    # Through JSON and back first: the seal must be that of what a reader will see (lists, not tuples).
+    readable = json.loads(json.dumps({**content, "files": files}))
+    write_file(folder / MANIFEST, json.dumps({**readable, "seal": seal(readable)}, indent=1))
+
+
+def seal(manifest: Mapping[str, Any]) -> str:
+    """sha256 of a manifest's content without its own `seal`: tells an edited manifest, and names the content."""
+    content = {key: value for key, value in manifest.items() if key != "seal"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def read_manifest(folder: Path, kind: str) -> dict[str, Any]:
     """The manifest of a folder.
 
     Args:
+        folder: where it should be.
         kind: what the folder should be, for the message: "dataset", "bundle" ...
 
     Raises:
-        ArtifactError: there is no such folder, or it has no readable manifest of this kind.
+        ArtifactError: there is no such folder, it has no readable manifest of this kind, or the manifest was edited.
     """
     if not folder.is_dir():
         raise ArtifactError(f"There is no {kind} at {folder}.")
@@ -103,6 +112,8 @@ def read_manifest(folder: Path, kind: str) -> dict[str, Any]:
         raise ArtifactError(f"The {MANIFEST} of {folder} cannot be read. Write the {kind} again.") from error
     if not isinstance(manifest, dict) or manifest.get("kind") != kind:
         raise ArtifactError(f"{folder} is not a {kind}: its {MANIFEST} says otherwise.")
+    if manifest.get("seal") != seal(manifest):
+        raise ArtifactError(f"The {MANIFEST} of {folder} was edited: its seal is broken. Write the {kind} again.")
     return manifest
 
 
@@ -117,7 +128,9 @@ def verify_files(folder: Path, manifest: Mapping[str, Any]) -> None:
         if not file.is_file():
             raise ArtifactError(f"{folder.name} is incomplete: {name} is missing. Write it again.")
         if file_hash(file) != entry["sha256"]:
-            raise ArtifactError(f"{folder.name} was changed: the sha256 of {name} is not the manifest's. Write it again.")
+            raise ArtifactError(
+                f"{folder.name} was changed: the sha256 of {name} is not the manifest's. Write it again."
+            )
 
 
 def file_hash(path: Path) -> str:

@@ -1,9 +1,9 @@
 """How well predicted probabilities rank and fit clicks: exact AUC and log loss.
 
-    predictions = Predictions()
-    predictions.add(labels, logits)                # any number of times, in any order
-    predictions.merge(other)                       # of another shard or process
-    predictions.metrics()                          # {"auc": 0.79..., "log_loss": 0.46..., "rows": 100000.0}
+predictions = Predictions()
+predictions.add(labels, logits)                # any number of times, in any order
+predictions.merge(other)                       # of another shard or process
+predictions.metrics()                          # {"auc": 0.79..., "log_loss": 0.46..., "rows": 100000.0}
 """
 
 from __future__ import annotations

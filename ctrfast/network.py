@@ -58,7 +58,7 @@ class Network:
         return {"table": self.table, **dense}
 
     def logits(self, ids: npt.NDArray[np.int32], numbers: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """ids (R, F) rows of the fused table, numbers (R, N) -> logits (R,) float32."""
+        """Ids (R, F) rows of the fused table, numbers (R, N) -> logits (R,) float32."""
         parts = [
             self._predict(ids[start : start + _CHUNK], numbers[start : start + _CHUNK]).numpy()
             for start in range(0, len(ids), _CHUNK)

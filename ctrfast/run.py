@@ -1,11 +1,11 @@
 """A run folder: what training leaves behind. It counts as a run once `receipt.json`, written last, is there.
 
-    config.json  plan.json          settings, and what the scaling rule made of them
-    schema.json  vocabulary/        the encoder, so that raw impressions can be scored
-    checkpoints/step-*/             weights and moments
-    metrics.jsonl  tensorboard/     one record per line, as training went
-    golden.parquet                  encoded rows with the training graph's scores
-    receipt.json                    final metrics, versions, seed, dataset hash
+config.json  plan.json          settings, and what the scaling rule made of them
+schema.json  vocabulary/        the encoder, so that raw impressions can be scored
+checkpoints/step-*/             weights and moments
+metrics.jsonl  tensorboard/     one record per line, as training went
+golden.parquet                  encoded rows with the training graph's scores
+receipt.json                    final metrics, versions, seed, dataset hash
 """
 
 from __future__ import annotations

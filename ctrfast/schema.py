@@ -35,7 +35,7 @@ class NumericField(_Frozen):
     """A real number. Raw values are decimal text or JSON numbers; absent and empty mean missing.
 
     transform: `identity`, or `log_squared`: x -> ln(x)^2 for x > 2 and x otherwise, the usual form for Criteo's counts.
-    The result is standardised with the training split's mean and standard deviation; a missing value becomes 0, the mean.
+    The result is standardised with the training split's mean and deviation; a missing value becomes 0, the mean.
     """
 
     name: str
@@ -46,7 +46,7 @@ class IdField(_Frozen):
     """A categorical value, kept as text.
 
     column: the raw column, where it is not `name`.
-    part: take a part of a time instead of the text itself; `time_format` then says how the column is written (strptime).
+    part: a part of a time instead of the text itself; `time_format` then says how the column is written (strptime).
     """
 
     name: str
@@ -57,7 +57,9 @@ class IdField(_Frozen):
     @model_validator(mode="after")
     def _part_needs_format(self) -> Self:
         if (self.part is None) != (self.time_format is None):
-            raise ValueError(f"`part` and `time_format` go together. Got part={self.part}, time_format={self.time_format}")
+            raise ValueError(
+                f"`part` and `time_format` go together. Got part={self.part}, time_format={self.time_format}"
+            )
         return self
 
     @property
@@ -83,14 +85,18 @@ class Schema(_Frozen):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        names = [field.name for field in (*self.numeric_fields, *self.id_fields)]
+        names = [*self.numeric_names, *self.id_names]
         for kind, values in (("columns", list(self.columns)), ("fields", [self.label, *names])):
             twice = sorted({value for value in values if values.count(value) > 1})
             if twice:
                 raise ValueError(f"`{kind}` must be unique. Got {', '.join(twice)} more than once")
         if not self.id_fields:
             raise ValueError("`id_fields` must name at least one field. Got none")
-        sources = {self.label, *(field.name for field in self.numeric_fields), *(field.source for field in self.id_fields)}
+        sources = {
+            self.label,
+            *(field.name for field in self.numeric_fields),
+            *(field.source for field in self.id_fields),
+        }
         absent = sorted(sources - set(self.columns))
         if absent:
             raise ValueError(f"Each field must have a column in `columns`. Got no column for {', '.join(absent)}")
@@ -141,7 +147,10 @@ class FittedSchema(_Frozen):
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
-        if tuple(self.statistics) != self.schema_.numeric_names or tuple(self.vocabulary_sizes) != self.schema_.id_names:
+        if (
+            tuple(self.statistics) != self.schema_.numeric_names
+            or tuple(self.vocabulary_sizes) != self.schema_.id_names
+        ):
             raise ValueError("`statistics` and `vocabulary_sizes` must name the schema's fields in order")
         return self
 
@@ -199,10 +208,29 @@ def _criteo() -> Schema:
 
 
 def _avazu() -> Schema:
-    text = (
-        "C1 banner_pos site_id site_domain site_category app_id app_domain app_category device_id device_ip "
-        "device_model device_type device_conn_type C14 C15 C16 C17 C18 C19 C20 C21"
-    ).split()
+    text = [
+        "C1",
+        "banner_pos",
+        "site_id",
+        "site_domain",
+        "site_category",
+        "app_id",
+        "app_domain",
+        "app_category",
+        "device_id",
+        "device_ip",
+        "device_model",
+        "device_type",
+        "device_conn_type",
+        "C14",
+        "C15",
+        "C16",
+        "C17",
+        "C18",
+        "C19",
+        "C20",
+        "C21",
+    ]
     return Schema(
         name="avazu",
         columns=("id", "click", "hour", *text),

@@ -1,7 +1,7 @@
 """Score impressions against a bundle with ONNX Runtime; TensorFlow is not needed.
 
-    scorer = Scorer.load(Path("bundles/deepfm"))
-    scorer.score_rows([{"I1": 3, "C1": "68fd1e64"}])          # array([0.231], dtype=float32)
+scorer = Scorer.load(Path("bundles/deepfm"))
+scorer.score_rows([{"I1": 3, "C1": "68fd1e64"}])          # array([0.231], dtype=float32)
 """
 
 from __future__ import annotations
@@ -64,10 +64,8 @@ class Scorer:
         """
         return self.score(self.encoder.encode_rows(rows))
 
-    def score_arrays(
-        self, ids: npt.NDArray[np.int32], numbers: npt.NDArray[np.float32]
-    ) -> npt.NDArray[np.float32]:
-        """ids (R, F) rows of the fused table, numbers (R, N) -> probabilities (R,)."""
+    def score_arrays(self, ids: npt.NDArray[np.int32], numbers: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Ids (R, F) rows of the fused table, numbers (R, N) -> probabilities (R,)."""
         parts = [
             self._session.run(None, {"ids": ids[start : start + _CHUNK], "numbers": numbers[start : start + _CHUNK]})[0]
             for start in range(0, len(ids), _CHUNK)

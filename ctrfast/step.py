@@ -58,10 +58,8 @@ class TrainStep:
             ),
         )
 
-    def __call__(
-        self, ids: tf.Tensor, numbers: tf.Tensor, labels: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """ids (B, F) int32 fused rows, numbers (B, N), labels (B,) -> loss (), present (F,), clipped (F,)."""
+    def __call__(self, ids: tf.Tensor, numbers: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Ids (B, F) int32 fused rows, numbers (B, N), labels (B,) -> loss (), present (F,), clipped (F,)."""
         loss, present, clipped = self._run(ids, numbers, labels)
         return loss, present, clipped
 
@@ -77,7 +75,7 @@ class TrainStep:
     def _gradients(
         self, ids: tf.Tensor, numbers: tf.Tensor, labels: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
-        """This part's share of the batch's mean loss, and its gradients: by looked-up row and by dense variable."""
+        """The part's share of the batch's mean loss, and its gradients: by looked-up row and by dense variable."""
         rows = tf.gather(self._optimizer.table, ids)  # (B, F, D+1)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch([rows, *self._optimizer.dense])
@@ -90,7 +88,7 @@ class TrainStep:
     def _accumulate(
         self, ids: tf.Tensor, numbers: tf.Tensor, labels: tf.Tensor, micro: int
     ) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
-        """The same over micro-batches, one after the other; memory does not grow with the batch but for `rows`."""
+        """The same over micro-batches, one after the other: only the row gradients grow with the batch."""
         count = -(-self._batch_size // micro)
         width = self._optimizer.table.shape[1]
         parts = tf.TensorArray(tf.float32, size=count, infer_shape=False, element_shape=(None, ids.shape[1], width))

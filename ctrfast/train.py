@@ -31,7 +31,7 @@ from ctrfast.config import TrainConfig
 from ctrfast.data.batches import Shuffle, batches, prefetch
 from ctrfast.data.shards import Dataset
 from ctrfast.errors import ArtifactError, Cancelled, ConfigError, TrainingError
-from ctrfast.folders import refuse_existing, write_file
+from ctrfast.folders import new_folder, write_file
 from ctrfast.metrics import Predictions, sigmoid
 from ctrfast.network import Network
 from ctrfast.optim.cowclip_adam import CowClipAdam, StepSettings
@@ -48,7 +48,7 @@ _PACKAGES = ("ctrfast", "tensorflow", "tf-keras", "numpy", "pyarrow")
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run is. fraction: 0..1 of all steps. eta_s: seconds to go, `None` until known. metrics: latest figures."""
+    """Where a run is. fraction: 0..1 of all steps. eta_s: seconds to go, `None` until known. metrics: the latest."""
 
     epoch: int
     step: int
@@ -111,7 +111,8 @@ class _Session:
         rows = dataset.rows("train")
         if config.batch_size > rows:
             raise ConfigError(
-                f"`batch_size` must be at most the training split's {rows:,} rows. Got batch_size={config.batch_size:,}.",
+                f"`batch_size` must be at most the training split's {rows:,} rows. "
+                f"Got batch_size={config.batch_size:,}.",
                 path="batch_size",
             )
         self.dataset, self.config, self.out = dataset, config, out
@@ -271,7 +272,8 @@ class _Window:
 
     def record(self) -> dict[str, Any]:
         """Mean loss, rows/s, share of time waiting for input, share of clipped among present rows, and per field."""
-        loss, present, clipped = (np.stack([np.asarray(part) for part in parts]) for parts in zip(*self._steps, strict=True))
+        columns = zip(*self._steps, strict=True)
+        loss, present, clipped = (np.stack([np.asarray(part) for part in column]) for column in columns)
         seconds = max(time.monotonic() - self._started, 1e-9)
         shares = clipped.sum(axis=0) / np.maximum(present.sum(axis=0), 1)
         return {
@@ -285,20 +287,16 @@ class _Window:
 
 def _prepare_folder(out: Path, config: TrainConfig, plan: Plan, dataset: Dataset, resume: bool) -> None:
     """Make the run folder, or check that it is the one to go on with."""
-    file = out / "config.json"
     content = config.model_dump_json(indent=1)
+    file = out / "config.json"
     if resume and file.is_file():
         if (out / RECEIPT).is_file():
             raise ConfigError(f"The run {out} has finished already. Choose another folder.")
         if json.loads(file.read_text(encoding="utf-8")) != json.loads(content):
             raise ArtifactError(f"The run {out} was started with other settings. Give the same ones to resume it.")
         return
-    refuse_existing(out)
-    try:
-        (out / "checkpoints").mkdir(parents=True)
-    except OSError as error:
-        raise ConfigError(f"The folder {out} cannot be written: {error.strerror}.") from error
-    dataset.encoder().save(out)
-    write_file(out / "plan.json", plan.model_dump_json(indent=1))
-    write_file(file, content)
-
+    with new_folder(out) as folder:
+        (folder / "checkpoints").mkdir()
+        dataset.encoder().save(folder)
+        write_file(folder / "plan.json", plan.model_dump_json(indent=1))
+        write_file(folder / "config.json", content)

@@ -4,4 +4,4 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import ctrfast  # noqa: F401, E402
+import ctrfast  # noqa: F401

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,8 @@ import pyarrow.parquet as pq
 
 from ctrfast.data.shards import Dataset
 from ctrfast.schema import FittedSchema
+
+_Number = TypeVar("_Number", np.int32, np.float32)
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,7 @@ def fused_ids(local: npt.NDArray[np.int32], fitted: FittedSchema) -> npt.NDArray
     return local + np.asarray(fitted.table_offsets, np.int32)
 
 
-def prefetch(source: Iterable[Batch], depth: int = 2) -> Iterator[Batch]:
+def prefetch(source: Iterable[Batch], depth: int = 2) -> Generator[Batch]:
     """Read ahead in a thread, so that reading and training overlap. Errors of the source come out here."""
     ready: queue.Queue[Batch | BaseException | None] = queue.Queue(maxsize=depth)
     stopped = threading.Event()
@@ -142,7 +145,7 @@ def _row_groups(shard: Path) -> int:
     return int(pq.read_metadata(shard).num_row_groups)
 
 
-def _columns(table: pa.Table, names: Sequence[str], dtype: type) -> npt.NDArray[np.generic]:
+def _columns(table: pa.Table, names: Sequence[str], dtype: type[_Number]) -> npt.NDArray[_Number]:
     out = np.empty((table.num_rows, len(names)), dtype)
     for index, name in enumerate(names):
         out[:, index] = table.column(name).to_numpy()

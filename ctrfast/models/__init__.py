@@ -14,6 +14,8 @@ from ctrfast.models.base import CtrModel
 from ctrfast.models.deepfm import DeepFM
 from ctrfast.models.wide_deep import WideDeep
 
+__all__ = ["MODELS", "CtrModel", "build_model"]
+
 MODELS: dict[str, type[CtrModel]] = {"deepfm": DeepFM, "wide_deep": WideDeep}
 
 

@@ -37,7 +37,7 @@ class CtrModel(keras.layers.Layer):  # type: ignore[misc]
         raise NotImplementedError
 
     def logits(self, rows: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
-        """rows (B, F, D+1) float32, numbers (B, N) float32 -> logits (B,) float32."""
+        """Rows (B, F, D+1) float32, numbers (B, N) float32 -> logits (B,) float32."""
         raise NotImplementedError
 
     def call(self, rows: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:

@@ -21,7 +21,7 @@ class WideDeep(CtrModel):
         self.mlp = Mlp(self.config.hidden, [self.next_seed() for _ in range(len(self.config.hidden) + 1)])
 
     def logits(self, rows: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
-        """rows (B, F, D+1), numbers (B, N) -> (B,)."""
+        """Rows (B, F, D+1), numbers (B, N) -> (B,)."""
         embeddings, linear_weights = split_rows(rows)  # (B, F, D), (B, F)
         return self.linear(linear_weights, numbers) + self.mlp(join(embeddings, numbers))  # (B,)
 

@@ -9,9 +9,9 @@ Differs from the paper: it prints n_k * max(ratio * ||w_k||, zeta); sqrt(D) and 
 zeta = ratio^2 * sqrt(D) * bound, and absent rows count as n_k = 1.
 Differs from that code: one fused table instead of one per field; counts are global, not per replica.
 
->>> clipped, was_clipped = cowclip([[3.0, 4.0]], [[0.6, 0.8]], [2.0], ratio=1.0, bound=1e-5)
->>> clipped.numpy()
-array([[1.2, 1.6]], dtype=float32)
+>>> factors, was_clipped = clip_factors([[3.0, 4.0]], [[0.6, 0.8]], [2.0], ratio=1.0, bound=1e-5)
+>>> factors.numpy()            # limit 2 * 1 * 1 over norm 5
+array([0.4], dtype=float32)
 """
 
 from __future__ import annotations
@@ -20,11 +20,13 @@ import math
 
 import tensorflow as tf
 
+_UNROLLED_WIDTH = 64
 
-def cowclip(
+
+def clip_factors(
     gradients: tf.Tensor, rows: tf.Tensor, counts: tf.Tensor, *, ratio: float, bound: float
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Clip row gradients.
+    """What to multiply each row's gradient by.
 
     Args:
         gradients: (V, D) float32, of the mean loss plus L2.
@@ -34,14 +36,23 @@ def cowclip(
         bound: beta > 0.
 
     Returns:
-        The clipped gradients (V, D), and which rows were clipped (V,) bool.
+        Factors (V,) float32 in (0, 1], and which rows are clipped (V,) bool.
     """
     gradients, rows = tf.convert_to_tensor(gradients), tf.convert_to_tensor(rows)
-    width = rows.shape[1]
-    norm = tf.sqrt(tf.reduce_sum(tf.square(gradients), axis=1))  # (V,)
-    row_norm = tf.sqrt(tf.reduce_sum(tf.square(rows), axis=1))  # (V,)
-    floor = ratio * math.sqrt(width) * bound
-    limit = tf.maximum(counts, 1.0) * ratio * tf.maximum(row_norm, floor)  # (V,)
+    norm = _row_norms(gradients)  # (V,)
+    floor = ratio * math.sqrt(rows.shape[1]) * bound
+    limit = tf.maximum(counts, 1.0) * ratio * tf.maximum(_row_norms(rows), floor)  # (V,)
     was_clipped = norm > limit  # (V,)
-    factor = tf.where(was_clipped, limit / tf.where(was_clipped, norm, 1.0), 1.0)  # (V,)
-    return gradients * factor[:, tf.newaxis], was_clipped  # (V, D), (V,)
+    return tf.where(was_clipped, limit / tf.where(was_clipped, norm, 1.0), 1.0), was_clipped  # (V,), (V,)
+
+
+def _row_norms(rows: tf.Tensor) -> tf.Tensor:
+    """Euclidean norms (V, D) -> (V,).
+
+    Column by column: XLA does not vectorise a reduction over a short last axis on CPU, and takes as long for it as for
+    the rest of the update.
+    """
+    width = rows.shape[1]
+    if width > _UNROLLED_WIDTH:
+        return tf.sqrt(tf.reduce_sum(tf.square(rows), axis=1))
+    return tf.sqrt(tf.add_n([tf.square(rows[:, column]) for column in range(width)]))

@@ -1,9 +1,9 @@
 """One optimizer step over the fused table and the dense weights: scatter, L2, clip, Adam, in one jitted function.
 
 For each row k of the table, in the batch or not (`update: dense`):
-    g_k = sum of the row gradients of its occurrences + 2 l2 w_k            the embedding columns then pass `cowclip`
+    g_k = sum of the row gradients of its occurrences + 2 l2 w_k            the embedding columns are then clipped
     w_k, m_k, v_k = adam(g_k) at lr_embed
-Dense weights: Adam at lr_dense * min(1, t / warmup_steps); those of the linear part take 2 l2 w as well; none is clipped.
+Dense weights: Adam at lr_dense * min(1, t / warmup_steps), those of the linear part with 2 l2 w; none is clipped.
 
 Source: Zheng et al. 2022, arXiv:2204.06240, Algorithm 1 and section 5 (warm-up of the dense rate alone).
 Differs from the authors' code: one table for all fields, one scatter that also counts, one compiled update: as
@@ -19,7 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 from ctrfast.optim.adam import adam
-from ctrfast.optim.cowclip import cowclip
+from ctrfast.optim.cowclip import clip_factors
 from ctrfast.optim.scaling import Plan
 
 
@@ -110,10 +110,12 @@ class CowClipAdam:
         present = counts > 0  # (V,)
         was_clipped = tf.zeros_like(present)  # (V,)
         if settings.clip_ratio is not None:
-            clipped, was_clipped = cowclip(
+            factors, was_clipped = clip_factors(
                 gradients[:, :-1], rows[:, :-1], counts, ratio=settings.clip_ratio, bound=settings.bound
-            )  # (V, D), (V,)
-            gradients = tf.concat((clipped, gradients[:, -1:]), axis=1)  # (V, D+1)
+            )  # (V,), (V,)
+            # A mask keeps the linear column as it is; to cut the column off and join it again costs twice the time.
+            is_embedding = tf.constant([True] * (width - 1) + [False])  # (D+1,)
+            gradients *= tf.where(is_embedding, factors[:, tf.newaxis], 1.0)  # (V, D+1)
         new = adam(rows, self.first, self.second, gradients, step=step, rate=tf.constant(settings.lr_embed))
         for variable, value in zip((self.table, self.first, self.second), new, strict=True):
             variable.assign(value)

@@ -9,7 +9,7 @@
 | cowclip   | sqrt s   | 1        | s      | adaptive_column | 1 epoch             | N(0, 1e-2)      |
 
 Source: Zheng et al. 2022, arXiv:2204.06240, Rules 1-4 and Tables of the appendix.
-Differs from the source: n2_lambda's factor of lr_dense is not stated there; sqrt s is our reading, and the plan says so.
+Differs from the source: n2_lambda's factor of lr_dense is not stated there; sqrt s is our reading; the plan says so.
 
     plan = make_plan(TrainConfig(batch_size=131072), preset="criteo")
     plan.lr_dense, plan.l2          # 0.00905..., 0.00128
@@ -21,7 +21,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -138,7 +138,7 @@ def make_plan(config: TrainConfig, preset: str) -> Plan:
     origin = f"published base for {preset} ({SOURCE})" if preset in PUBLISHED else f"Criteo's published base ({SOURCE})"
     base = scaling.base_batch_size or published.base_batch_size
     scale = config.batch_size / base
-    values: dict[str, float] = {}
+    values: dict[str, Any] = {}
     reasons = {
         "base_batch_size": "set" if scaling.base_batch_size else origin,
         "batch_size": "set",
@@ -155,7 +155,9 @@ def make_plan(config: TrainConfig, preset: str) -> Plan:
             f"{value:g} at batch {base:,} x {_factor(power, scale)}: rule {scaling.rule}{note}"
             f" ({'set' if given is not None else origin})"
         )
-    exception = published.exceptions.get(config.batch_size) if preset in PUBLISHED and scaling.rule == "cowclip" else None
+    exception = (
+        published.exceptions.get(config.batch_size) if preset in PUBLISHED and scaling.rule == "cowclip" else None
+    )
     if exception:
         reasons["lr_dense"] += f". The published row is off the rule, {exception}; it is not applied"
 
@@ -177,7 +179,7 @@ def make_plan(config: TrainConfig, preset: str) -> Plan:
         batch_size=config.batch_size,
         scale=scale,
         reasons=reasons,
-        **values,  # type: ignore[arg-type]
+        **values,
     )
 
 

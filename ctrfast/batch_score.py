@@ -1,0 +1,103 @@
+"""Score files: raw impressions or a dataset in, a parquet file with one `score` per row out, in order.
+
+    score_files(Path("runs/first"), [Path("tomorrow.tsv.gz")], Path("scores.parquet"))
+
+A run is scored with its training graph, a bundle with its ONNX graph; the two agree to 1e-5.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ctrfast.bundle import KIND
+from ctrfast.data.batches import batches, fused_ids
+from ctrfast.data.encode import Encoder
+from ctrfast.data.raw import read_raw
+from ctrfast.data.rejects import RefuseRejects
+from ctrfast.data.shards import Dataset
+from ctrfast.errors import ArtifactError, ConfigError
+from ctrfast.folders import MANIFEST, read_manifest
+from ctrfast.score import Scorer
+
+_BATCH = 65_536
+_SCHEMA = pa.schema([("score", pa.float32())])
+
+Scores = npt.NDArray[np.float32]
+
+
+class _Model(Protocol):
+    encoder: Encoder
+
+    def score_arrays(self, ids: npt.NDArray[np.int32], numbers: npt.NDArray[np.float32]) -> Scores:
+        """Ids (R, F) rows of the fused table, numbers (R, N) -> probabilities (R,)."""
+
+
+def score_files(
+    model: Path, inputs: Sequence[Path], out: Path, *, on_progress: Callable[[int], None] | None = None
+) -> int:
+    """Score every row of the inputs and write `out`; it appears when it is whole.
+
+    Args:
+        model: a run or a bundle.
+        inputs: raw files in the model's schema, with or without the label column; or one dataset, whose rows are
+            taken in the order train, valid, test.
+        out: parquet file; must not exist.
+        on_progress: called with the rows scored so far.
+
+    Returns:
+        Rows scored.
+
+    Raises:
+        ArtifactError: the model cannot be used, or a dataset has another vocabulary.
+        DataError: a raw row cannot be read: each row in has its score out, so the first bad one ends the work.
+        ConfigError: `out` exists.
+    """
+    if out.exists():
+        raise ConfigError(f"{out} exists already. Choose another name, or remove it.")
+    opened = _open(model)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    partial = out.parent / f".partial-{out.name}-{secrets.token_hex(4)}"
+    rows = 0
+    try:
+        with pq.ParquetWriter(partial, _SCHEMA) as writer:
+            for scores in _scores(opened, inputs):
+                writer.write_table(pa.table({"score": scores}, schema=_SCHEMA))
+                rows += len(scores)
+                if on_progress:
+                    on_progress(rows)
+        partial.replace(out)
+    finally:
+        partial.unlink(missing_ok=True)
+    return rows
+
+
+def _scores(model: _Model, inputs: Sequence[Path]) -> Iterator[Scores]:
+    fitted = model.encoder.fitted
+    if len(inputs) == 1 and inputs[0].is_dir():
+        dataset = Dataset.open(inputs[0])
+        if dataset.fitted.hash != fitted.hash:
+            raise ArtifactError(f"The dataset {inputs[0]} has another schema or vocabulary than the model.")
+        for split in ("train", "valid", "test"):
+            for batch in batches(dataset, split, _BATCH):
+                yield model.score_arrays(batch.ids, batch.numbers)
+        return
+    for block in read_raw(inputs, fitted.schema_, rejects=RefuseRejects(), require_label=False):
+        encoded = model.encoder.encode(block.columns, block.rows)
+        yield model.score_arrays(fused_ids(encoded.ids, fitted), encoded.numbers)
+
+
+def _open(path: Path) -> _Model:
+    if (path / MANIFEST).is_file() and read_manifest(path, KIND):
+        return Scorer.load(path, threads=os.cpu_count() or 1)
+    from ctrfast.run_network import RunScorer  # TensorFlow is loaded for runs alone
+
+    return RunScorer(path)

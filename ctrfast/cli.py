@@ -1,0 +1,291 @@
+"""The command line `ctrfast`. On error: one clear line on stderr, and an exit code that is not 0."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's start-up chatter; set it to 0 to see all
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from ctrfast import __version__
+from ctrfast.config import load_config
+from ctrfast.errors import CtrFastError, unknown_name
+
+app = typer.Typer(
+    help="Large-batch CTR training with CowClip and batch-size scaling rules.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+console = Console(soft_wrap=True, highlight=False)
+
+SPLITS = ("train", "valid", "test")
+
+Preset = Annotated[str | None, typer.Option(help="Columns of a public data set: criteo or avazu.")]
+Seed = Annotated[int, typer.Option(help="Same seed, same result.")]
+ConfigFile = Annotated[Path | None, typer.Option(help="Settings as YAML.")]
+Assignments = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One setting; repeatable.")]
+BatchSize = Annotated[int | None, typer.Option(help="Rows per optimizer step.")]
+BaseBatchSize = Annotated[int | None, typer.Option(help="Batch size at which the optimizer's values were tuned.")]
+Split = Annotated[str, typer.Option(help="Which split of a dataset: train, valid or test.")]
+
+
+def main() -> None:
+    """Run the command line."""
+    try:
+        app()
+    except CtrFastError as error:
+        _fail(error.message)
+    except OSError as error:  # a full disk, a folder without permission
+        _fail(f"{error.strerror or error}: {error.filename}" if error.filename else str(error))
+
+
+@app.callback(invoke_without_command=True)
+def _root(version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False) -> None:
+    if version:
+        console.print(f"ctrfast {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def synth(
+    out: Annotated[Path, typer.Argument(help="File to write; .gz compresses it.")],
+    rows: Annotated[int, typer.Option(min=1, help="Impressions.")],
+    preset: Annotated[str, typer.Option(help="Columns of criteo or avazu.")] = "criteo",
+    seed: Seed = 1,
+) -> None:
+    """Write raw-format clicks from a known teacher, and the teacher's own AUC."""
+    from ctrfast.data.synth import synth as write
+
+    with _bar("rows") as show:
+        report = write(out, preset, rows, seed, on_progress=show)
+    console.print(
+        f"{out}: {report.rows:,} rows, label rate {report.label_rate:.4f}, "
+        f"teacher AUC {report.teacher_auc:.4f}, teacher log loss {report.teacher_log_loss:.4f}"
+    )
+
+
+@app.command()
+def prepare(
+    raw: Annotated[list[Path], typer.Argument(help="Raw click logs: .tsv, .csv, also .gz and .zst.")],
+    out: Annotated[Path, typer.Option(help="Dataset folder to write.")],
+    preset: Preset = None,
+    schema: Annotated[Path | None, typer.Option(help="Schema as YAML, instead of a preset.")] = None,
+    min_count: Annotated[int, typer.Option(min=1, help="Ids seen less often in training become unseen.")] = 1,
+    split: Annotated[str, typer.Option(help="random, or sequential: the last rows are the test split.")] = "random",
+    valid_fraction: Annotated[float, typer.Option(help="Share of rows for validation.")] = 0.1,
+    test_fraction: Annotated[float, typer.Option(help="Share of rows for the test.")] = 0.1,
+    seed: Seed = 1,
+) -> None:
+    """Turn raw click logs into a dataset: vocabularies, parquet shards, manifest."""
+    from ctrfast.data.prepare import prepare as write
+    from ctrfast.schema import load_schema
+    from ctrfast.schema import preset as find_preset
+
+    if (preset is None) == (schema is None):
+        raise typer.BadParameter("Give either --preset or --schema.")
+    meaning = find_preset(preset) if preset is not None else load_schema(schema)  # type: ignore[arg-type]
+    with _bar("rows") as show:
+        report = write(
+            raw,
+            meaning,
+            out,
+            min_count=min_count,
+            split=split,
+            valid_fraction=valid_fraction,
+            test_fraction=test_fraction,
+            seed=seed,
+            on_progress=lambda p: show(p.rows, p.total_rows, p.stage),
+        )
+    rows = ", ".join(f"{name} {count:,}" for name, count in report.rows.items())
+    reasons = ", ".join(f"{reason} {count:,}" for reason, count in report.rejected.items())
+    rejected = f"{sum(report.rejected.values()):,} ({reasons})" if reasons else "0"
+    console.print(f"{out}: {rows} rows; {report.table_rows:,} embedding rows; rejected {rejected}")
+
+
+@app.command()
+def inspect(dataset: Annotated[Path, typer.Argument(help="Dataset folder.")]) -> None:
+    """Show what a dataset holds: rows, label rates, and per field its size, missing and unseen shares."""
+    from ctrfast.data.report import inspect_dataset
+    from ctrfast.data.shards import Dataset
+
+    report = inspect_dataset(Dataset.open(dataset))
+    console.print_json(report.model_dump_json())
+
+
+@app.command()
+def plan(
+    rule: Annotated[str | None, typer.Option(help="none, sqrt, sqrt_star, linear, n2_lambda or cowclip.")] = None,
+    preset: Annotated[str, typer.Option(help="Whose published values to start from: criteo or avazu.")] = "criteo",
+    batch_size: BatchSize = None,
+    base_batch_size: BaseBatchSize = None,
+    config: ConfigFile = None,
+    set_: Assignments = None,
+) -> None:
+    """Show the settings that a scaling rule gives for a batch size, each with its reason."""
+    from ctrfast.optim.scaling import make_plan
+    from ctrfast.schema import preset as find_preset
+
+    find_preset(preset)
+    settings = load_config(
+        config,
+        set_ or [],
+        {"scaling.rule": rule, "batch_size": batch_size, "scaling.base_batch_size": base_batch_size},
+    )
+    resolved = make_plan(settings, preset)
+    table = Table(box=None, pad_edge=False)
+    table.add_column("setting", no_wrap=True)
+    table.add_column("value", no_wrap=True)
+    table.add_column("reason")
+    for name, value in resolved.model_dump(exclude={"reasons", "rule", "preset"}).items():
+        table.add_row(name, f"{value:g}" if isinstance(value, float) else f"{value}", resolved.reasons[name])
+    console.print(f"rule {resolved.rule}, {preset}")
+    console.print(table)
+
+
+@app.command()
+def train(
+    data: Annotated[Path, typer.Option(help="Dataset folder.")],
+    out: Annotated[Path, typer.Option(help="Run folder to write.")],
+    model: Annotated[str | None, typer.Option(help="deepfm or wide_deep.")] = None,
+    batch_size: BatchSize = None,
+    scaling: Annotated[str | None, typer.Option(help="Scaling rule; `ctrfast plan` shows what it does.")] = None,
+    base_batch_size: BaseBatchSize = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the training split.")] = None,
+    config: ConfigFile = None,
+    set_: Assignments = None,
+    seed: Annotated[int | None, typer.Option(help="Same seed, same run.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
+) -> None:
+    """Train a model and leave a run folder."""
+    overrides = {
+        "model.name": model,
+        "batch_size": batch_size,
+        "scaling.rule": scaling,
+        "scaling.base_batch_size": base_batch_size,
+        "epochs": epochs,
+        "seed": seed,
+    }
+    settings = load_config(config, set_ or [], overrides)
+    _load_tensorflow()
+
+    from ctrfast.data.shards import Dataset
+    from ctrfast.train import train as run
+
+    dataset = Dataset.open(data)
+    with _bar("steps") as show:
+
+        def on_progress(progress: Any) -> None:
+            figures = progress.metrics
+            note = "  ".join(f"{name} {figures[name]:.4f}" for name in ("loss", "valid_auc") if name in figures)
+            rate = f"{figures['rows_per_s']:,.0f} rows/s" if "rows_per_s" in figures else ""
+            show(progress.step, progress.total_steps, f"epoch {progress.epoch + 1}  {note}  {rate}")
+
+        result = run(dataset, settings, out, resume=resume, on_progress=on_progress)
+    _print_metrics({name: v for name, v in result.metrics.items() if name.startswith(SPLITS) or name == "rows_per_s"})
+    console.print(f"run: {out}")
+
+
+@app.command()
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    data: Annotated[list[Path], typer.Option(help="Dataset folder, or raw files with labels.")],
+    split: Split = "test",
+) -> None:
+    """Print AUC and log loss of a run."""
+    if split not in SPLITS:
+        raise unknown_name("split", split, SPLITS, path="split")
+    _load_tensorflow()
+
+    from ctrfast.evaluate import evaluate as measure
+
+    _print_metrics(measure(run, data, split))
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    out: Annotated[Path, typer.Option(help="Bundle folder to write.")],
+    saved_model: Annotated[bool, typer.Option("--saved-model", help="Also for TensorFlow Serving.")] = False,
+) -> None:
+    """Write the bundle that is published and scored."""
+    _load_tensorflow()
+
+    from ctrfast.export import export_bundle
+
+    export_bundle(run, out, saved_model=saved_model)
+    console.print(f"bundle: {out}")
+
+
+@app.command()
+def score(
+    model: Annotated[Path, typer.Argument(help="Run or bundle folder.")],
+    inputs: Annotated[list[Path], typer.Argument(help="Raw impressions, with or without label; or a dataset.")],
+    out: Annotated[Path, typer.Option(help="Parquet file to write: one `score` per row, in order.")],
+) -> None:
+    """Score impressions: raw rows in, click probabilities out."""
+    from ctrfast.batch_score import score_files
+    from ctrfast.run import RECEIPT
+
+    if (model / RECEIPT).is_file():  # a run is scored by its training graph, a bundle without TensorFlow
+        _load_tensorflow()
+
+    with _bar("rows") as show:
+        rows = score_files(model, inputs, out, on_progress=lambda done: show(done, None))
+    console.print(f"{out}: {rows:,} scores")
+
+
+@contextmanager
+def _bar(unit: str) -> Iterator[Callable[..., None]]:
+    """A progress bar; call it with (done, total or None, note)."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:,.0f}" + f" {unit}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("", total=None)
+
+        def show(done: int, total: int | None, note: str = "") -> None:
+            progress.update(task, completed=done, total=total, description=note)
+
+        yield show
+
+
+def _print_metrics(metrics: dict[str, float]) -> None:
+    for name, value in metrics.items():
+        console.print(f"{name} {value:,.0f}" if name.endswith(("rows", "rows_per_s")) else f"{name} {value:.6f}")
+
+
+def _load_tensorflow() -> None:
+    """Import TensorFlow without the lines that it writes before its log level can be set; an error brings them back."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as chatter:
+        os.dup2(chatter.fileno(), 2)
+        try:
+            import tensorflow  # noqa: F401
+        except BaseException:
+            chatter.seek(0)
+            os.write(kept, chatter.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+
+
+def _fail(message: str) -> None:
+    Console(stderr=True, soft_wrap=True, highlight=False, markup=False).print(f"error: {message}")
+    sys.exit(1)

@@ -1,0 +1,42 @@
+"""Run a function over a stream of items in threads: results in order, a bounded number of items at a time.
+
+Arrow and numpy release Python's lock in their loops, so threads keep all cores busy on blocks of rows.
+
+    for block in in_order(parse, chunks):       # while a block is used, the next ones are being parsed
+        ...
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_MOST_THREADS = 8  # each holds a block of rows: more would cost memory and gain little
+
+
+def in_order(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """Yield `function(item)` for each item, in their order; an error of the function comes out at its item's turn."""
+    threads = min(_MOST_THREADS, _cores())
+    pending: deque[Future[Result]] = deque()
+    with ThreadPoolExecutor(threads, thread_name_prefix="ctrfast-data") as pool:
+        try:
+            for item in items:
+                pending.append(pool.submit(function, item))
+                if len(pending) > threads:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            for future in pending:  # the consumer stopped early, or an item failed
+                future.cancel()
+
+
+def _cores() -> int:
+    """Cores that this process may use, where the system tells."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,135 @@
+"""JSON-like rows -> texts per id field and numbers per numeric field, each value checked.
+
+    {"I1": 3, "C1": "68fd1e64", "C2": 17}      numbers or numeric text; ids: text, or whole numbers (their decimal text)
+
+Absent, None and "" mean missing. The label and the columns that no field uses are taken and ignored, so that a row of
+the raw log can be scored as it is.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from numbers import Integral, Real
+
+import numpy as np
+import numpy.typing as npt
+
+from ctrfast.data.cells import LARGEST, parse_number, time_part
+from ctrfast.errors import DataError
+from ctrfast.schema import IdField, Schema
+
+LONGEST_TEXT = 4096  # bytes, as in raw files
+_SURELY_SHORT = 1024
+
+
+class RowReader:
+    """Reads rows under one schema."""
+
+    def __init__(self, schema: Schema) -> None:
+        self._schema = schema
+        self._known = frozenset(schema.columns)
+        self._id_fields = [(field.source, field) for field in schema.id_fields]
+        self._numeric_names = schema.numeric_names
+
+    def read(self, rows: Sequence[Mapping[str, object]]) -> tuple[list[list[str | None]], npt.NDArray[np.float64]]:
+        """Check and take apart R rows.
+
+        Returns:
+            texts: per id field, R texts (None = missing). numbers: (R, N) float64, NaN = missing.
+
+        Raises:
+            DataError: a row is no mapping, a name is unknown, or a value has the wrong type; `path` is "row.field".
+        """
+        for row, values in enumerate(rows):
+            if not isinstance(values, Mapping):
+                raise _error(row, None, f"must hold values by name. Got {type(values).__name__}")
+            if not values.keys() <= self._known:
+                self._refuse_unknown(row, values)
+        texts = []
+        for source, field in self._id_fields:
+            column = [_text(values.get(source), row, source) for row, values in enumerate(rows)]
+            texts.append(column if field.part is None else _parts(column, field))
+        numbers = [
+            [_number(values.get(name), row, name) for name in self._numeric_names] for row, values in enumerate(rows)
+        ]
+        return texts, np.array(numbers, dtype=np.float64).reshape(len(rows), len(self._numeric_names))
+
+    def _refuse_unknown(self, row: int, values: Mapping[str, object]) -> None:
+        name = next(name for name in values if name not in self._known)
+        near = difflib.get_close_matches(str(name), self._schema.columns, n=1)
+        hint = f"Did you mean {near[0]}?" if near else f"Known: {', '.join(self._schema.input_columns)}."
+        raise DataError(f"Row {row}: there is no column {str(name)[:100]!r}. {hint}", path=f"{row}.{name}")
+
+
+def _parts(texts: list[str | None], field: IdField) -> list[str | None]:
+    parts: list[str | None] = []
+    for row, text in enumerate(texts):
+        part = None if text is None else time_part(text, field)
+        if part is None and text is not None:
+            raise _error(row, field.source, f"must be a time written as {field.time_format}. Got {_shown(text)}")
+        parts.append(part)
+    return parts
+
+
+def _text(value: object, row: int, name: str) -> str | None:
+    if type(value) is str:  # the common case first: this runs once per cell of every online request
+        if 0 < len(value) <= _SURELY_SHORT and value.isascii():
+            return value
+        if value == "":
+            return None
+        if not value.isascii() and not _is_unicode(value):
+            raise _error(row, name, "must be text that UTF-8 can write. Got a lone surrogate")
+        if len(value.encode()) > LONGEST_TEXT:
+            raise _error(row, name, f"must be at most {LONGEST_TEXT} bytes long. Got {len(value.encode())}")
+        return value
+    if value is None:
+        return None
+    if isinstance(value, str):
+        return _text(str(value), row, name)
+    if isinstance(value, Integral) and not isinstance(value, bool) and abs(int(value)) < 2**127:
+        return str(int(value))
+    raise _error(row, name, f"must be text or a whole number. Got {_shown(value)}")
+
+
+def _number(value: object, row: int, name: str) -> float:
+    if value is None or value == "":
+        return np.nan
+    number: float | None = None
+    if type(value) is float or type(value) is int:  # first: the common case, and isinstance of Real is slow
+        number = _as_float(value)
+    elif isinstance(value, str):
+        number = parse_number(value)
+    elif isinstance(value, Real) and not isinstance(value, bool):
+        number = _as_float(value)
+    if number is None or not abs(number) <= LARGEST:
+        raise _error(row, name, f"must be a finite number. Got {_shown(value)}")
+    return number
+
+
+def _as_float(value: Real | int | float) -> float | None:
+    try:
+        return float(value)
+    except OverflowError:
+        return None
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _shown(value: object) -> str:
+    kind = type(value).__name__
+    if isinstance(value, bool | int | float | str):
+        return f"{kind} {repr(value)[:100]}" if not isinstance(value, int) or abs(value) < 2**127 else f"a huge {kind}"
+    return kind
+
+
+def _error(row: int, name: str | None, problem: str) -> DataError:
+    if name is None:
+        return DataError(f"Row {row} {problem}.", path=str(row))
+    return DataError(f"Row {row}: `{name}` {problem}. Correct it, or leave it out.", path=f"{row}.{name}")

@@ -1,0 +1,199 @@
+"""Raw-format click logs drawn from a known teacher: to try everything out, and to know how good a model could be.
+
+    OUT                    the log: Criteo's layout (tab-separated, no header) or Avazu's (CSV with a header)
+    OUT.teacher.json       rows, label rate, and the teacher's own AUC and log loss on these rows
+    OUT.teacher.parquet    `probability`: float32, the teacher's probability per row, in order
+
+The same seed gives the same bytes. Memory holds a few blocks and one score and label per row.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import io
+import secrets
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+from pydantic import BaseModel, ConfigDict
+
+from ctrfast.data.ahead import in_order
+from ctrfast.data.profiles import PROFILES, IdProfile
+from ctrfast.data.teacher import BLOCK_ROWS, Block, Teacher, count_values
+from ctrfast.errors import ConfigError, unknown_name
+from ctrfast.folders import refuse_existing
+from ctrfast.schema import PRESETS, Schema
+
+_START = datetime(2014, 10, 21)  # Avazu's first hour
+_GZIP_LEVEL = 2  # level 6 takes three times as long for a tenth less
+_HEX = np.array([b"%04x" % number for number in range(65536)], dtype="S4").view(np.uint32)  # 4 digits per uint16
+
+
+class SynthReport(BaseModel):
+    """What was drawn. teacher_auc, teacher_log_loss: of the teacher's probabilities on exactly these rows."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    preset: str
+    rows: int
+    seed: int
+    label_rate: float
+    teacher_auc: float
+    teacher_log_loss: float
+
+
+def synth(
+    out: Path, preset: str, rows: int, seed: int, on_progress: Callable[[int, int], None] | None = None
+) -> SynthReport:
+    """Write a synthetic click log.
+
+    Args:
+        out: the file; `.gz` and `.zst` are compressed. It must not exist.
+        preset: `criteo` or `avazu`.
+        rows: how many.
+        seed: of teacher and rows.
+        on_progress: called with (rows so far, rows).
+
+    Raises:
+        ConfigError: a setting breaks a rule, or `out` cannot be written.
+    """
+    if preset not in PROFILES:
+        raise unknown_name("preset", preset, PROFILES, path="preset")
+    for name, value, least in (("rows", rows, 1), ("seed", seed, 0)):
+        if value < least:
+            raise ConfigError(f"`{name}` must be >= {least}. Got {name}={value}.", path=name)
+    teacher_json, teacher_scores = Path(f"{out}.teacher.json"), Path(f"{out}.teacher.parquet")
+    for path in (out, teacher_json, teacher_scores):
+        refuse_existing(path)
+    labels, scores = np.empty(rows, np.int8), np.empty(rows, np.float32)
+    with _replaced_together(out, teacher_json, teacher_scores) as (log, summary, probabilities):
+        _write_log(log, out.suffix, preset, seed, labels, scores, on_progress)
+        report = SynthReport(
+            preset=preset,
+            rows=rows,
+            seed=seed,
+            label_rate=float(labels.mean(dtype=np.float64)),
+            teacher_auc=_auc(scores, labels),
+            teacher_log_loss=_log_loss(scores, labels),
+        )
+        pq.write_table(pa.table({"probability": scores}), probabilities, compression="zstd")
+        summary.write_text(report.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    return report
+
+
+def _write_log(
+    path: Path,
+    suffix: str,
+    preset: str,
+    seed: int,
+    labels: npt.NDArray[np.int8],
+    scores: npt.NDArray[np.float32],
+    on_progress: Callable[[int, int], None] | None,
+) -> None:
+    schema, teacher, rows = PRESETS[preset], Teacher(PROFILES[preset], seed), len(labels)
+
+    def render(index: int) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32], bytes]:
+        block = teacher.block(index, rows)
+        probability = teacher.probabilities(block)
+        label = (block.chance < probability).astype(np.int8)
+        count = min(BLOCK_ROWS, rows - index * BLOCK_ROWS)
+        columns = _columns(block, label, index, preset, teacher)
+        table = pa.table([columns[name] for name in schema.columns], names=list(schema.columns)).slice(0, count)
+        return label[:count], probability[:count].astype(np.float32), _text(table, schema)
+
+    with path.open("wb") as target, _compressed(target, suffix) as file:
+        if schema.header:
+            file.write((schema.separator.join(schema.columns) + "\n").encode())
+        done = 0
+        for label, score, text in in_order(render, range(-(-rows // BLOCK_ROWS))):
+            labels[done : done + len(label)], scores[done : done + len(label)] = label, score
+            file.write(text)
+            done += len(label)
+            if on_progress is not None:
+                on_progress(done, rows)
+
+
+def _columns(
+    block: Block, label: npt.NDArray[np.int8], index: int, preset: str, teacher: Teacher
+) -> dict[str, pa.Array]:
+    profile, schema = PROFILES[preset], PRESETS[preset]
+    columns = {schema.label: pa.array(label)}
+    for name, normals in block.normals.items():
+        values = count_values(profile.counts[name], normals)
+        columns[name] = pa.array(values, from_pandas=True).cast(pa.int64())
+    for name, ranks in block.ranks.items():
+        columns[name] = _id_texts(name, ranks, profile.ids[name], teacher)
+    if profile.hours:
+        hours = [(_START + timedelta(hours=hour)).strftime("%y%m%d%H") for hour in range(int(block.hour.max()) + 1)]
+        columns["hour"] = pa.array(hours).take(pa.array(block.hour))
+        numbers = np.arange(index * BLOCK_ROWS, (index + 1) * BLOCK_ROWS, dtype=np.uint64)
+        columns["id"] = pa.array(numbers * np.uint64(0x9E3779B97F4A7C15) + np.uint64(0x8AC7230489E80000))
+    return columns
+
+
+def _id_texts(name: str, ranks: npt.NDArray[np.int64], profile: IdProfile, teacher: Teacher) -> pa.Array:
+    if profile.style == "integer":
+        return pa.array(np.where(ranks == 1, profile.first, profile.base + ranks), mask=ranks == 0)
+    ids = teacher.ids(name, ranks)
+    digits = np.stack([_HEX[ids >> np.uint32(16)], _HEX[ids & np.uint32(0xFFFF)]], axis=1)  # (R, 2) x 4 bytes
+    offsets = np.arange(0, 8 * len(ids) + 1, 8, dtype=np.int32)
+    texts = pa.StringArray.from_buffers(len(ids), pa.py_buffer(offsets), pa.py_buffer(np.ascontiguousarray(digits)))
+    return pa.compute.if_else(pa.array(ranks != 0), texts, pa.scalar(None, pa.string())) if profile.missing else texts
+
+
+def _text(table: pa.Table, schema: Schema) -> bytes:
+    buffer = io.BytesIO()
+    options = pyarrow.csv.WriteOptions(include_header=False, delimiter=schema.separator, quoting_style="none")
+    pyarrow.csv.write_csv(table, buffer, options)
+    return buffer.getvalue()
+
+
+def _compressed(file: IO[bytes], suffix: str) -> contextlib.AbstractContextManager[IO[bytes] | gzip.GzipFile]:
+    if suffix == ".gz":  # no name and no time: the same rows give the same bytes
+        return gzip.GzipFile(filename="", mode="wb", compresslevel=_GZIP_LEVEL, fileobj=file, mtime=0)
+    if suffix == ".zst":
+        stream: contextlib.AbstractContextManager[IO[bytes]] = pa.CompressedOutputStream(file, "zstd")
+        return stream
+    return contextlib.nullcontext(file)
+
+
+@contextlib.contextmanager
+def _replaced_together(*paths: Path) -> Iterator[tuple[Path, ...]]:
+    """Temporary files beside `paths`, renamed when the block ends well; the first path comes last, as the sign."""
+    token = secrets.token_hex(4)
+    partial = tuple(path.with_name(f".partial-{path.name}-{token}") for path in paths)
+    try:
+        paths[0].parent.mkdir(parents=True, exist_ok=True)
+        yield partial
+        for source, target in reversed(list(zip(partial, paths, strict=True))):
+            source.replace(target)
+    except OSError as error:
+        raise ConfigError(f"{paths[0]} cannot be written: {error.strerror}. Choose another place.") from error
+    finally:
+        for source in partial:
+            source.unlink(missing_ok=True)
+
+
+def _auc(scores: npt.NDArray[np.float32], labels: npt.NDArray[np.int8]) -> float:
+    """Probability that a clicked row has the higher score; ties count half. 0.5 where all labels are the same."""
+    values, place, count = np.unique(scores, return_inverse=True, return_counts=True)
+    below = np.cumsum(count) - count
+    ranks = below + (count + 1) / 2  # mean rank of tied scores, from 1
+    positive = int(labels.sum())
+    negative = len(labels) - positive
+    if not positive or not negative or len(values) == 1:
+        return 0.5
+    return float((ranks[place][labels == 1].sum() - positive * (positive + 1) / 2) / (positive * negative))
+
+
+def _log_loss(scores: npt.NDArray[np.float32], labels: npt.NDArray[np.int8]) -> float:
+    probability = np.clip(scores.astype(np.float64), 1e-12, 1 - 1e-12)
+    return float(-np.where(labels == 1, np.log(probability), np.log1p(-probability)).mean())

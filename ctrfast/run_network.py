@@ -1,0 +1,41 @@
+"""The trained network of a finished run, for evaluation, scoring and export. Needs TensorFlow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from ctrfast.errors import ArtifactError
+from ctrfast.metrics import sigmoid
+from ctrfast.network import Network
+from ctrfast.run import Run
+
+
+def open_network(run: Run) -> Network:
+    """The trained network of a run.
+
+    Raises:
+        ArtifactError: its checkpoint is missing, was changed, or does not fit.
+    """
+    if not run.checkpoint.is_dir():
+        raise ArtifactError(f"The run {run.path} has lost its checkpoint {run.checkpoint.name}. Train it again.")
+    return Network.from_checkpoint(run.config.model, run.encoder().fitted, run.checkpoint)
+
+
+class RunScorer:
+    """Scores with a run's training graph.
+
+    Args:
+        path: a finished run.
+    """
+
+    def __init__(self, path: Path) -> None:
+        run = Run.open(path)
+        self.encoder = run.encoder()
+        self._network = open_network(run)
+
+    def score_arrays(self, ids: npt.NDArray[np.int32], numbers: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Ids (R, F) rows of the fused table, numbers (R, N) -> probabilities (R,)."""
+        return sigmoid(self._network.logits(ids, numbers)).astype(np.float32)
