@@ -26,6 +26,7 @@ from ctrfast.data.rejects import RefuseRejects
 from ctrfast.data.shards import Dataset
 from ctrfast.errors import ArtifactError, ConfigError
 from ctrfast.folders import MANIFEST, read_manifest
+from ctrfast.run import Run
 from ctrfast.score import Scorer
 
 _BATCH = 65_536
@@ -98,6 +99,7 @@ def _scores(model: _Model, inputs: Sequence[Path]) -> Iterator[Scores]:
 def _open(path: Path) -> _Model:
     if (path / MANIFEST).is_file() and read_manifest(path, KIND):
         return Scorer.load(path, threads=os.cpu_count() or 1)
+    run = Run.open(path)
     from ctrfast.run_network import RunScorer  # TensorFlow is loaded for runs alone
 
-    return RunScorer(path)
+    return RunScorer(run)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import numpy.typing as npt
 
@@ -28,11 +26,10 @@ class RunScorer:
     """Scores with a run's training graph.
 
     Args:
-        path: a finished run.
+        run: a finished run.
     """
 
-    def __init__(self, path: Path) -> None:
-        run = Run.open(path)
+    def __init__(self, run: Run) -> None:
         self.encoder = run.encoder()
         self._network = open_network(run)
 

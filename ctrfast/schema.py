@@ -208,29 +208,10 @@ def _criteo() -> Schema:
 
 
 def _avazu() -> Schema:
-    text = [
-        "C1",
-        "banner_pos",
-        "site_id",
-        "site_domain",
-        "site_category",
-        "app_id",
-        "app_domain",
-        "app_category",
-        "device_id",
-        "device_ip",
-        "device_model",
-        "device_type",
-        "device_conn_type",
-        "C14",
-        "C15",
-        "C16",
-        "C17",
-        "C18",
-        "C19",
-        "C20",
-        "C21",
-    ]
+    text = (
+        "C1 banner_pos site_id site_domain site_category app_id app_domain app_category device_id device_ip "
+        "device_model device_type device_conn_type C14 C15 C16 C17 C18 C19 C20 C21"
+    ).split()
     return Schema(
         name="avazu",
         columns=("id", "click", "hour", *text),

@@ -1,7 +1,64 @@
-"""Shared by all tests: ctrfast is imported before TensorFlow, and TensorFlow's chatter stays out of the reports."""
+"""Shared by all tests: ctrfast is imported before TensorFlow, and one small dataset and run serve many tests."""
 
 import os
+from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import ctrfast  # noqa: F401
+import pytest
+
+from ctrfast.config import parse_config
+from ctrfast.data.prepare import prepare
+from ctrfast.data.shards import Dataset
+from ctrfast.data.synth import synth
+from ctrfast.schema import preset
+
+SMALL_MODEL = {"embedding_dim": 4, "hidden": [16, 8]}
+
+
+@pytest.fixture(scope="session")
+def raw_clicks(tmp_path_factory) -> Path:
+    """6,000 impressions in Criteo's raw format."""
+    path = tmp_path_factory.mktemp("raw") / "clicks.tsv.gz"
+    synth(path, "criteo", 6000, 3)
+    return path
+
+
+@pytest.fixture(scope="session")
+def dataset(raw_clicks, tmp_path_factory) -> Dataset:
+    """The impressions as a dataset: 4,200 train, 600 valid, 1,200 test rows in file order."""
+    out = tmp_path_factory.mktemp("data") / "small"
+    prepare([raw_clicks], preset("criteo"), out, min_count=2, split="sequential", valid_fraction=0.1, test_fraction=0.2)
+    return Dataset.open(out)
+
+
+@pytest.fixture
+def small_config():
+    """Settings of a run that takes about a second, changed by keyword."""
+
+    def make(**values):
+        return parse_config({"batch_size": 512, "model": SMALL_MODEL, "log_every_steps": 4, **values})
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def run_path(dataset, tmp_path_factory) -> Path:
+    """A finished run of two epochs, with rates that learn something in 32 steps."""
+    from ctrfast.train import train
+
+    out = tmp_path_factory.mktemp("runs") / "first"
+    rates = {"lr_dense": 0.02, "lr_embed": 0.02}
+    train(dataset, parse_config({"batch_size": 256, "epochs": 2, "model": SMALL_MODEL, "optimizer": rates}), out)
+    return out
+
+
+@pytest.fixture(scope="session")
+def bundle_path(run_path, tmp_path_factory) -> Path:
+    """The run as a bundle."""
+    from ctrfast.export import export_bundle
+
+    out = tmp_path_factory.mktemp("bundles") / "first"
+    export_bundle(run_path, out)
+    return out

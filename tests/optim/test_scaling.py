@@ -1,0 +1,74 @@
+"""Scaling plans against the published settings and the rules' own table."""
+
+import math
+
+import pytest
+
+from ctrfast.config import TrainConfig, parse_config
+from ctrfast.optim.scaling import PUBLISHED, RULES, make_plan
+
+
+def plan(preset="criteo", **values):
+    return make_plan(parse_config(values), preset)
+
+
+@pytest.mark.parametrize("preset", PUBLISHED)
+def test_cowclip_gives_the_published_rows_or_names_the_exception(preset):
+    published = PUBLISHED[preset]
+    for batch_size, row in published.table.items():
+        got = plan(preset, batch_size=batch_size)
+        ours = (got.lr_dense, got.lr_embed, got.l2)
+        if batch_size in published.exceptions:
+            assert ours != pytest.approx(row, rel=1e-3)
+            assert published.exceptions[batch_size] in got.reasons["lr_dense"]
+        else:
+            assert ours == pytest.approx(row, rel=1e-3)
+
+
+def test_the_published_bound_changes_with_the_batch_on_avazu_only():
+    assert [plan("avazu", batch_size=b).bound for b in (256, 1024, 2048, 4096, 131072)] == [1e-3, 1e-3, 1e-3, 1e-4, 1e-4]
+    assert {plan("criteo", batch_size=b).bound for b in (1024, 131072)} == {1e-5}
+
+
+@pytest.mark.parametrize(
+    "rule, dense, embed, l2",
+    [
+        ("none", 1, 1, 1),
+        ("sqrt", 8, 8, 8),
+        ("sqrt_star", 8, 8, 1),
+        ("linear", 64, 64, 1),
+        ("n2_lambda", 8, 1, 4096),
+        ("cowclip", 8, 1, 64),
+    ],
+)
+def test_each_rule_at_64_times_the_base(rule, dense, embed, l2):
+    values = {"lr_dense": 1e-3, "lr_embed": 1e-4, "l2": 1e-6}
+    got = plan(batch_size=8192, scaling={"rule": rule, "base_batch_size": 128}, optimizer=values)
+    assert got.scale == 64
+    assert got.lr_dense == pytest.approx(1e-3 * dense)
+    assert got.lr_embed == pytest.approx(1e-4 * embed)
+    assert got.l2 == pytest.approx(1e-6 * l2)
+    is_cowclip = rule == "cowclip"
+    assert got.clip == ("adaptive_column" if is_cowclip else "none")
+    assert got.warmup_epochs == (1 if is_cowclip else 0)
+    assert got.embedding_init_std == (1e-2 if is_cowclip else 1e-4)
+
+
+def test_what_is_set_wins_over_the_rule():
+    got = plan(optimizer={"clip": "none", "warmup_epochs": 0, "embedding_init_std": 0.5, "bound": 0.1, "clip_ratio": 2})
+    assert (got.clip, got.warmup_epochs, got.embedding_init_std, got.bound, got.clip_ratio) == ("none", 0, 0.5, 0.1, 2)
+    assert {got.reasons[n] for n in ("clip", "warmup_epochs", "embedding_init_std", "bound", "clip_ratio")} == {"set"}
+
+
+def test_every_value_has_a_reason_and_ours_are_named():
+    got = make_plan(TrainConfig(), "criteo")
+    assert set(got.reasons) == set(got.model_dump()) - {"reasons", "rule", "preset"}
+    assert "our reading" in plan(scaling={"rule": "n2_lambda"}).reasons["lr_dense"]
+    assert "Criteo's published base" in plan("mine").reasons["l2"]
+
+
+def test_a_scale_of_one_changes_nothing():
+    for rule in RULES:
+        got = plan(batch_size=1024, scaling={"rule": rule})
+        assert math.isclose(got.lr_dense, 8e-4)
+        assert math.isclose(got.l2, 1e-5)

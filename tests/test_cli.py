@@ -1,0 +1,98 @@
+"""The command line as a user calls it: what it prints, and one clear line with an exit code that is not 0 on error."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+CTRFAST = Path(sys.executable).with_name("ctrfast")
+
+
+def ctrfast(*arguments, code=0):
+    done = subprocess.run([CTRFAST, *map(str, arguments)], capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == code, done.stdout + done.stderr
+    return done
+
+
+def refused(*arguments, code=1):
+    """stderr of a call that must fail: one line, no traceback."""
+    done = ctrfast(*arguments, code=code)
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("error: ")
+    return lines[0]
+
+
+def test_from_clicks_to_scores(tmp_path):
+    raw, data, run, bundle, out = (tmp_path / name for name in ("c.tsv.gz", "data", "run", "bundle", "s.parquet"))
+    assert "teacher AUC" in ctrfast("synth", raw, "--preset", "criteo", "--rows", 3000, "--seed", 1).stdout
+    done = ctrfast("prepare", raw, "--preset", "criteo", "--min-count", 2, "--out", data)
+    assert "rejected 0" in done.stdout
+    assert '"C26"' in ctrfast("inspect", data).stdout
+    done = ctrfast(
+        *("train", "--data", data, "--model", "deepfm", "--batch-size", 512, "--epochs", 1, "--seed", 1, "--out", run),
+        *("--set", "model.hidden=[8]", "--scaling", "none", "--set", "optimizer.lr_dense=1e-2"),
+    )
+    assert "test_auc 0." in done.stdout
+    assert done.stderr.strip() == ""  # TensorFlow's chatter stays away
+    assert "log_loss" in ctrfast("evaluate", run, "--data", data).stdout
+    ctrfast("export", run, "--out", bundle)
+    assert "3,000 scores" in ctrfast("score", bundle, raw, "--out", out).stdout
+    assert pq.read_metadata(out).num_rows == 3000
+    assert "exists already" in refused("score", bundle, raw, "--out", out)
+    assert "exists already" in refused("export", run, "--out", bundle)
+    assert "finished already" in refused(
+        *("train", "--data", data, "--batch-size", 512, "--out", run, "--resume"),
+    )
+
+
+def test_plan_shows_each_value_with_its_reason():
+    text = ctrfast("plan", "--rule", "cowclip", "--preset", "criteo", "--batch-size", 131072).stdout
+    assert "0.00905097" in text
+    assert "0.00128" in text
+    assert "sqrt(128)" in text
+
+
+def test_refusals_of_names_and_settings(dataset, tmp_path):
+    train = ("train", "--data", dataset.path, "--out", tmp_path / "run")
+    assert "Did you mean deepfm" in refused(*train, "--model", "deepfn")
+    assert "Did you mean cowclip" in refused(*train, "--scaling", "cowclipp")
+    assert "optimizer.lr_embed" in refused(*train, "--set", "optimizer.lr_embd=1")
+    assert "key=value" in refused(*train, "--set", "epochs")
+    assert "Did you mean criteo" in refused("plan", "--preset", "critteo")
+    assert "training split's 4,200 rows" in refused(*train, "--batch-size", 5000)
+    assert "Unknown split" in refused("evaluate", tmp_path, "--data", dataset.path, "--split", "tset")
+    assert not (tmp_path / "run").exists()
+
+
+def test_refusals_of_files(dataset, bundle_path, raw_clicks, tmp_path):
+    prepare = ("prepare", "--preset", "criteo", "--out", tmp_path / "d")
+    assert "There is no file" in refused(*prepare, tmp_path / "none.tsv")
+    (tmp_path / "wrong.tsv").write_text("1\t2\t3\n0\t2\t3\n")
+    line = refused(*prepare, tmp_path / "wrong.tsv")
+    assert "40 columns" in line
+    assert "Got 3" in line
+    assert "schema.yaml" in refused("prepare", raw_clicks, "--schema", tmp_path / "schema.yaml", "--out", tmp_path / "d")
+    assert not (tmp_path / "d").exists()
+
+    copy = tmp_path / "copy"
+    shutil.copytree(dataset.path, copy)
+    shard = next(copy.glob("train/*.parquet"))
+    shard.write_bytes(shard.read_bytes() + b"x")
+    assert "sha256" in refused("train", "--data", copy, "--batch-size", 256, "--out", tmp_path / "run")
+    assert "There is no dataset" in refused("train", "--data", tmp_path / "no", "--out", tmp_path / "run")
+    assert "There is no run" in refused("evaluate", tmp_path / "no", "--data", dataset.path)
+
+    shutil.copytree(bundle_path, tmp_path / "bundle")
+    (tmp_path / "bundle" / "weights.safetensors").write_bytes(b"x")
+    line = refused("score", tmp_path / "bundle", raw_clicks, "--out", tmp_path / "s.parquet")
+    assert "weights.safetensors" in line
+    assert "is not a run" in refused("score", tmp_path, raw_clicks, "--out", tmp_path / "s.parquet")
+
+
+def test_prepare_wants_one_meaning_of_the_columns(raw_clicks, tmp_path):
+    done = ctrfast("prepare", raw_clicks, "--out", tmp_path / "d", code=2)
+    assert "either --preset or --schema" in done.stderr

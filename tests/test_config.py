@@ -1,0 +1,69 @@
+"""Settings from YAML, the command line and REST: one model, unknown keys refused with the near names."""
+
+import pytest
+
+from ctrfast.config import MODEL_NAMES, RULE_NAMES, load_config, parse_config
+from ctrfast.errors import ConfigError
+
+
+def test_yaml_overrides_and_assignments_apply_in_that_order(tmp_path):
+    file = tmp_path / "train.yaml"
+    file.write_text("batch_size: 64\nepochs: 2\nmodel: {name: wide_deep, hidden: [8, 4]}\n")
+    config = load_config(file, ["epochs=5", "optimizer.l2=1e-5"], {"epochs": 3, "seed": 7, "model.name": None})
+    assert (config.batch_size, config.epochs, config.seed) == (64, 5, 7)
+    assert config.model.name == "wide_deep"
+    assert config.model.hidden == (8, 4)
+    assert config.optimizer.l2 == 1e-5
+
+
+@pytest.mark.parametrize("text, value", [("1e-3", 1e-3), ("0.5", 0.5), ("2E-1", 0.2), ("3", 3.0)])
+def test_numbers_read_as_numbers(text, value):
+    assert load_config(None, [f"optimizer.lr_dense={text}"]).optimizer.lr_dense == value
+
+
+@pytest.mark.parametrize(
+    "values, path, words",
+    [
+        ({"optimizer": {"lr_dens": 1}}, "optimizer.lr_dens", "Did you mean optimizer.lr_dense"),
+        ({"modle": {}}, "modle", "Unknown setting"),
+        ({"model": {"name": "deepfn"}}, "model.name", "Did you mean deepfm"),
+        ({"model": {"name": "xyz"}}, "model.name", "Known: deepfm, wide_deep."),
+        ({"scaling": {"rule": "cowclp"}}, "scaling.rule", "Did you mean cowclip?"),
+        ({"batch_size": 0}, "batch_size", "Got 0"),
+        ({"batch_size": "many"}, "batch_size", "Got 'many'"),
+        ({"optimizer": {"lr_dense": float("nan")}}, "optimizer.lr_dense", "finite"),
+        ({"optimizer": {"clip": "hard"}}, "optimizer.clip", "Got 'hard'"),
+        ({"model": 3}, "model", "Got 3"),
+    ],
+)
+def test_a_setting_that_breaks_a_rule_is_refused_by_name(values, path, words):
+    with pytest.raises(ConfigError, match=words.replace(".", r"\.").replace("?", r"\?")) as caught:
+        parse_config(values)
+    assert caught.value.path == path
+
+
+@pytest.mark.parametrize("text", ["nothing", "=3", "model.name.x=3", "optimizer.l2=[1"])
+def test_a_bad_assignment_is_refused(text):
+    with pytest.raises(ConfigError):
+        load_config(None, [text])
+
+
+@pytest.mark.parametrize("content", ["- a\n- b\n", "a: [1", "\x00"])
+def test_a_file_that_holds_no_settings_is_refused(tmp_path, content):
+    file = tmp_path / "bad.yaml"
+    file.write_text(content)
+    with pytest.raises(ConfigError, match=r"bad\.yaml"):
+        load_config(file)
+
+
+def test_a_missing_file_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_config(tmp_path / "none.yaml")
+
+
+def test_the_names_in_the_config_are_the_ones_that_exist():
+    from ctrfast.models import MODELS
+    from ctrfast.optim.scaling import RULES
+
+    assert set(MODEL_NAMES) == set(MODELS)
+    assert set(RULE_NAMES) == set(RULES)
