@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -20,8 +20,11 @@ Result = TypeVar("Result")
 _MOST_THREADS = 8  # each holds a block of rows: more would cost memory and gain little
 
 
-def in_order(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """Yield `function(item)` for each item, in their order; an error of the function comes out at its item's turn."""
+def in_order(function: Callable[[Item], Result], items: Iterable[Item]) -> Generator[Result]:
+    """Yield `function(item)` for each item, in their order; an error of the function comes out at its item's turn.
+
+    Once the generator is closed (`contextlib.closing`), no thread of it runs any more.
+    """
     threads = min(_MOST_THREADS, _cores())
     pending: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(threads, thread_name_prefix="ctrfast-data") as pool:

@@ -31,6 +31,8 @@ def parse_numbers(column: pa.Array) -> tuple[Floats, Mask]:
     Returns:
         values (R,) float64, NaN where missing or bad; bad (R,) bool, true where there is text but no usable number.
     """
+    if pa.types.is_dictionary(column.type):  # a column that is an id field, too
+        column = column.dictionary_decode()
     try:
         values = _as_floats(column)
     except pa.ArrowInvalid:

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from ctrfast.errors import DataError
 
-READ_BYTES = 16 * 1024 * 1024  # text per step: large enough for arrow's parser, small enough for any machine
+READ_BYTES = 8 * 1024 * 1024  # text per step: large enough for arrow's parser, small enough for any machine
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # spreadsheets write it before a header
 _CODECS = {".gz": ("gzip", b"\x1f\x8b"), ".zst": ("zstd", b"\x28\xb5\x2f\xfd")}
 

@@ -7,7 +7,8 @@ the making and is removed before that is published.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,12 +45,13 @@ class ParsedBlocks:
         self.rows = 0
         folder.mkdir()
 
-    def add_all(self, blocks: Iterable[RawBlock]) -> Iterator[int]:
+    def add_all(self, blocks: Iterable[RawBlock]) -> Generator[int]:
         """Write blocks of labelled rows. Yields the rows of each one once it is written."""
-        for rows in in_order(self._write, enumerate(blocks, start=self._count)):
-            self._count += 1
-            self.rows += rows
-            yield rows
+        with closing(in_order(self._write, enumerate(blocks, start=self._count))) as written:
+            for rows in written:
+                self._count += 1
+                self.rows += rows
+                yield rows
 
     def _write(self, numbered: tuple[int, RawBlock]) -> int:
         index, block = numbered

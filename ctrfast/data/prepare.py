@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -129,7 +130,7 @@ def prepare(
             raise DataError(f"The training split must have rows. Got none of {parsed.rows}. Lower the other fractions.")
         encoder = fitter.encoder(min_count)
         writer = DatasetWriter(folder, encoder)
-        _write(parsed, splitter, encoder, writer, report)
+        missing = _write(parsed, splitter, encoder, writer, report)
         parsed.remove()
         settings = {
             "raw": [path.name for path in raw],
@@ -139,7 +140,7 @@ def prepare(
             "test_fraction": test_fraction,
             "seed": seed,
         }
-        writer.finish(settings, rejects.counts)
+        writer.finish(settings, rejects.counts, missing)
     return _report(Dataset.open(out, verify=False))
 
 
@@ -151,8 +152,10 @@ def _parse(
     report: Callable[[PrepareProgress], None],
 ) -> None:
     try:
-        for _ in parsed.add_all(read_raw(raw, schema, rejects=rejects)):
-            report(PrepareProgress("read", parsed.rows, None))
+        # Closed before the folder may be removed: no thread must write into it by then.
+        with closing(parsed.add_all(read_raw(raw, schema, rejects=rejects))) as written:
+            for _ in written:
+                report(PrepareProgress("read", parsed.rows, None))
     except DataError as error:
         if parsed.rows or rejects.first is None:
             raise
@@ -165,15 +168,25 @@ def _write(
     encoder: Encoder,
     writer: DatasetWriter,
     report: Callable[[PrepareProgress], None],
-) -> None:
-    def tables(block: LabelledBlock) -> dict[str, pa.Table]:
-        return writer.tables(encoder.encode(block.columns), block.label, splitter.splits(block.first_row, block.rows))
+) -> dict[str, dict[str, int]]:
+    """Encode and write all rows. Returns, per split and numeric field, how many values were missing."""
+    names = encoder.fitted.schema_.numeric_names
 
-    rows = 0
-    for by_split in in_order(tables, parsed):
+    def tables(block: LabelledBlock) -> tuple[dict[str, pa.Table], npt.NDArray[np.int64]]:
+        splits = splitter.splits(block.first_row, block.rows)
+        counts = np.zeros((len(SPLITS), len(names)), dtype=np.int64)
+        for index, name in enumerate(names):
+            absent = splits[block.columns[name].is_null().to_numpy(zero_copy_only=False)]
+            counts[:, index] = np.bincount(absent, minlength=len(SPLITS))
+        return writer.tables(encoder.encode(block.columns), block.label, splits), counts
+
+    rows, missing = 0, np.zeros((len(SPLITS), len(names)), dtype=np.int64)
+    for by_split, counts in in_order(tables, parsed):
         writer.add_tables(by_split)
+        missing += counts
         rows += sum(table.num_rows for table in by_split.values())
         report(PrepareProgress("write", rows, parsed.rows))
+    return {split: dict(zip(names, row, strict=True)) for split, row in zip(SPLITS, missing.tolist(), strict=True)}
 
 
 def _report(dataset: Dataset) -> PrepareReport:

@@ -109,7 +109,7 @@ _CRITEO = Profile(
         "I12": CountProfile(0.3, 1.5, 0.768, 17),
         "I13": CountProfile(4, 20, 0.212, 12),
     },
-    weights=(0.5, 0.2, 0.3),
+    weights=(0.5, 0.1, 0.4),
 )
 
 _AVAZU = Profile(
@@ -139,7 +139,7 @@ _AVAZU = Profile(
         "C21": _integer(60, 1.3, 79, 100, head=0.1),
     },
     pairs=("banner_pos", "site_category", "app_category", "device_conn_type", "C17", "C18", "C19", "C20", "C21"),
-    weights=(0.75, 0.25, 0.0),
+    weights=(0.85, 0.15, 0.0),
     hours=240,
 )
 

@@ -130,21 +130,31 @@ class DatasetWriter:
         for name, table in tables.items():
             self._splits[name].add(table)
 
-    def finish(self, preparation: Mapping[str, Any], rejected: Mapping[str, int]) -> None:
+    def finish(
+        self,
+        preparation: Mapping[str, Any],
+        rejected: Mapping[str, int],
+        missing_numbers: Mapping[str, Mapping[str, int]],
+    ) -> None:
         """Write what is pending, then the manifest.
 
         Args:
             preparation: the settings that lead from the raw files to this dataset.
             rejected: rows per reason.
+            missing_numbers: per split and numeric field, values that were missing; a shard holds the mean for them.
         """
         fitted = self._encoder.fitted
+        splits = {
+            name: {**writer.finish(), "missing_numbers": dict(missing_numbers[name])}
+            for name, writer in self._splits.items()
+        }
         content = {
             "kind": _KIND,
             "format": _FORMAT,
             "schema": fitted.schema_.model_dump(mode="json"),
             "fitted_hash": fitted.hash,
             "vocabulary": {"hash": fitted.vocabulary_hash, "sizes": dict(fitted.vocabulary_sizes)},
-            "splits": {name: writer.finish() for name, writer in self._splits.items()},
+            "splits": splits,
             "rejected": {"rows": sum(rejected.values()), "reasons": dict(sorted(rejected.items()))},
             "preparation": dict(preparation),
         }

@@ -25,7 +25,7 @@ from ctrfast.data.profiles import CountProfile, IdProfile, Profile
 BLOCK_ROWS = 16_384
 VECTOR_WIDTH = 4
 _SAMPLE_BLOCKS = 4
-_RARE = 1 / 1000  # share of rows below which an id's effect fades
+_RARE = 1 / 200  # share of rows below which an id's effect fades
 _UPPER = 1.2815515655446004  # 90 % quantile of the normal distribution
 
 Floats = npt.NDArray[np.float64]

@@ -1,0 +1,96 @@
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from ctrfast.data.encode import Encoder
+from ctrfast.data.fit import Fitter
+from ctrfast.errors import ArtifactError, DataError
+
+COLUMNS = {
+    "n": pa.array(["1", "3", None, "5"]),
+    "a": pa.array(["x", "x", "z", None]),
+    "b": pa.array(["p", "q", "q", "q"]),
+}
+
+
+@pytest.fixture
+def encoder(tiny):
+    """Fitted on the first three rows: n has mean 2 and deviation 1."""
+    fitter = Fitter(tiny)
+    fitter.add(COLUMNS, np.array([True, True, True, False]))
+    return fitter.encoder(1)
+
+
+def test_columns_become_local_ids_and_standardised_numbers(encoder):
+    encoded = encoder.encode({**COLUMNS, "b": pa.array(["q", "p", None, "new"])})
+    assert encoded.ids.tolist() == [[2, 2], [2, 3], [3, 1], [1, 0]]
+    assert encoded.numbers.tolist() == [[-1.0], [1.0], [0.0], [3.0]]
+    assert encoded.unseen == {"a": 0, "b": 1}
+    assert (encoded.rows, encoded.ids.dtype, encoded.numbers.dtype) == (4, np.int32, np.float32)
+
+
+def test_absent_columns_are_missing(encoder):
+    assert encoder.encode({"a": pa.array(["x"])}).ids.tolist() == [[2, 1]]
+    encoded = encoder.encode({}, rows=2)
+    assert (encoded.ids.tolist(), encoded.numbers.tolist()) == ([[1, 1], [1, 1]], [[0.0], [0.0]])
+
+
+def test_plain_dictionary_and_number_columns_are_taken_alike(encoder):
+    plain = encoder.encode(COLUMNS)
+    packed = encoder.encode({name: column.dictionary_encode() for name, column in COLUMNS.items()})
+    numbers = encoder.encode({**COLUMNS, "n": pa.array([1, 3, None, 5])})
+    sliced = encoder.encode({name: pa.concat_arrays([column, column]).slice(4) for name, column in COLUMNS.items()})
+    for other in (packed, numbers, sliced):
+        np.testing.assert_array_equal(other.ids, plain.ids)
+        np.testing.assert_array_equal(other.numbers, plain.numbers)
+
+
+def test_rows_and_columns_are_encoded_alike(encoder):
+    rows = [
+        {"n": 1, "a": "x", "b": "p"},
+        {"n": "3", "a": "x", "b": "q"},
+        {"a": "z", "b": "q"},
+        {"n": 5.0, "a": None, "b": "q"},
+    ]
+    by_row, by_column = encoder.encode_rows(rows), encoder.encode(COLUMNS)
+    np.testing.assert_array_equal(by_row.ids, by_column.ids)
+    np.testing.assert_array_equal(by_row.numbers, by_column.numbers)
+    assert by_row.unseen == by_column.unseen
+    assert encoder.encode_rows([]).ids.shape == (0, 2)
+    assert encoder.encode_rows([]).numbers.shape == (0, 1)
+
+
+def test_log_squared_is_ln_squared_above_two(tiny):
+    schema = tiny.model_validate(
+        {**tiny.model_dump(), "numeric_fields": [{"name": "n", "transform": "log_squared"}], "name": "logs"}
+    )
+    fitter = Fitter(schema)
+    texts = ["-3", "0", "2", "2.5", "1000000"]
+    fitter.add({**COLUMNS, "n": pa.array(texts)[:4]}, np.zeros(4, bool))
+    numbers = fitter.encoder(1).encode({"n": pa.array(texts)}).numbers[:, 0]
+    np.testing.assert_allclose(numbers, [-3, 0, 2, np.log(2.5) ** 2, np.log(1e6) ** 2], rtol=1e-6)
+
+
+def test_huge_numbers_stay_finite(encoder):
+    assert np.isfinite(encoder.encode_rows([{"n": 3.4e38}, {"n": -3.4e38}]).numbers).all()
+
+
+def test_an_encoder_round_trips(encoder, tmp_path):
+    encoder.save(tmp_path)
+    again = Encoder.load(tmp_path)
+    assert again.fitted == encoder.fitted
+    np.testing.assert_array_equal(again.encode(COLUMNS).ids, encoder.encode(COLUMNS).ids)
+
+
+def test_another_vocabulary_is_refused(encoder, tmp_path):
+    encoder.save(tmp_path)
+    (tmp_path / "vocabulary" / "b.parquet").replace(tmp_path / "vocabulary" / "a.parquet")
+    encoder.vocabularies["b"].save(tmp_path / "vocabulary" / "b.parquet")
+    with pytest.raises(ArtifactError, match="is not its schema's"):
+        Encoder.load(tmp_path)
+
+
+def test_text_in_a_numeric_column_is_refused(encoder):
+    with pytest.raises(DataError, match=r"`n` must hold finite decimal numbers\. Got 'two' in row 1") as caught:
+        encoder.encode({"n": pa.array(["1", "two"])})
+    assert caught.value.path == "1.n"

@@ -1,0 +1,121 @@
+import gzip
+import json
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from sklearn.metrics import log_loss, roc_auc_score
+
+from ctrfast.data.profiles import PROFILES
+from ctrfast.data.raw import read_raw
+from ctrfast.data.rejects import RefuseRejects
+from ctrfast.data.synth import synth
+from ctrfast.data.teacher import BLOCK_ROWS, Teacher, expected_auc
+from ctrfast.errors import ConfigError
+from ctrfast.schema import preset
+
+ROWS = 40_000
+
+
+@pytest.fixture(scope="module", params=["criteo", "avazu"])
+def log(request, tmp_path_factory):
+    """(preset, file, report) of a synthetic log."""
+    name = request.param
+    out = tmp_path_factory.mktemp(name) / ("log.tsv" if name == "criteo" else "log.csv")
+    return name, out, synth(out, name, ROWS, 7)
+
+
+def test_every_row_can_be_read(log):
+    name, out, report = log
+    blocks = list(read_raw([out], preset(name), rejects=RefuseRejects()))
+    assert sum(block.rows for block in blocks) == ROWS == report.rows
+    labels = np.concatenate([block.label for block in blocks])
+    assert labels.mean() == pytest.approx(report.label_rate)
+
+
+def test_the_teacher_tells_its_own_quality(log):
+    name, out, report = log
+    labels = np.concatenate([block.label for block in read_raw([out], preset(name), rejects=RefuseRejects())])
+    scores = pq.read_table(f"{out}.teacher.parquet")["probability"].to_numpy()
+    assert scores.dtype == np.float32
+    assert report.teacher_auc == pytest.approx(roc_auc_score(labels, scores), abs=1e-12)
+    assert report.teacher_log_loss == pytest.approx(log_loss(labels, scores.astype(float)), abs=1e-9)
+    assert json.loads(out.with_name(f"{out.name}.teacher.json").read_text()) == report.model_dump()
+
+
+def test_rate_and_auc_are_the_profiles(log):
+    name, _, report = log
+    assert report.label_rate == pytest.approx(PROFILES[name].label_rate, abs=0.01)
+    assert report.teacher_auc == pytest.approx(PROFILES[name].auc, abs=0.01)
+
+
+def test_missing_shares_are_the_profiles(log):
+    name, out, _ = log
+    schema = preset(name)
+    names = None if schema.header else list(schema.columns)
+    table = pd.read_csv(out, sep=schema.separator, names=names, header=0 if schema.header else None, dtype=str)
+    profile = PROFILES[name]
+    for field, item in {**profile.ids, **profile.counts}.items():
+        assert table[field].isna().mean() == pytest.approx(item.missing, abs=0.02), field
+    if name == "avazu":
+        assert table["hour"].is_monotonic_increasing
+        assert (table["hour"].min(), table["hour"].max(), table["hour"].nunique()) == ("14102100", "14103023", 240)
+        assert table["id"].is_unique
+    else:
+        assert table["C3"].dropna().str.fullmatch("[0-9a-f]{8}").all()
+        assert table["C3"].nunique() > 10_000 > 100 > table["C6"].nunique()
+
+
+def test_the_same_seed_gives_the_same_bytes_packed_or_not(log, tmp_path):
+    name, out, report = log
+    again, packed = tmp_path / out.name, tmp_path / f"{out.name}.gz"
+    assert synth(again, name, ROWS, 7) == report
+    assert again.read_bytes() == out.read_bytes()
+    synth(packed, name, ROWS, 7)
+    assert gzip.decompress(packed.read_bytes()) == out.read_bytes()
+    first = packed.read_bytes()
+    packed.replace(tmp_path / "moved.gz")
+    for side in ("json", "parquet"):
+        (tmp_path / f"{packed.name}.teacher.{side}").unlink()
+    synth(packed, name, ROWS, 7)
+    assert packed.read_bytes() == first  # no time and no name inside
+
+
+def test_more_rows_start_with_the_same_rows(tmp_path):
+    synth(tmp_path / "few.tsv", "criteo", 100, 1)
+    synth(tmp_path / "many.tsv", "criteo", BLOCK_ROWS + 50, 1)
+    synth(tmp_path / "other.tsv", "criteo", 100, 2)
+    few = (tmp_path / "few.tsv").read_bytes()
+    assert (tmp_path / "many.tsv").read_bytes().startswith(few)
+    assert (tmp_path / "many.tsv").read_bytes().count(b"\n") == BLOCK_ROWS + 50
+    assert (tmp_path / "other.tsv").read_bytes() != few
+
+
+def test_expected_auc_is_that_of_drawn_labels():
+    teacher = Teacher(PROFILES["criteo"], 3)
+    probabilities = teacher.probabilities(teacher.block(0, 1))
+    rng = np.random.default_rng(0)
+    drawn = [roc_auc_score(rng.random(len(probabilities)) < probabilities, probabilities) for _ in range(20)]
+    assert expected_auc(probabilities, probabilities) == pytest.approx(np.mean(drawn), abs=0.002)
+
+
+def test_bad_settings_are_refused(tmp_path):
+    with pytest.raises(ConfigError, match="Did you mean criteo"):
+        synth(tmp_path / "x.tsv", "critéo", 10, 1)
+    with pytest.raises(ConfigError, match=r"`rows` must be >= 1\. Got rows=0"):
+        synth(tmp_path / "x.tsv", "criteo", 0, 1)
+    with pytest.raises(ConfigError, match="`seed`"):
+        synth(tmp_path / "x.tsv", "criteo", 1, -1)
+    (tmp_path / "x.tsv").touch()
+    with pytest.raises(ConfigError, match="exists already"):
+        synth(tmp_path / "x.tsv", "criteo", 1, 1)
+
+
+def test_a_stopped_log_leaves_nothing_behind(tmp_path):
+    def stop(rows, total):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        synth(tmp_path / "x.tsv.gz", "criteo", 100, 1, on_progress=stop)
+    assert list(tmp_path.iterdir()) == []
