@@ -53,24 +53,32 @@ def our_step(sizes, batch_size, start):
 
 def keras_step(sizes, start, dense):
     """One embedding layer per field; per table: IndexedSlices -> dense gradient, L2, clip, Adam."""
-    tables, row = [], 0
-    for size in sizes:
-        tables.append(tf.Variable(start[row : row + size]))
-        row += size
-    linears = [tf.Variable(np.zeros((size, 1), np.float32)) for size in sizes]
-    of_numbers, bias, *mlp = [tf.Variable(value) for value in dense]
+    embeddings = [keras.layers.Embedding(size, WIDTH) for size in sizes]
+    firsts = [keras.layers.Embedding(size, 1, embeddings_initializer="zeros") for size in sizes]
+    hidden_layers = [keras.layers.Dense(kernel.shape[1], "relu") for kernel in dense[2:-2:2]]
+    output_layer = keras.layers.Dense(1)
+    for layer in (*embeddings, *firsts):
+        layer.build(())
+    for layer, kernel, offset in zip([*hidden_layers, output_layer], dense[2::2], dense[3::2], strict=True):
+        layer.build((None, len(kernel)))
+        layer.set_weights([kernel, offset])
+    for layer, rows in zip(embeddings, np.split(start, np.cumsum(sizes)[:-1]), strict=True):
+        layer.set_weights([rows])
+    of_numbers, bias = (tf.Variable(value) for value in dense[:2])
+    tables, linears = ([layer.embeddings for layer in layers] for layers in (embeddings, firsts))
+    mlp = [weight for layer in (*hidden_layers, output_layer) for weight in layer.trainable_weights]
     embed_adam = keras.optimizers.Adam(SETTINGS.lr_embed, epsilon=1e-7)
     dense_adam = keras.optimizers.Adam(SETTINGS.lr_dense, epsilon=1e-7)
 
     def logits(ids, numbers):
-        columns = [tf.nn.embedding_lookup(table, ids[:, f]) for f, table in enumerate(tables)]
-        first = tf.add_n([tf.nn.embedding_lookup(linear, ids[:, f])[:, 0] for f, linear in enumerate(linears)])
+        columns = [layer(ids[:, f]) for f, layer in enumerate(embeddings)]
+        first = tf.add_n([layer(ids[:, f])[:, 0] for f, layer in enumerate(firsts)])
         stacked = tf.stack(columns, axis=1)
         pairs = 0.5 * tf.reduce_sum(tf.reduce_sum(stacked, 1) ** 2 - tf.reduce_sum(stacked**2, 1), axis=1)
         hidden = tf.concat([*columns, numbers], axis=1)
-        for index in range(0, len(mlp) - 2, 2):
-            hidden = tf.nn.relu(hidden @ mlp[index] + mlp[index + 1])
-        deep = (hidden @ mlp[-2] + mlp[-1])[:, 0]
+        for layer in hidden_layers:
+            hidden = layer(hidden)
+        deep = output_layer(hidden)[:, 0]
         return first + (numbers @ of_numbers)[:, 0] + bias + pairs + deep
 
     def clip(gradient, rows, ids):

@@ -5,9 +5,9 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import ctrfast  # noqa: F401
 import pytest
 
+import ctrfast  # noqa: F401
 from ctrfast.config import parse_config
 from ctrfast.data.prepare import prepare
 from ctrfast.data.shards import Dataset

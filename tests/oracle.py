@@ -8,7 +8,7 @@ import numpy as np
 
 
 def forward(name, rows, numbers, dense):
-    """rows (B, F, D+1), numbers (B, N); dense: w (N, 1), bias, then kernel, bias per layer. Returns logits and a tape."""
+    """rows (B, F, D+1), numbers (B, N); dense: w (N, 1), bias, then kernel, bias per layer -> logits and a tape."""
     w, bias, *mlp = dense
     embeddings, linear = rows[:, :, :-1], rows[:, :, -1]
     hidden = [np.concatenate((embeddings.reshape(len(rows), -1), numbers), axis=1)]

@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
-import pytest
 
 CTRFAST = Path(sys.executable).with_name("ctrfast")
 
@@ -75,7 +74,9 @@ def test_refusals_of_files(dataset, bundle_path, raw_clicks, tmp_path):
     line = refused(*prepare, tmp_path / "wrong.tsv")
     assert "40 columns" in line
     assert "Got 3" in line
-    assert "schema.yaml" in refused("prepare", raw_clicks, "--schema", tmp_path / "schema.yaml", "--out", tmp_path / "d")
+    assert "schema.yaml" in refused(
+        "prepare", raw_clicks, "--schema", tmp_path / "schema.yaml", "--out", tmp_path / "d"
+    )
     assert not (tmp_path / "d").exists()
 
     copy = tmp_path / "copy"

@@ -34,7 +34,9 @@ def scores(path):
 
 
 def test_run_and_bundle_score_raw_rows_alike_and_in_order(run_path, bundle_path, dataset, raw_clicks, tmp_path):
-    rows = [score_files(model, [raw_clicks], tmp_path / f"{model.parent.name}.parquet") for model in (run_path, bundle_path)]
+    rows = [
+        score_files(model, [raw_clicks], tmp_path / f"{model.parent.name}.parquet") for model in (run_path, bundle_path)
+    ]
     by_run, by_bundle = (scores(tmp_path / f"{m.parent.name}.parquet") for m in (run_path, bundle_path))
     assert rows == [6000, 6000] == [len(by_run), len(by_bundle)]
     np.testing.assert_allclose(by_run, by_bundle, rtol=0, atol=1e-5)
@@ -44,7 +46,11 @@ def test_run_and_bundle_score_raw_rows_alike_and_in_order(run_path, bundle_path,
 
 
 def test_rows_with_unseen_ids_or_nothing_at_all_are_scored(bundle_path, tmp_path):
-    lines = ["\t".join(["1", *["5"] * 13, *["feedbeef"] * 26]), "\t".join([""] * 39), "\t".join(["7"] * 13 + ["x"] * 26)]
+    lines = [
+        "\t".join(["1", *["5"] * 13, *["feedbeef"] * 26]),
+        "\t".join([""] * 39),
+        "\t".join(["7"] * 13 + ["x"] * 26),
+    ]
     with_label, without = tmp_path / "a.tsv.gz", tmp_path / "b.tsv"
     with_label.write_bytes(gzip.compress((lines[0] + "\n").encode()))
     without.write_text("\n".join(lines[1:]))
@@ -104,7 +110,8 @@ def test_saved_model_scores_alike(run_path, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["weights.safetensors", "model.onnx", "schema.json", "vocabulary/C1.parquet", "golden.parquet", "config.json"]
+    "name",
+    ["weights.safetensors", "model.onnx", "schema.json", "vocabulary/C1.parquet", "golden.parquet", "config.json"],
 )
 def test_a_changed_byte_is_refused(bundle_path, tmp_path, name):
     copy = tmp_path / "bundle"

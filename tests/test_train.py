@@ -1,4 +1,4 @@
-"""Runs: equal seeds give equal runs, a stopped or killed run goes on as if nothing had happened, bad settings are told."""
+"""Equal seeds give equal runs, a stopped or killed run goes on as if nothing had happened, bad settings are told."""
 
 import json
 import os

@@ -26,7 +26,13 @@ def test_cowclip_gives_the_published_rows_or_names_the_exception(preset):
 
 
 def test_the_published_bound_changes_with_the_batch_on_avazu_only():
-    assert [plan("avazu", batch_size=b).bound for b in (256, 1024, 2048, 4096, 131072)] == [1e-3, 1e-3, 1e-3, 1e-4, 1e-4]
+    assert [plan("avazu", batch_size=b).bound for b in (256, 1024, 2048, 4096, 131072)] == [
+        1e-3,
+        1e-3,
+        1e-3,
+        1e-4,
+        1e-4,
+    ]
     assert {plan("criteo", batch_size=b).bound for b in (1024, 131072)} == {1e-5}
 
 

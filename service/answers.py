@@ -1,0 +1,244 @@
+"""Bodies of requests and answers of the administrative routes."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ctrfast.optim.scaling import Plan
+from service.registry import Model
+from service.specs import LARGEST_VERSION, Name
+from service.states import Kind, Reason, State
+from service.tables import DatasetRow, Job, VersionRow
+
+
+class _Request(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class JobCreate(_Request):
+    """A job to queue. `spec` depends on the kind (`service.specs`)."""
+
+    kind: str = Field(examples=["train"])
+    spec: dict[str, Any] = Field(
+        examples=[{"dataset": "criteo", "model": {"name": "deepfm"}, "batch_size": 8192, "publish_as": "ctr"}]
+    )
+
+
+class JobPublic(BaseModel):
+    """A job as its caller sees it. Times are UTC; `eta_s` is None until known."""
+
+    id: str
+    kind: Kind
+    state: State
+    progress: Annotated[float, Field(ge=0, le=1)]
+    eta_s: float | None
+    metrics: dict[str, Any]
+    result: dict[str, Any]
+    reason: Reason | None
+    message: str | None
+    attempt: int
+    spec: dict[str, Any]
+    created_at: str
+    started_at: str | None
+    finished_at: str | None
+
+    @classmethod
+    def of(cls, job: Job) -> Self:
+        """A row as an answer."""
+        return cls(
+            id=job.id,
+            kind=Kind(job.kind),
+            state=State(job.state),
+            progress=job.progress,
+            eta_s=job.eta_s,
+            metrics=job.metrics,
+            result=job.result,
+            reason=Reason(job.reason) if job.reason else None,
+            message=job.message,
+            attempt=job.attempt,
+            spec=job.spec,
+            created_at=iso_time(job.created_at),
+            started_at=iso_time(job.started_at) if job.started_at is not None else None,
+            finished_at=iso_time(job.finished_at) if job.finished_at is not None else None,
+        )
+
+
+class JobList(BaseModel):
+    """A page of jobs, newest first. `next_cursor` asks for the next one; None at the end."""
+
+    jobs: list[JobPublic]
+    next_cursor: str | None
+
+
+class MetricSeries(BaseModel):
+    """Metric records in order: `step`, `epoch` and what was measured then."""
+
+    series: list[dict[str, Any]]
+
+
+class DatasetCreate(_Request):
+    """Register a prepared dataset (`path`) or prepare one from raw files (`prepare`): exactly one of the two."""
+
+    name: Name
+    path: str | None = Field(default=None, min_length=1, max_length=4096)
+    prepare: dict[str, Any] | None = Field(
+        default=None, examples=[{"raw": ["clicks.tsv.gz"], "preset": "criteo", "min_count": 2, "split": "sequential"}]
+    )
+
+
+class DatasetPublic(BaseModel):
+    """A registered dataset. rows, label_rate: by split. table_rows: of the fused embedding table."""
+
+    name: str
+    hash: str
+    preset: str
+    rows: dict[str, int]
+    label_rate: dict[str, float | None]
+    table_rows: int
+    job: str | None
+    created_at: str
+
+    @classmethod
+    def of(cls, row: DatasetRow) -> Self:
+        """A row as an answer."""
+        return cls(
+            name=row.name,
+            hash=row.hash,
+            preset=row.preset,
+            rows=row.rows,
+            label_rate=row.label_rate,
+            table_rows=row.table_rows,
+            job=row.job_id,
+            created_at=iso_time(row.created_at),
+        )
+
+
+class DatasetList(BaseModel):
+    """All datasets, by name."""
+
+    datasets: list[DatasetPublic]
+
+
+class StatusCode(BaseModel):
+    """TensorFlow Serving's status: `OK`, or what is wrong."""
+
+    error_code: str = "OK"
+    error_message: str = ""
+
+
+class VersionStatus(BaseModel):
+    """TensorFlow Serving's state of a version; it writes the number as text."""
+
+    version: str
+    state: str = "AVAILABLE"
+    status: StatusCode = StatusCode()
+
+
+class VersionPublic(BaseModel):
+    """A published version. sha256: of the bundle's manifest, which holds those of all its files."""
+
+    version: int
+    sha256: str
+    metrics: dict[str, Any]
+    job: str | None
+    created_at: str
+
+    @classmethod
+    def of(cls, row: VersionRow) -> Self:
+        """A row as an answer."""
+        return cls(
+            version=row.version,
+            sha256=row.sha256,
+            metrics=row.metrics,
+            job=row.job_id,
+            created_at=iso_time(row.created_at),
+        )
+
+
+class ModelPublic(BaseModel):
+    """A model: TensorFlow Serving's `model_version_status` (newest first), and what the registry knows besides."""
+
+    name: str
+    model_version_status: list[VersionStatus]
+    versions: list[VersionPublic]
+    aliases: dict[str, int]
+
+    @classmethod
+    def of(cls, model: Model, only: int | None = None) -> Self:
+        """A model as an answer, with all versions or one."""
+        rows = [row for row in reversed(model.versions) if only is None or row.version == only]
+        return cls(
+            name=model.name,
+            model_version_status=[VersionStatus(version=str(row.version)) for row in rows],
+            versions=[VersionPublic.of(row) for row in rows],
+            aliases={alias: version for alias, version in model.aliases.items() if only is None or version == only},
+        )
+
+
+class ModelList(BaseModel):
+    """All models, by name."""
+
+    models: list[ModelPublic]
+
+
+class AliasPut(_Request):
+    """The version that an alias should point at."""
+
+    version: int = Field(ge=1, le=LARGEST_VERSION)
+
+
+class AliasPublic(BaseModel):
+    """Where an alias points."""
+
+    model: str
+    alias: str
+    version: int
+
+
+class MemoryEstimate(BaseModel):
+    """Bytes of the embedding table with its two Adam moments: rows x (D + 1) x 4 x 3."""
+
+    table_rows: int
+    row_width: int
+    table_bytes: int
+
+
+class Finding(BaseModel):
+    """Something that a job with these settings would be refused for, or that is worth knowing."""
+
+    level: str
+    message: str
+    path: str
+
+
+class PlanPublic(BaseModel):
+    """A dry run: what a train job with these settings would do."""
+
+    plan: Plan
+    config: dict[str, Any]
+    steps_per_epoch: int | None = None
+    memory: MemoryEstimate | None = None
+    findings: list[Finding] = []
+
+
+class Ready(BaseModel):
+    """The parts that were checked."""
+
+    status: str = "ready"
+    checks: Mapping[str, str]
+
+
+class Alive(BaseModel):
+    """The process answers."""
+
+    status: str = "ok"
+
+
+def iso_time(seconds: float) -> str:
+    """Seconds since 1970 as UTC text."""
+    moment = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,138 @@
+"""The API as an ASGI application: `create_app(settings)`; importing this module starts nothing.
+
+It imports no TensorFlow: it starts in about a second, and training cannot bring it down.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.exceptions import HTTPException
+from starlette.routing import compile_path
+
+from ctrfast import __version__
+from ctrfast.errors import CtrFastError
+from service.dependencies import problems
+from service.guard import Guard
+from service.paths import without_server_paths
+from service.problems import ServiceError, library_problem, problem_response, service_problem
+from service.routes import datasets, docs, health, jobs, models, plans, records, scoring
+from service.settings import Settings
+from service.wiring import Services
+
+log = logging.getLogger("service.api")
+
+_CODES = {400: "malformed_json", 404: "not_found", 405: "method_not_allowed"}
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Build the API.
+
+    Args:
+        settings: of the service. Where `require_key` is None an API key is demanded; `ctrfast-service` decides by the
+            address that it binds.
+    """
+    services = Services.build(settings)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        tasks = [asyncio.create_task(services.shelf.watch()), asyncio.create_task(_sweep_leases(services))]
+        yield
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        services.database.dispose()
+
+    app = FastAPI(
+        title="ctrfast",
+        version=__version__,
+        description="Large-batch CTR training jobs, a model registry and online scoring.",
+        lifespan=lifespan,
+        docs_url=None,  # the framework's page loads scripts from elsewhere; `routes.docs` has our own
+        redoc_url=None,
+    )
+    app.state.services = services
+    for module in (jobs, records, datasets, plans, models, scoring):
+        app.include_router(module.router, responses=problems(401, 403, 422))
+    for module in (health, docs):
+        app.include_router(module.router)
+    app.add_exception_handler(ServiceError, _on_service_error)
+    app.add_exception_handler(CtrFastError, _on_library_error)
+    app.add_exception_handler(RequestValidationError, _on_invalid_request)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_middleware(Guard, services=services, require_key=settings.require_key is not False)
+    return app
+
+
+async def _sweep_leases(services: Services) -> None:
+    """Notice lost workers even where no worker is left to notice."""
+    while True:
+        await asyncio.sleep(services.settings.lease_s / 6)
+        try:
+            await asyncio.to_thread(services.leases.sweep)
+        except SQLAlchemyError as error:
+            log.warning("lapsed leases cannot be looked for: %s", type(error).__name__)
+
+
+def _request_id(request: Request) -> str | None:
+    return getattr(request.state, "request_id", None)
+
+
+def _on_service_error(request: Request, error: Exception) -> Response:
+    if not isinstance(error, ServiceError):
+        raise error
+    return service_problem(error, _request_id(request))
+
+
+def _on_library_error(request: Request, error: Exception) -> Response:
+    if not isinstance(error, CtrFastError):
+        raise error
+    return library_problem(error, without_server_paths(error.message), _request_id(request))
+
+
+def _on_invalid_request(request: Request, error: Exception) -> Response:
+    if not isinstance(error, RequestValidationError):
+        raise error
+    first = error.errors()[0]
+    if first["type"] == "json_invalid":
+        return problem_response(
+            400,
+            "malformed_json",
+            "The body is not JSON",
+            "The body cannot be read as JSON.",
+            request_id=_request_id(request),
+        )
+    path = ".".join(str(part) for part in first["loc"][1:]) or None
+    detail = f"`{path}` breaks a rule: {first['msg']}." if path else f"The body breaks a rule: {first['msg']}."
+    return problem_response(
+        422, "bad_request", "The request breaks a rule", detail, path=path, request_id=_request_id(request)
+    )
+
+
+def _on_http_exception(request: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
+    status = error.status_code
+    headers = {"Allow": _allowed_methods(request)} if status == 405 else error.headers
+    return problem_response(
+        status,
+        _CODES.get(status, "http_error"),
+        str(error.detail),
+        f"{request.method} is not possible here." if status == 405 else f"{error.detail}.",
+        request_id=_request_id(request),
+        headers=headers,
+    )
+
+
+def _allowed_methods(request: Request) -> str:
+    """All methods of the path; the framework names those of the first route that has it alone."""
+    paths: dict[str, dict[str, object]] = request.app.openapi()["paths"]
+    matching = [operations for path, operations in paths.items() if compile_path(path)[0].match(request.url.path)]
+    return ", ".join(sorted({method.upper() for operations in matching for method in operations}))

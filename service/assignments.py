@@ -1,0 +1,109 @@
+"""What a worker hands to the process that does a job: names resolved to folders, nothing left to look up.
+
+The child has no database. It reads one assignment from its standard input, then one line for each renewed lease; it
+writes messages, one JSON object per line, to a pipe whose number is its last argument:
+
+    {"type": "progress", "progress": 0.5, "eta_s": 12.0, "facts": {"step": 100}, "record": {"step": 100, "loss": 0.45}}
+    {"type": "done", "metrics": {"test_auc": 0.78}, "result": {}}
+    {"type": "failed", "reason": "bad_data", "message": "..."}
+    {"type": "stopped"}
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from service.datasets import DatasetStore
+from service.jobs import JobStore
+from service.leases import Lease
+from service.registry import LATEST, Registry
+from service.settings import Settings
+from service.specs import EvaluateSpec, ScoreSpec, existing_files, parse_prepare_spec, parse_spec, parse_train_spec
+from service.states import Kind
+
+RUN, BUNDLE, DATASET, OUTPUTS, LOG = "run", "bundle", "dataset", "outputs", "log.txt"
+
+
+class Assignment(BaseModel):
+    """One attempt at a job. given: resolved path -> what the caller wrote, for messages."""
+
+    model_config = ConfigDict(frozen=True)
+
+    job_id: str
+    attempt: int
+    kind: Kind
+    spec: dict[str, Any]
+    folder: Path
+    parent: int
+    lease_s: float
+    dataset: Path | None = None
+    run: Path | None = None
+    bundle: Path | None = None
+    files: tuple[Path, ...] = ()
+    given: dict[str, str] = {}
+
+
+class Assigner:
+    """Resolves a claimed job's spec against the registers as they are now."""
+
+    def __init__(self, settings: Settings, jobs: JobStore, datasets: DatasetStore, registry: Registry) -> None:
+        self._settings = settings
+        self._jobs = jobs
+        self._datasets = datasets
+        self._registry = registry
+
+    def assign(self, lease: Lease) -> Assignment:
+        """The assignment of a claimed job.
+
+        Raises:
+            CtrFastError, ServiceError: something that the spec names has gone since it was submitted.
+        """
+        resolved = {
+            Kind.TRAIN: self._train,
+            Kind.PREPARE: self._prepare,
+            Kind.EVALUATE: self._evaluate,
+            Kind.SCORE: self._score,
+        }[lease.kind](lease)
+        return Assignment(
+            job_id=lease.job_id,
+            attempt=lease.attempt,
+            kind=lease.kind,
+            spec=dict(lease.spec),
+            folder=self._settings.job_folder(lease.job_id),
+            parent=os.getpid(),
+            lease_s=self._settings.lease_s,
+            **resolved,
+        )
+
+    def _train(self, lease: Lease) -> dict[str, Any]:
+        return {"dataset": Path(self._datasets.get(parse_train_spec(lease.spec).dataset).path)}
+
+    def _prepare(self, lease: Lease) -> dict[str, Any]:
+        return self._files(parse_prepare_spec(lease.spec).raw, "spec.raw")
+
+    def _evaluate(self, lease: Lease) -> dict[str, Any]:
+        spec = parse_spec(EvaluateSpec, lease.spec)
+        job_id = spec.job
+        if spec.model is not None:
+            job_id = self._registry.get_version(spec.model, self._version(spec.model, spec.version)).job_id
+        return {
+            "dataset": Path(self._datasets.get(spec.dataset).path),
+            "run": self._settings.job_folder(self._jobs.get(job_id or "").id) / RUN,
+        }
+
+    def _score(self, lease: Lease) -> dict[str, Any]:
+        spec = parse_spec(ScoreSpec, lease.spec)
+        version = self._version(spec.model, spec.version)
+        self._registry.get_version(spec.model, version)
+        return {"bundle": self._registry.folder(spec.model, version), **self._files(spec.inputs, "spec.inputs")}
+
+    def _version(self, model: str, version: int | None) -> int:
+        return version if version is not None else self._registry.get(model).aliases[LATEST]
+
+    def _files(self, names: tuple[str, ...], field: str) -> dict[str, Any]:
+        files = existing_files(names, self._settings.roots, field)
+        return {"files": tuple(files), "given": {str(file): name for file, name in zip(files, names, strict=True)}}

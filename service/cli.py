@@ -1,0 +1,163 @@
+"""`ctrfast-service`: up, api, worker, migrate, create-key. Settings come from the environment (`service.settings`).
+
+ctrfast-service up                                     everything on this machine, on SQLite and local disk
+ctrfast-service create-key --name ci                   print a new API key, once
+ctrfast-service migrate; ctrfast-service api; ctrfast-service worker      the same parts as separate processes
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+from pydantic import ValidationError
+from sqlalchemy.exc import SQLAlchemyError
+
+from service.database import Database
+from service.keys import KeyStore
+from service.lifeline import die_with_parent
+from service.processes import StartError, bind, demand_key_unless_loopback
+from service.processes import up as run_all
+from service.settings import Settings
+
+app = typer.Typer(
+    help="Training jobs, model registry and online scoring over REST.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Host = Annotated[str, typer.Option(help="Address to serve on; any but loopback demands API keys.")]
+Port = Annotated[int, typer.Option(min=0, max=65535, help="Port to serve on; 0 takes a free one.")]
+Parent = Annotated[int | None, typer.Option(hidden=True, help="Process to end with.")]
+Workers = Annotated[int, typer.Option(min=0, max=64, help="Jobs that run at once.")]
+Fd = Annotated[int | None, typer.Option(hidden=True, help="A bound socket to serve on.")]
+KeyName = Annotated[str, typer.Option(help="What the key is for.")]
+
+
+@app.command()
+def up(host: Host = "127.0.0.1", port: Port = 8000, workers: Workers = 1) -> None:
+    """Start the API and its workers; Ctrl-C ends them all."""
+    with _one_line_errors():
+        settings = _prepared_settings()
+        settings = demand_key_unless_loopback(settings, host)
+        run_all(settings, host, port, workers, _announce)
+
+
+@app.command()
+def api(host: Host = "127.0.0.1", port: Port = 8000, fd: Fd = None, parent: Parent = None) -> None:
+    """Serve the API alone."""
+    with _one_line_errors():
+        settings = _child_settings(parent)
+        if fd is None:
+            settings = demand_key_unless_loopback(settings, host)
+            listener = bind(host, port)
+            bound_host, bound_port = listener.getsockname()[:2]
+            typer.echo(f"ctrfast serves its API at {bound_host}:{bound_port}")
+        else:
+            listener = socket.socket(fileno=fd)
+        from service.api import serve
+
+        serve(settings, listener)
+
+
+@app.command()
+def worker(parent: Parent = None) -> None:
+    """Run jobs, one at a time."""
+    with _one_line_errors():
+        settings = _child_settings(parent)
+        from service.worker import run_worker
+
+        run_worker(settings)
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database to this version."""
+    with _one_line_errors():
+        _prepared_settings()
+        typer.echo("The database is up to date.")
+
+
+@app.command("create-key")
+def create_key(name: KeyName = "default") -> None:
+    """Make an API key and print it. It cannot be shown again."""
+    with _one_line_errors():
+        database = Database(_prepared_settings().url)
+        typer.echo(KeyStore(database).create(name[:64]))
+        database.dispose()
+
+
+def main() -> None:
+    """Entry of the console script."""
+    app()
+
+
+def _announce(url: str) -> None:
+    typer.echo(f"ctrfast is ready at {url} (Ctrl-C ends it)")
+    sys.stdout.flush()
+
+
+def _prepared_settings() -> Settings:
+    """Settings, with folders made and the database migrated."""
+    _log_to_stderr()
+    settings = Settings()
+    settings.make_folders()
+    database = Database(settings.url)
+    try:
+        database.migrate()
+    finally:
+        database.dispose()
+    return settings
+
+
+def _child_settings(parent: int | None) -> Settings:
+    """Settings of one part; its database must be migrated already."""
+    if parent is not None:
+        die_with_parent(parent, signal.SIGTERM)
+    _log_to_stderr()
+    settings = Settings()
+    settings.make_folders()
+    database = Database(settings.url)
+    try:
+        if not database.is_current():
+            raise StartError("The database has other tables than this version needs. Run `ctrfast-service migrate`.")
+    finally:
+        database.dispose()
+    return settings
+
+
+def _log_to_stderr() -> None:
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    logging.getLogger("service").setLevel(os.environ.get("CTRFAST_LOG_LEVEL", "INFO").upper())
+
+
+@contextmanager
+def _one_line_errors() -> Iterator[None]:
+    try:
+        yield
+    except StartError as error:
+        text = str(error)
+    except ValidationError as error:
+        first = error.errors()[0]
+        names = ", ".join(f"CTRFAST_{part}".upper() for part in first["loc"]) or "CTRFAST_*"
+        text = f"A setting breaks a rule: {names}: {first['msg']}."
+    except SQLAlchemyError as error:
+        text = f"The database cannot be used: {str(getattr(error, 'orig', None) or error).splitlines()[0]}"
+    except OSError as error:
+        text = f"The service cannot start: {error.strerror or error}."
+    else:
+        return
+    typer.echo(text, err=True)
+    raise typer.Exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""Connections and transactions on SQLite or PostgreSQL, and the migrations.
+
+A reader takes a plain transaction. A writer takes `BEGIN IMMEDIATE` on SQLite, so that two of them queue up instead of
+failing in the middle; on PostgreSQL writers lock the rows that they read (`with_for_update`).
+
+    database = Database(settings.url)
+    with database.write() as session:
+        session.add(row)                # committed at the end of the block, rolled back if it raises
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
+from sqlalchemy.orm import Session
+
+HEAD = "0001"  # the newest revision under migrations/versions; a test compares
+BUSY_TIMEOUT_MS = 30_000
+_WRITES = "ctrfast_writes"
+_MIGRATION_LOCK = 0x637472  # "ctr": any number that others are unlikely to lock on the same PostgreSQL
+
+
+class Database:
+    """An engine with two kinds of transactions: `read` and `write`."""
+
+    def __init__(self, url: str) -> None:
+        self.engine = create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
+        self.is_sqlite = self.engine.dialect.name == "sqlite"
+        if self.is_sqlite:
+            _tune_sqlite(self.engine)
+        self._writer = self.engine.execution_options(**{_WRITES: True})
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A transaction that only reads."""
+        with Session(self.engine, expire_on_commit=False) as session:
+            yield session
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """A transaction that writes; it commits at the end of the block."""
+        with Session(self._writer, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    def migrate(self, revision: str = "head") -> None:
+        """Bring the tables to a revision. Several processes may call it at once."""
+        from service.migrations import run  # alembic takes long to import, and the API never migrates
+
+        with self._writer.begin() as connection:
+            if not self.is_sqlite:
+                connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK})
+            run(connection, revision)
+
+    def is_current(self) -> bool:
+        """Whether the tables are those that this code was written for."""
+        with self.engine.connect() as connection:
+            if not inspect(connection).has_table("alembic_version"):
+                return False
+            found = connection.scalar(text("SELECT version_num FROM alembic_version"))
+        return bool(found == HEAD)
+
+    def dispose(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+
+def _tune_sqlite(engine: Engine) -> None:
+    @event.listens_for(engine, "connect")
+    def _on_connect(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # the driver must not begin transactions of its own; `_on_begin` does
+        for pragma in (
+            f"busy_timeout={BUSY_TIMEOUT_MS}",
+            "journal_mode=WAL",
+            "synchronous=FULL",  # a job that was acknowledged survives a power cut
+            "foreign_keys=ON",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _on_begin(connection: Connection) -> None:
+        writes = connection.get_execution_options().get(_WRITES, False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

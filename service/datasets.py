@@ -1,0 +1,106 @@
+"""The register of datasets: a name for a folder that `ctrfast prepare` wrote, with what its manifest says.
+
+A name stands for one content for good. What is asked often (rows, label rate, table rows) is kept in the row, so that a
+request never reads the folder.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from ctrfast.data.shards import Dataset
+from service.database import Database
+from service.folders import put_in_place
+from service.problems import NameTakenError, NotFoundError
+from service.tables import DatasetRow
+
+SPLITS = ("train", "valid", "test")
+
+
+class DatasetStore:
+    """Datasets by name."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def register(self, name: str, path: Path) -> DatasetRow:
+        """Give a dataset on disk a name. Registering the same content under its name again changes nothing.
+
+        Raises:
+            ArtifactError: there is no whole dataset at `path`.
+            NameTakenError: the name stands for another dataset.
+        """
+        row = _describe(name, Dataset.open(path), path)
+        try:
+            with self._database.write() as session:
+                known = session.get(DatasetRow, name)
+                if known is None:
+                    session.add(row)
+                    return row
+        except IntegrityError:  # somebody registered it between our look and our write
+            known = self.get(name)
+        if known.hash != row.hash:
+            raise NameTakenError(f"The dataset {name!r} exists and holds other data. Choose another name.", path="name")
+        return known
+
+    def deliver(self, session: Session, name: str, prepared: Path, target: Path, job_id: str) -> DatasetRow:
+        """Put a prepared folder in place and register it, in the caller's transaction.
+
+        Raises:
+            NameTakenError: the name was given meanwhile.
+        """
+        if session.get(DatasetRow, name) is not None:
+            raise NameTakenError(
+                f"The dataset {name!r} was registered by somebody else meanwhile. Choose another name."
+            )
+        row = _describe(name, Dataset.open(prepared, verify=False), target)  # the job has just written it
+        row.job_id = job_id
+        session.add(row)
+        session.flush()  # the name is ours, or this raises, before the folder moves
+        put_in_place(prepared, target)
+        return row
+
+    def find(self, name: str) -> DatasetRow | None:
+        """One dataset, or None."""
+        with self._database.read() as session:
+            return session.get(DatasetRow, name)
+
+    def get(self, name: str) -> DatasetRow:
+        """One dataset. Raises NotFoundError."""
+        row = self.find(name)
+        if row is None:
+            raise NotFoundError("dataset", name, self.names())
+        return row
+
+    def all(self) -> Sequence[DatasetRow]:
+        """All datasets, by name."""
+        with self._database.read() as session:
+            return session.scalars(select(DatasetRow).order_by(DatasetRow.name)).all()
+
+    def names(self) -> Sequence[str]:
+        """All names."""
+        with self._database.read() as session:
+            return session.scalars(select(DatasetRow.name).order_by(DatasetRow.name)).all()
+
+
+def _describe(name: str, dataset: Dataset, path: Path) -> DatasetRow:
+    rows = {split: dataset.rows(split) for split in SPLITS}
+    label_rate: dict[str, Any] = {split: dataset.label_rate(split) if rows[split] else None for split in SPLITS}
+    return DatasetRow(
+        name=name,
+        path=os.fspath(path),
+        hash=dataset.hash,
+        preset=dataset.fitted.schema_.name,
+        rows=rows,
+        label_rate=label_rate,
+        table_rows=dataset.fitted.table_rows,
+        created_at=time.time(),
+    )

@@ -1,0 +1,96 @@
+"""Named dependencies: a route's signature says what it needs."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from fastapi import Depends, Header, Path, Request
+
+from service.datasets import DatasetStore
+from service.jobs import JobStore
+from service.problems import NotFoundError, Problem
+from service.registry import Registry
+from service.settings import Settings
+from service.specs import LARGEST_VERSION, NAME_PATTERN
+from service.submissions import Submissions
+from service.wiring import Services
+
+_NAME = re.compile(NAME_PATTERN.removeprefix("^").removesuffix("$"))
+
+
+def _services(request: Request) -> Services:
+    services: Services = request.app.state.services
+    return services
+
+
+ServicesDep = Annotated[Services, Depends(_services)]
+
+
+def _settings(services: ServicesDep) -> Settings:
+    return services.settings
+
+
+def _jobs(services: ServicesDep) -> JobStore:
+    return services.jobs
+
+
+def _datasets(services: ServicesDep) -> DatasetStore:
+    return services.datasets
+
+
+def _registry(services: ServicesDep) -> Registry:
+    return services.registry
+
+
+def _submissions(services: ServicesDep) -> Submissions:
+    return services.submissions
+
+
+def _caller(request: Request) -> str:
+    caller: str = request.state.caller
+    return caller
+
+
+def _known_form(what: str, name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise NotFoundError(what, name[:100])
+    return name
+
+
+def _model_name(name: str) -> str:
+    return _known_form("model", name)
+
+
+def _dataset_name(name: str) -> str:
+    return _known_form("dataset", name)
+
+
+def _alias(alias: str) -> str:
+    return _known_form("alias", alias)
+
+
+def _job_id(job_id: str) -> str:
+    return _known_form("job", job_id)
+
+
+SettingsDep = Annotated[Settings, Depends(_settings)]
+JobsDep = Annotated[JobStore, Depends(_jobs)]
+DatasetsDep = Annotated[DatasetStore, Depends(_datasets)]
+RegistryDep = Annotated[Registry, Depends(_registry)]
+SubmissionsDep = Annotated[Submissions, Depends(_submissions)]
+CallerDep = Annotated[str, Depends(_caller)]
+ModelName = Annotated[str, Depends(_model_name)]
+DatasetName = Annotated[str, Depends(_dataset_name)]
+AliasName = Annotated[str, Depends(_alias)]
+JobId = Annotated[str, Depends(_job_id)]
+Version = Annotated[int, Path(ge=1, le=LARGEST_VERSION)]
+IdempotencyKey = Annotated[str | None, Header(alias="Idempotency-Key", min_length=1, max_length=255)]
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """OpenAPI entries of a route's refusals."""
+    return {
+        status: {"model": Problem, "content": {"application/problem+json": {}}, "description": "Problem (RFC 9457)"}
+        for status in statuses
+    }

@@ -1,0 +1,24 @@
+"""Moving a finished folder to the place where readers look for it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+
+def put_in_place(made: Path, target: Path) -> None:
+    """Rename a whole folder to `target`, on the same file system.
+
+    What lies at `target` is left over from a publication that died before its row was written: no reader knows it, and
+    the caller holds the row's lock, so it is removed.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.exists():
+        shutil.rmtree(target)
+    made.replace(target)
+    handle = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

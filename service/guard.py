@@ -1,0 +1,177 @@
+"""What every request passes first: an id, the caller's right, the body's size; and what every answer leaves with.
+
+Without a key (loopback) only local Host names are answered, so that a web page cannot reach the service by pointing a
+name of its own at 127.0.0.1, and a state-changing request from another page's Origin is refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import secrets
+import time
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.problems import (
+    ForeignCallerError,
+    ServiceError,
+    TooLargeError,
+    UnauthorizedError,
+    problem_response,
+    service_problem,
+)
+from service.wiring import Services
+
+log = logging.getLogger("service.api")
+
+OPEN_PATHS = frozenset({"/healthz", "/readyz"})
+LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+class Guard:
+    """ASGI middleware around the whole application.
+
+    Args:
+        app: the application.
+        services: settings, keys and counters.
+        require_key: demand an API key; else demand a local caller.
+    """
+
+    def __init__(self, app: ASGIApp, services: Services, require_key: bool) -> None:
+        self._app = app
+        self._services = services
+        self._require_key = require_key
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Check, pass on, count."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        given = headers.get("x-request-id", "")
+        request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+        scope.setdefault("state", {})["request_id"] = request_id
+        started = time.perf_counter()
+        status = 500
+
+        async def send_marked(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                marked = MutableHeaders(scope=message)
+                marked["x-request-id"] = request_id
+                marked["x-content-type-options"] = "nosniff"
+            await send(message)
+
+        try:
+            await self._answer(scope, receive, send_marked, headers, request_id)
+        finally:
+            route = getattr(scope.get("route"), "path", "unmatched")
+            self._services.telemetry.count_request(scope["method"], route, status, time.perf_counter() - started)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, headers: Headers, request_id: str) -> None:
+        has_begun = False
+
+        async def send_noted(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
+            await send(message)
+
+        refusal: Response
+        try:
+            if scope["path"] not in OPEN_PATHS:
+                scope["state"]["caller"] = await self._caller(scope["method"], headers)
+            receive = await _limited(receive, headers, self._services.settings.max_body_bytes)
+            await self._app(scope, receive, send_noted)
+            return
+        except ServiceError as error:
+            refusal = service_problem(error, request_id)
+        except Exception:
+            log.exception("request %s failed", request_id)
+            if has_begun:
+                raise
+            refusal = problem_response(
+                500,
+                "internal",
+                "Internal error",
+                "The service made an error. Its log has the details under this request id.",
+                request_id=request_id,
+            )
+        await refusal(scope, receive, send)
+
+    async def _caller(self, method: str, headers: Headers) -> str:
+        """Id of the caller's key; empty where none is needed."""
+        if not self._require_key:
+            _require_local(method, headers)
+            return ""
+        scheme, _, token = headers.get("authorization", "").partition(" ")
+        key = token.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "")
+        if not key:
+            raise UnauthorizedError()
+        caller = self._services.keys.remembered(key) or await asyncio.to_thread(self._services.keys.verify, key)
+        if caller is None:
+            raise UnauthorizedError()
+        return caller
+
+
+def _require_local(method: str, headers: Headers) -> None:
+    host = headers.get("host", "")
+    if _host_name(f"//{host}") not in LOCAL_HOSTS:
+        raise ForeignCallerError(f"Without an API key only local Host names are answered. Got {host[:100]!r}.")
+    origin = headers.get("origin")
+    if origin is not None and method not in _SAFE_METHODS and _netloc(origin) != host.lower():
+        raise ForeignCallerError(
+            f"Without an API key only the service's own Origin may change things. Got {origin[:100]!r}."
+        )
+
+
+def _host_name(url: str) -> str | None:
+    try:
+        return urlsplit(url).hostname
+    except ValueError:
+        return None
+
+
+def _netloc(url: str) -> str | None:
+    try:
+        return urlsplit(url).netloc.lower()
+    except ValueError:
+        return None
+
+
+async def _limited(receive: Receive, headers: Headers, limit: int) -> Receive:
+    """Read the body up to the limit and hand it on. A length that is announced too large is refused unread."""
+    announced = headers.get("content-length", "")
+    too_large = TooLargeError(f"The body must hold at most {limit:,} bytes.", headers={"Connection": "close"})
+    if announced.isascii() and announced.isdigit() and (len(announced) > 15 or int(announced) > limit):
+        raise too_large
+    if not announced and "transfer-encoding" not in headers:
+        return receive
+    chunks: list[bytes] = []
+    size = 0
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] != "http.request":
+            return _replay([message], receive)
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > limit:
+            raise too_large
+        chunks.append(chunk)
+        more = message.get("more_body", False)
+    return _replay([{"type": "http.request", "body": b"".join(chunks), "more_body": False}], receive)
+
+
+def _replay(messages: list[Message], then: Receive) -> Receive:
+    async def receive() -> Message:
+        return messages.pop(0) if messages else await then()
+
+    return receive

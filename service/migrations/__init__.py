@@ -1,0 +1,26 @@
+"""Alembic migrations of the service's tables, run on a connection that the caller holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection
+
+
+def run(connection: Connection, revision: str) -> None:
+    """Bring the tables up to a revision, or down to `base`."""
+    config = config_for(connection)
+    if revision == "base":
+        command.downgrade(config, revision)
+    else:
+        command.upgrade(config, revision)
+
+
+def config_for(connection: Connection | None) -> Config:
+    """Alembic's settings for the revisions in this folder."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    return config

@@ -1,0 +1,223 @@
+"""Errors as answers: RFC 9457 problem documents with stable codes, and one table from ctrfast's errors to HTTP.
+
+    {"type": "urn:ctrfast:problem:not_found", "title": "Not found", "status": 404, "code": "not_found",
+     "detail": "There is no job 'x'.", "path": "spec.dataset", "request_id": "..."}
+
+`path` names the field at fault, where there is one. A document holds no stack trace and no path of the server.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from http import HTTPStatus
+from typing import Any
+
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+
+from ctrfast.errors import (
+    ArtifactError,
+    Cancelled,
+    ConfigError,
+    CtrFastError,
+    DataError,
+    DependencyError,
+    TrainingError,
+)
+from service.states import State
+
+MEDIA_TYPE = "application/problem+json"
+
+STATUS_OF: Mapping[type[CtrFastError], int] = {
+    ConfigError: 422,
+    DataError: 422,
+    ArtifactError: 422,
+    Cancelled: 409,
+    TrainingError: 500,
+    DependencyError: 500,
+    CtrFastError: 500,
+}
+
+
+class Problem(BaseModel):
+    """The body of every error."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    path: str | None = None
+    request_id: str | None = None
+
+
+class ServiceError(Exception):
+    """Base of the service's own refusals. Subclasses fix status, code and title."""
+
+    status = 500
+    code = "internal"
+    title = "Internal error"
+
+    def __init__(self, detail: str, *, path: str | None = None, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.path = path
+        self.headers = dict(headers or {})
+
+
+class NotFoundError(ServiceError):
+    """A thing that the URL names does not exist."""
+
+    status, code, title = 404, "not_found", "Not found"
+
+    def __init__(self, what: str, name: str, known: Iterable[str] = ()) -> None:
+        near = difflib.get_close_matches(name, sorted(known), n=3, cutoff=0.5)
+        hint = f" Did you mean {' or '.join(near)}?" if near else ""
+        super().__init__(f"There is no {what} {name!r}.{hint}")
+
+
+class IllegalStateError(ServiceError):
+    """The job's state does not allow it."""
+
+    status, code, title = 409, "illegal_state", "The job's state does not allow this"
+
+    def __init__(self, current: State, wanted: State) -> None:
+        super().__init__(f"A job that is {current} cannot become {wanted}.")
+
+
+class NameTakenError(ServiceError):
+    """A name that is in use."""
+
+    status, code, title = 409, "name_taken", "The name is taken"
+
+
+class ModelUnavailableError(ServiceError):
+    """A published version that cannot be served: its files are missing or were changed."""
+
+    status, code, title = 409, "bad_artifact", "The model cannot be served"
+
+
+class IdempotencyConflictError(ServiceError):
+    """One key, two bodies."""
+
+    status, code, title = 422, "idempotency_conflict", "The idempotency key was used before"
+
+    def __init__(self) -> None:
+        super().__init__("This Idempotency-Key made a job from another body. Use a new key.")
+
+
+class BadValueError(ServiceError):
+    """A value in the request breaks a rule."""
+
+    status, code, title = 422, "bad_request", "The request breaks a rule"
+
+
+class BadRowError(ServiceError):
+    """A row to score has an unknown field or a value of the wrong type."""
+
+    status, code, title = 422, "bad_data", "A row cannot be scored"
+
+
+class NotAvailableError(ServiceError):
+    """Asked for by a valid name, and not part of this version."""
+
+    status, code, title = 422, "not_available", "Not available"
+
+
+class PathNotAllowedError(ServiceError):
+    """A file outside the allowed folders."""
+
+    status, code, title = 403, "path_not_allowed", "The path is not allowed"
+
+    def __init__(self, given: str, path: str | None = None) -> None:
+        super().__init__(
+            f"{given!r} is not under an allowed folder. The folders are set by CTRFAST_DATA_ROOTS on the server.",
+            path=path,
+        )
+
+
+class MalformedBodyError(ServiceError):
+    """The body is not JSON."""
+
+    status, code, title = 400, "malformed_json", "The body is not JSON"
+
+
+class TooLargeError(ServiceError):
+    """The body is larger than the limit."""
+
+    status, code, title = 413, "too_large", "The request is too large"
+
+
+class UnauthorizedError(ServiceError):
+    """No key, or a wrong one."""
+
+    status, code, title = 401, "unauthorized", "An API key is needed"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Send `Authorization: Bearer KEY` or `X-API-Key: KEY`. `ctrfast-service create-key` makes one.",
+            headers={"WWW-Authenticate": "Bearer"},
+        )
+
+
+class ForeignCallerError(ServiceError):
+    """A Host or Origin that this service does not answer to without a key."""
+
+    status, code, title = 403, "foreign_caller", "The caller is not local"
+
+
+class NotReadyError(ServiceError):
+    """A part that the service needs is missing."""
+
+    status, code, title = 503, "not_ready", "Not ready"
+
+
+def problem_response(
+    status: int,
+    code: str,
+    title: str,
+    detail: str,
+    *,
+    path: str | None = None,
+    request_id: str | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> JSONResponse:
+    """A problem document as an answer. Absent members are left out."""
+    problem = Problem(
+        type=f"urn:ctrfast:problem:{code}",
+        title=title,
+        status=status,
+        detail=detail,
+        code=code,
+        path=path,
+        request_id=request_id,
+    )
+    content: Any = problem.model_dump(exclude_none=True)
+    return JSONResponse(content, status_code=status, headers=dict(headers or {}), media_type=MEDIA_TYPE)
+
+
+def service_problem(error: ServiceError, request_id: str | None) -> JSONResponse:
+    """A refusal of the service as an answer."""
+    return problem_response(
+        error.status,
+        error.code,
+        error.title,
+        error.detail,
+        path=error.path,
+        request_id=request_id,
+        headers=error.headers,
+    )
+
+
+def library_status(error: CtrFastError) -> int:
+    """The HTTP status of one of ctrfast's errors: that of its nearest class in `STATUS_OF`."""
+    return next(STATUS_OF[kind] for kind in type(error).__mro__ if kind in STATUS_OF)
+
+
+def library_problem(error: CtrFastError, message: str, request_id: str | None) -> JSONResponse:
+    """One of ctrfast's errors as an answer; `message` is its text without the server's paths."""
+    status = library_status(error)
+    return problem_response(
+        status, error.code, HTTPStatus(status).phrase, message, path=error.path, request_id=request_id
+    )

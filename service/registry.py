@@ -1,0 +1,146 @@
+"""The model registry: immutable versions 1, 2, ... of a name, and aliases that move between them.
+
+A version's row, the alias `latest` and the end of its job are one transaction, which checks the fencing token and puts
+the verified folder in place: a reader sees all of a version or nothing, and a worker that lost its lease publishes
+nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Dialect, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from ctrfast.folders import MANIFEST, file_hash
+from service.database import Database
+from service.folders import put_in_place
+from service.problems import BadValueError, NotFoundError
+from service.settings import Settings
+from service.tables import AliasRow, ModelRow, VersionRow
+
+LATEST = "latest"
+
+
+@dataclass(frozen=True)
+class Model:
+    """A name with its versions, oldest first, and its aliases."""
+
+    name: str
+    versions: Sequence[VersionRow]
+    aliases: Mapping[str, int]
+
+
+class Registry:
+    """Models by name."""
+
+    def __init__(self, database: Database, settings: Settings) -> None:
+        self._database = database
+        self._settings = settings
+
+    def publish(self, session: Session, name: str, bundle: Path, job_id: str, metrics: Mapping[str, Any]) -> int:
+        """Put a verified bundle in place as the next version and point `latest` at it, in the caller's transaction.
+
+        Returns: the version's number.
+        """
+        now = time.time()
+        bind = session.get_bind()
+        session.execute(_insert_unless_there(bind.dialect, {"name": name, "last_version": 0, "created_at": now}))
+        model = session.get_one(ModelRow, name, with_for_update=True)
+        model.last_version += 1
+        version = model.last_version
+        row = VersionRow(
+            name=name,
+            version=version,
+            sha256=file_hash(bundle / MANIFEST),
+            metrics=dict(metrics),
+            job_id=job_id,
+            created_at=now,
+        )
+        session.add(row)
+        session.flush()
+        session.merge(AliasRow(name=name, alias=LATEST, version=version, updated_at=now))
+        session.flush()
+        put_in_place(bundle, self._settings.model_folder(name, version))
+        return version
+
+    def set_alias(self, name: str, alias: str, version: int) -> None:
+        """Point an alias at a version, atomically.
+
+        Raises:
+            NotFoundError: there is no such model.
+            BadValueError: it has no such version.
+        """
+        with self._database.write() as session:
+            if session.get(ModelRow, name, with_for_update=True) is None:
+                raise NotFoundError("model", name, _names(session))
+            if session.get(VersionRow, (name, version)) is None:
+                raise BadValueError(f"The model {name!r} has no version {version}.", path="version")
+            session.merge(AliasRow(name=name, alias=alias, version=version, updated_at=time.time()))
+
+    def get(self, name: str) -> Model:
+        """One model. Raises NotFoundError."""
+        with self._database.read() as session:
+            models = _models(session, name)
+            if not models:
+                raise NotFoundError("model", name, _names(session))
+        return models[0]
+
+    def get_version(self, name: str, version: int) -> VersionRow:
+        """One version. Raises NotFoundError."""
+        with self._database.read() as session:
+            row = session.get(VersionRow, (name, version))
+            if row is None and session.get(ModelRow, name) is None:
+                raise NotFoundError("model", name, _names(session))
+        if row is None:
+            raise NotFoundError(f"version of the model {name!r}", str(version))
+        return row
+
+    def all(self) -> Sequence[Model]:
+        """All models, by name."""
+        with self._database.read() as session:
+            return _models(session, None)
+
+    def names(self) -> Sequence[str]:
+        """All names."""
+        with self._database.read() as session:
+            return _names(session)
+
+    def alias_table(self) -> dict[tuple[str, str], int]:
+        """Every alias of every model: (name, alias) -> version."""
+        with self._database.read() as session:
+            rows = session.execute(select(AliasRow.name, AliasRow.alias, AliasRow.version)).all()
+        return {(name, alias): version for name, alias, version in rows}
+
+    def folder(self, name: str, version: int) -> Path:
+        """Where a version's bundle lies."""
+        return self._settings.model_folder(name, version)
+
+
+def _names(session: Session) -> Sequence[str]:
+    return session.scalars(select(ModelRow.name).order_by(ModelRow.name)).all()
+
+
+def _models(session: Session, name: str | None) -> list[Model]:
+    versions = select(VersionRow).order_by(VersionRow.name, VersionRow.version)
+    aliases = select(AliasRow).order_by(AliasRow.alias)
+    if name is not None:
+        versions = versions.where(VersionRow.name == name)
+        aliases = aliases.where(AliasRow.name == name)
+    by_name: dict[str, list[VersionRow]] = {}
+    for row in session.scalars(versions):
+        by_name.setdefault(row.name, []).append(row)
+    pointers: dict[str, dict[str, int]] = {}
+    for alias in session.scalars(aliases):
+        pointers.setdefault(alias.name, {})[alias.alias] = alias.version
+    return [Model(known, rows, pointers.get(known, {})) for known, rows in by_name.items()]
+
+
+def _insert_unless_there(dialect: Dialect, values: Mapping[str, Any]) -> Any:
+    insert = postgresql.insert if dialect.name == "postgresql" else sqlite.insert
+    return insert(ModelRow).values(**values).on_conflict_do_nothing()

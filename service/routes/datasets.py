@@ -1,0 +1,67 @@
+"""Datasets: register one that is prepared, or have one prepared."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Response
+
+from ctrfast.errors import ArtifactError, ConfigError
+from service.answers import DatasetCreate, DatasetList, DatasetPublic, JobPublic
+from service.dependencies import (
+    CallerDep,
+    DatasetName,
+    DatasetsDep,
+    IdempotencyKey,
+    SettingsDep,
+    SubmissionsDep,
+    problems,
+)
+from service.paths import allowed_path, without_server_paths
+from service.states import Kind
+
+router = APIRouter(prefix="/v1/datasets", tags=["datasets"])
+
+
+@router.post(
+    "",
+    status_code=201,
+    response_model=DatasetPublic | JobPublic,
+    responses={202: {"model": JobPublic, "description": "A job prepares it"}, **problems(400, 403, 409, 422)},
+)
+def create_dataset(
+    request: DatasetCreate,
+    response: Response,
+    caller: CallerDep,
+    settings: SettingsDep,
+    datasets: DatasetsDep,
+    submissions: SubmissionsDep,
+    idempotency_key: IdempotencyKey = None,
+) -> DatasetPublic | JobPublic:
+    """Register a prepared dataset by path (201), or prepare one (202 and a job). 409: the name is taken."""
+    if (request.path is None) == (request.prepare is None):
+        raise ConfigError("Give either `path` (a prepared dataset) or `prepare` (raw files).", path="path")
+    if request.path is not None:
+        path = allowed_path(request.path, settings.roots, "path")
+        try:
+            row = datasets.register(request.name, path)
+        except ArtifactError as error:
+            message = without_server_paths(error.message, {str(path): request.path})
+            raise ArtifactError(message, path="path") from error
+        response.headers["Location"] = f"/v1/datasets/{row.name}"
+        return DatasetPublic.of(row)
+    spec = {"name": request.name, **(request.prepare or {})}
+    job, _ = submissions.submit(Kind.PREPARE, spec, owner=caller, key=idempotency_key, prefix="prepare")
+    response.status_code = 202
+    response.headers["Location"] = f"/v1/jobs/{job.id}"
+    return JobPublic.of(job)
+
+
+@router.get("")
+def list_datasets(datasets: DatasetsDep) -> DatasetList:
+    """All datasets."""
+    return DatasetList(datasets=[DatasetPublic.of(row) for row in datasets.all()])
+
+
+@router.get("/{name}", responses=problems(404))
+def get_dataset(name: DatasetName, datasets: DatasetsDep) -> DatasetPublic:
+    """One dataset."""
+    return DatasetPublic.of(datasets.get(name))

@@ -1,0 +1,105 @@
+"""Settings of the service: one frozen model, read from the environment, nothing at import.
+
+| variable                       | meaning                                                                            |
+| CTRFAST_HOME                   | folder of database, jobs, models and datasets                                      |
+| CTRFAST_DATA_ROOTS             | folders that requests may name files in, `:` between; without it `HOME/data` alone |
+| CTRFAST_DATABASE_URL           | SQLAlchemy URL; without it SQLite in `HOME/ctrfast.db`                             |
+| CTRFAST_REQUIRE_KEY            | demand an API key on loopback too                                                  |
+| CTRFAST_LEASE_S                | seconds after which a silent worker has lost its job                               |
+| CTRFAST_HEARTBEAT_S            | seconds between two renewals of a lease; progress is written and cancel seen then  |
+| CTRFAST_POLL_S                 | seconds between two looks of an idle worker into the queue                         |
+| CTRFAST_CANCEL_GRACE_S         | seconds that a cancelled job has to save its work before it is killed              |
+| CTRFAST_SHUTDOWN_GRACE_S       | the same when the worker itself is told to stop                                    |
+| CTRFAST_MAX_ATTEMPTS           | runs of one job before a lost worker makes it fail                                 |
+| CTRFAST_MAX_BODY_BYTES         | largest request body                                                               |
+| CTRFAST_MAX_INSTANCES          | most rows in one scoring request                                                   |
+| CTRFAST_ALIAS_REFRESH_S        | seconds after which another process's publication is noticed                       |
+| CTRFAST_MAX_LOADED_MODELS      | model versions held in memory                                                      |
+
+A relative path in a request is looked up in each data root in turn. The database is not under the default root, so no
+request can read it as data.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import Field, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class Settings(BaseSettings):
+    """All settings of API and workers. `require_key=None` leaves it to the bind address (`ctrfast-service`)."""
+
+    model_config = SettingsConfigDict(env_prefix="CTRFAST_", frozen=True, extra="ignore")
+
+    home: Path = Path("./var")
+    data_roots: Annotated[tuple[Path, ...], NoDecode] = ()
+    database_url: str | None = None
+    require_key: bool | None = None
+    lease_s: Seconds = 30.0
+    heartbeat_s: Seconds = 1.0
+    poll_s: Seconds = 0.3
+    cancel_grace_s: Seconds = 60.0
+    shutdown_grace_s: Seconds = 8.0
+    max_attempts: int = Field(default=2, ge=1, le=100)
+    max_body_bytes: int = Field(default=16 * 1024 * 1024, ge=1024)
+    max_instances: int = Field(default=10_000, ge=1)
+    alias_refresh_s: Seconds = 0.5
+    max_loaded_models: int = Field(default=8, ge=1)
+
+    @field_validator("data_roots", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part for part in value.split(os.pathsep) if part) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _lease_outlives_heartbeat(self) -> Self:
+        if self.heartbeat_s * 2 > self.lease_s:
+            raise ValueError(
+                "`lease_s` must be at least twice `heartbeat_s`. "
+                f"Got lease_s={self.lease_s}, heartbeat_s={self.heartbeat_s}"
+            )
+        return self
+
+    @property
+    def home_dir(self) -> Path:
+        """HOME, absolute, symbolic links followed."""
+        return self.home.expanduser().resolve()
+
+    @property
+    def roots(self) -> tuple[Path, ...]:
+        """The allowed folders, absolute, symbolic links followed."""
+        given = self.data_roots or (self.home_dir / "data",)
+        return tuple(root.expanduser().resolve() for root in given)
+
+    @property
+    def url(self) -> str:
+        """The database's SQLAlchemy URL. A bare `postgresql:` URL takes psycopg 3."""
+        if self.database_url is None:
+            return f"sqlite:///{self.home_dir / 'ctrfast.db'}"
+        for plain in ("postgresql://", "postgres://"):
+            if self.database_url.startswith(plain):
+                return "postgresql+psycopg://" + self.database_url.removeprefix(plain)
+        return self.database_url
+
+    def job_folder(self, job_id: str) -> Path:
+        """Where a job keeps its run, log and outputs."""
+        return self.home_dir / "jobs" / job_id
+
+    def model_folder(self, name: str, version: int) -> Path:
+        """Where a published version lies."""
+        return self.home_dir / "models" / name / str(version)
+
+    def dataset_folder(self, name: str) -> Path:
+        """Where a dataset that the service prepared lies."""
+        return self.home_dir / "datasets" / name
+
+    def make_folders(self) -> None:
+        """Create HOME and its parts."""
+        for part in ("jobs", "models", "datasets", "data"):
+            (self.home_dir / part).mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,151 @@
+"""Published models in memory: found by alias or version, loaded in the background, swapped by pointer.
+
+An alias is answered from a table that is read again every `alias_refresh_s`; a version that an alias newly points at is
+loaded and verified in a thread while the one before goes on answering. A version that cannot be loaded never replaces
+one that can.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from ctrfast.errors import CtrFastError
+from ctrfast.score import Scorer
+from service.paths import without_server_paths
+from service.problems import ModelUnavailableError, NotFoundError
+from service.registry import Registry
+
+log = logging.getLogger("service.shelf")
+
+Key = tuple[str, int]
+
+
+@dataclass(frozen=True)
+class Served:
+    """A model version that can score."""
+
+    name: str
+    version: int
+    scorer: Scorer
+
+
+class Shelf:
+    """Loaded versions of this process. All methods belong to one event loop.
+
+    Args:
+        registry: what is published.
+        refresh_s: seconds between two looks at the aliases.
+        capacity: versions held; the one that was asked for longest ago goes first.
+    """
+
+    def __init__(self, registry: Registry, refresh_s: float, capacity: int) -> None:
+        self._registry = registry
+        self._refresh_s = refresh_s
+        self._capacity = capacity
+        self._aliases: Mapping[tuple[str, str], int] = {}
+        self._serving: dict[tuple[str, str], int] = {}
+        self._loaded: OrderedDict[Key, Served] = OrderedDict()
+        self._loading: dict[Key, asyncio.Task[Served]] = {}
+        self._one_at_a_time = asyncio.Semaphore(1)  # loading takes a core from scoring: never more than one
+
+    async def by_alias(self, name: str, alias: str) -> Served:
+        """The version that an alias points at.
+
+        Raises:
+            NotFoundError: there is no such model or alias.
+            ModelUnavailableError: its files are missing or were changed, and no version before it is at hand.
+        """
+        version = self._serving.get((name, alias))
+        if version is not None and (served := self._loaded.get((name, version))) is not None:
+            self._loaded.move_to_end((name, version))
+            return served
+        await self._read_aliases()
+        wanted = self._aliases.get((name, alias))
+        if wanted is None:
+            await asyncio.to_thread(self._registry.get, name)
+            raise NotFoundError(f"alias of the model {name!r}", alias)
+        served = await self._load((name, wanted))
+        self._serving[(name, alias)] = wanted
+        return served
+
+    async def by_version(self, name: str, version: int) -> Served:
+        """One version. Raises NotFoundError, ModelUnavailableError."""
+        served = self._loaded.get((name, version))
+        if served is not None:
+            self._loaded.move_to_end((name, version))
+            return served
+        await asyncio.to_thread(self._registry.get_version, name, version)
+        return await self._load((name, version))
+
+    async def promote(self, name: str, alias: str, version: int) -> None:
+        """Load a version, then point an alias at it: the next request is answered by it.
+
+        Raises:
+            NotFoundError, ModelUnavailableError: the alias stays where it was.
+        """
+        await self.by_version(name, version)
+        await asyncio.to_thread(self._registry.set_alias, name, alias, version)
+        await self._read_aliases()
+        self._serving[(name, alias)] = version
+
+    async def watch(self) -> None:
+        """Follow the aliases for ever; runs as a task beside the requests."""
+        while True:
+            await asyncio.sleep(self._refresh_s)
+            try:
+                await self._read_aliases()
+                await self._follow()
+            except SQLAlchemyError as error:
+                log.warning("the aliases cannot be read: %s", type(error).__name__)
+
+    async def _follow(self) -> None:
+        for (name, alias), version in list(self._serving.items()):
+            wanted = self._aliases.get((name, alias))
+            if wanted is None:
+                del self._serving[(name, alias)]
+            elif wanted != version:
+                try:
+                    await self._load((name, wanted))
+                except ModelUnavailableError as error:
+                    log.error("%s; version %d goes on answering", error.detail, version)
+                else:
+                    self._serving[(name, alias)] = wanted
+
+    async def _read_aliases(self) -> None:
+        self._aliases = await asyncio.to_thread(self._registry.alias_table)
+
+    async def _load(self, key: Key) -> Served:
+        if key in self._loaded:
+            return self._loaded[key]
+        task = self._loading.get(key)
+        if task is None:
+            task = self._loading[key] = asyncio.create_task(self._load_once(key))
+            task.add_done_callback(lambda _: self._loading.pop(key, None))
+        return await asyncio.shield(task)  # a caller that hangs up must not stop the load for the others
+
+    async def _load_once(self, key: Key) -> Served:
+        name, version = key
+        try:
+            async with self._one_at_a_time:
+                scorer = await asyncio.to_thread(_open, self._registry, key)
+        except CtrFastError as error:
+            detail = without_server_paths(error.message)
+            raise ModelUnavailableError(
+                f"Version {version} of the model {name!r} cannot be served: {detail}"
+            ) from error
+        served = self._loaded[key] = Served(name, version, scorer)
+        while len(self._loaded) > self._capacity:
+            self._loaded.popitem(last=False)
+        return served
+
+
+def _open(registry: Registry, key: Key) -> Scorer:
+    scorer = Scorer.load(registry.folder(*key))
+    scorer.check_golden()  # also warms the graph up before the first caller waits for it
+    return scorer

@@ -1,0 +1,166 @@
+"""What each kind of job is asked to do: typed specs, checked in full when the job is submitted.
+
+A train spec is the library's own config beside `dataset` and `publish_as`; `ctrfast.config` checks it. Every error
+names the setting by its path in the request (`spec.batch_size`).
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from ctrfast.config import TrainConfig, parse_config
+from ctrfast.errors import ConfigError, DataError, unknown_name
+from ctrfast.schema import preset
+from service.paths import allowed_path
+
+NAME_PATTERN = r"^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,63}$"
+LARGEST_VERSION = 2**31 - 1
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+Split = Literal["train", "valid", "test"]
+
+
+class _Spec(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TrainSpec(_Spec):
+    """Train on a registered dataset; publish the model where `publish_as` is set."""
+
+    dataset: Name
+    publish_as: Name | None = None
+    config: TrainConfig
+
+
+class PlanRequest(_Spec):
+    """A train spec to look at; without a dataset, `preset` says whose published values apply."""
+
+    dataset: Name | None = None
+    preset: str = "criteo"
+    publish_as: Name | None = None
+    config: TrainConfig
+
+
+class PrepareSpec(_Spec):
+    """Make a dataset from raw click logs and register it as `name`."""
+
+    name: Name
+    raw: Annotated[tuple[str, ...], Field(min_length=1, max_length=10_000)]
+    preset: str
+    min_count: int = Field(default=1, ge=1)
+    split: Literal["random", "sequential"] = "random"
+    valid_fraction: float = Field(default=0.1, ge=0, lt=1)
+    test_fraction: float = Field(default=0.1, ge=0, lt=1)
+    seed: int = Field(default=1, ge=0, le=2**31 - 1)
+
+    @model_validator(mode="after")
+    def _leaves_rows_to_train(self) -> Self:
+        if self.valid_fraction + self.test_fraction >= 1:
+            raise ValueError("`valid_fraction` + `test_fraction` must be below 1")
+        return self
+
+
+class EvaluateSpec(_Spec):
+    """Measure a trained job's run, or the run that a published model came from, on a registered dataset."""
+
+    job: str | None = None
+    model: Name | None = None
+    version: int | None = Field(default=None, ge=1, le=LARGEST_VERSION)
+    dataset: Name
+    split: Split = "test"
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.job is None) == (self.model is None):
+            raise ValueError("exactly one of `job` and `model` must be given")
+        if self.version is not None and self.model is None:
+            raise ValueError("`version` goes with `model`")
+        return self
+
+
+class ScoreSpec(_Spec):
+    """Score raw files with a published model; `out` is the name of the parquet file among the job's outputs."""
+
+    model: Name
+    version: int | None = Field(default=None, ge=1, le=LARGEST_VERSION)
+    inputs: Annotated[tuple[str, ...], Field(min_length=1, max_length=10_000)]
+    out: Name = "scores.parquet"
+
+
+S = TypeVar("S", bound=_Spec)
+
+
+def parse_train_spec(values: Mapping[str, Any], prefix: str = "spec") -> TrainSpec:
+    """Read a train spec.
+
+    Raises:
+        ConfigError: a setting is unknown or breaks a rule; `path` names it below `prefix`.
+    """
+    return _parse_with_config(TrainSpec, values, prefix)
+
+
+def parse_plan_request(values: Mapping[str, Any]) -> PlanRequest:
+    """Read the body of a dry run. Raises ConfigError."""
+    return _parse_with_config(PlanRequest, values, "")
+
+
+def _parse_with_config(model: type[S], values: Mapping[str, Any], prefix: str) -> S:
+    """Read settings of our own beside the library's, which stand on the same level."""
+    own = set(model.model_fields) - {"config"}
+    for key in values:
+        near = key not in own and difflib.get_close_matches(key, own, cutoff=0.6)
+        if near and key not in TrainConfig.model_fields:
+            raise unknown_name("setting", key, own, path=_join(prefix, key))
+    try:
+        config = parse_config({key: value for key, value in values.items() if key not in own})
+    except ConfigError as error:
+        raise ConfigError(error.message, path=_join(prefix, error.path)) from error
+    return parse_spec(model, {**{key: values[key] for key in own & set(values)}, "config": config}, prefix)
+
+
+def parse_spec(model: type[S], values: Mapping[str, Any], prefix: str = "spec") -> S:
+    """Read a spec of any other kind. Raises ConfigError."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        path = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            raise unknown_name("setting", path, model.model_fields, path=_join(prefix, path)) from error
+        text = first["msg"].removeprefix("Value error, ")
+        where = f"`{path}` breaks a rule: " if path else "The settings break a rule: "
+        raise ConfigError(f"{where}{text}.", path=_join(prefix, path)) from error
+
+
+def parse_prepare_spec(values: Mapping[str, Any], prefix: str = "spec") -> PrepareSpec:
+    """Read a prepare spec; the preset must exist. Raises ConfigError."""
+    spec = parse_spec(PrepareSpec, values, prefix)
+    try:
+        preset(spec.preset)
+    except ConfigError as error:
+        raise ConfigError(error.message, path=_join(prefix, "preset")) from error
+    return spec
+
+
+def existing_files(given: Sequence[str], roots: Sequence[Path], field: str) -> list[Path]:
+    """The files that a spec names.
+
+    Raises:
+        PathNotAllowedError: one is outside the allowed folders.
+        DataError: one does not exist.
+    """
+    found = []
+    for index, name in enumerate(given):
+        path = allowed_path(name, roots, f"{field}.{index}")
+        if not path.is_file():
+            raise DataError(f"There is no file at {name!r}.", path=f"{field}.{index}")
+        found.append(path)
+    return found
+
+
+def _join(prefix: str, path: str | None) -> str:
+    return ".".join(part for part in (prefix, path) if part)

@@ -1,0 +1,131 @@
+"""Submitting a job: everything that can be known to be wrong is refused before the job exists."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ctrfast.errors import ConfigError, unknown_name
+from service.datasets import DatasetStore
+from service.jobs import JobStore
+from service.problems import BadValueError, NotAvailableError, NotFoundError
+from service.registry import Registry
+from service.settings import Settings
+from service.specs import (
+    EvaluateSpec,
+    ScoreSpec,
+    existing_files,
+    parse_prepare_spec,
+    parse_spec,
+    parse_train_spec,
+)
+from service.states import Kind, State
+from service.tables import DatasetRow, Job
+
+PLANNED_KINDS = ("sweep",)
+
+
+@dataclass(frozen=True)
+class Submissions:
+    """Checks specs against the registers, then queues."""
+
+    settings: Settings
+    jobs: JobStore
+    datasets: DatasetStore
+    registry: Registry
+
+    def submit(
+        self, kind: str, spec: Mapping[str, Any], *, owner: str, key: str | None, prefix: str = "spec"
+    ) -> tuple[Job, bool]:
+        """Queue a job.
+
+        Returns: the job, and whether an earlier request with this key made it.
+
+        Raises:
+            IdempotencyConflictError, NotAvailableError, PathNotAllowedError, CtrFastError: see the routes.
+        """
+        twin = self.jobs.find_twin(kind, spec, owner, key)
+        if twin is not None:
+            return twin, True
+        self.check(kind, spec, prefix)
+        return self.jobs.enqueue(Kind(kind), spec, owner=owner, key=key), False
+
+    def check(self, kind: str, spec: Mapping[str, Any], prefix: str = "spec") -> None:
+        """Refuse a spec that cannot succeed."""
+        if kind in PLANNED_KINDS:
+            raise NotAvailableError(f"Jobs of the kind {kind!r} are not available in this version.", path="kind")
+        if kind not in set(Kind):
+            raise unknown_name("kind", kind, [*Kind], path="kind")
+        {
+            Kind.TRAIN: self._check_train,
+            Kind.PREPARE: self._check_prepare,
+            Kind.EVALUATE: self._check_evaluate,
+            Kind.SCORE: self._check_score,
+        }[Kind(kind)](spec, prefix)
+
+    def _check_train(self, values: Mapping[str, Any], prefix: str) -> None:
+        spec = parse_train_spec(values, prefix)
+        dataset = self._dataset(spec.dataset, f"{prefix}.dataset")
+        refuse_batch_above_rows(spec.config.batch_size, dataset, f"{prefix}.batch_size")
+
+    def _check_prepare(self, values: Mapping[str, Any], prefix: str) -> None:
+        spec = parse_prepare_spec(values, prefix)
+        if self.datasets.find(spec.name) is not None:
+            raise BadValueError(
+                f"The dataset {spec.name!r} exists already. Choose another name.", path=f"{prefix}.name"
+            )
+        existing_files(spec.raw, self.settings.roots, f"{prefix}.raw")
+
+    def _check_evaluate(self, values: Mapping[str, Any], prefix: str) -> None:
+        spec = parse_spec(EvaluateSpec, values, prefix)
+        dataset = self._dataset(spec.dataset, f"{prefix}.dataset")
+        if not dataset.rows[spec.split]:
+            raise ConfigError(
+                f"The dataset {spec.dataset!r} has no rows in its split {spec.split!r}.", path=f"{prefix}.split"
+            )
+        if spec.model is not None:
+            self._model(spec.model, spec.version, prefix)
+            return
+        try:
+            job = self.jobs.get(spec.job or "")
+        except NotFoundError as error:
+            raise BadValueError(error.detail, path=f"{prefix}.job") from error
+        if job.kind != Kind.TRAIN or job.state != State.SUCCEEDED:
+            raise BadValueError(f"The job {spec.job!r} is not a train job that succeeded.", path=f"{prefix}.job")
+
+    def _check_score(self, values: Mapping[str, Any], prefix: str) -> None:
+        spec = parse_spec(ScoreSpec, values, prefix)
+        self._model(spec.model, spec.version, prefix)
+        existing_files(spec.inputs, self.settings.roots, f"{prefix}.inputs")
+
+    def _dataset(self, name: str, path: str) -> DatasetRow:
+        row = self.datasets.find(name)
+        if row is None:
+            raise unknown_entry("dataset", name, self.datasets.names(), path)
+        return row
+
+    def _model(self, name: str, version: int | None, prefix: str) -> None:
+        names = self.registry.names()
+        if name not in names:
+            raise unknown_entry("model", name, names, f"{prefix}.model")
+        if version is not None and version not in {row.version for row in self.registry.get(name).versions}:
+            raise BadValueError(f"The model {name!r} has no version {version}.", path=f"{prefix}.version")
+
+
+def unknown_entry(what: str, name: str, known: Sequence[str], path: str) -> ConfigError:
+    """The error for a name that the request's body takes from a register; near names come first."""
+    if not known:
+        return ConfigError(f"Unknown {what} {name!r}. None is registered yet.", path=path)
+    return unknown_name(what, name, known, path=path)
+
+
+def refuse_batch_above_rows(batch_size: int, dataset: DatasetRow, path: str) -> None:
+    """Raise ConfigError where one batch needs more rows than the training split has."""
+    rows = int(dataset.rows["train"])
+    if batch_size > rows:
+        raise ConfigError(
+            f"`batch_size` must be at most the {rows:,} rows of the training split. Got batch_size={batch_size}. "
+            "Choose a smaller batch.",
+            path=path,
+        )

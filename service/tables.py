@@ -1,0 +1,152 @@
+"""The database's tables, the same on SQLite and PostgreSQL.
+
+Times are seconds since 1970, UTC. A job's `attempt` is its fencing token: it grows with each claim, and a worker's
+write names the attempt that it was given.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    Float,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+Json = JSON().with_variant(JSONB(), "postgresql")
+Name = String(64)
+Time = Float(53)
+
+
+class Base(DeclarativeBase):
+    """Root of the tables; constraint names are fixed so that migrations can refer to them."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+class Job(Base):
+    """One job. `last_seq` counts its events; `attempts_left` counts runs that a lost worker may still cost."""
+
+    __tablename__ = "jobs"
+    __table_args__ = (
+        UniqueConstraint("owner", "idempotency_key"),
+        Index(None, "state", "id"),
+        Index(None, "kind", "id"),
+    )
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(16))
+    state: Mapped[str] = mapped_column(String(16))
+    spec: Mapped[dict[str, Any]] = mapped_column(Json)
+    owner: Mapped[str] = mapped_column(String(32), default="")
+    idempotency_key: Mapped[str | None] = mapped_column(String(255))
+    fingerprint: Mapped[str] = mapped_column(String(64))
+    progress: Mapped[float] = mapped_column(Time, default=0.0)
+    eta_s: Mapped[float | None] = mapped_column(Time)
+    metrics: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)
+    result: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)
+    reason: Mapped[str | None] = mapped_column(String(16))
+    message: Mapped[str | None] = mapped_column(Text)
+    attempt: Mapped[int] = mapped_column(Integer, default=0)
+    attempts_left: Mapped[int] = mapped_column(Integer)
+    lease_owner: Mapped[str | None] = mapped_column(String(128))
+    lease_until: Mapped[float | None] = mapped_column(Time)
+    last_seq: Mapped[int] = mapped_column(Integer, default=0)
+    created_at: Mapped[float] = mapped_column(Time)
+    started_at: Mapped[float | None] = mapped_column(Time)
+    finished_at: Mapped[float | None] = mapped_column(Time)
+
+
+class Event(Base):
+    """One thing that happened to a job; `seq` counts from 1 within the job, without gaps."""
+
+    __tablename__ = "events"
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    seq: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    type: Mapped[str] = mapped_column(String(16))
+    data: Mapped[dict[str, Any]] = mapped_column(Json)
+    at: Mapped[float] = mapped_column(Time)
+
+
+class DatasetRow(Base):
+    """A registered dataset. `rows` holds rows per split, `facts` what its manifest says besides."""
+
+    __tablename__ = "datasets"
+
+    name: Mapped[str] = mapped_column(Name, primary_key=True)
+    path: Mapped[str] = mapped_column(Text)
+    hash: Mapped[str] = mapped_column(String(64))
+    preset: Mapped[str] = mapped_column(Name)
+    rows: Mapped[dict[str, Any]] = mapped_column(Json)
+    label_rate: Mapped[dict[str, Any]] = mapped_column(Json)
+    table_rows: Mapped[int] = mapped_column(Integer)
+    job_id: Mapped[str | None] = mapped_column(ForeignKey("jobs.id", ondelete="SET NULL"))
+    created_at: Mapped[float] = mapped_column(Time)
+
+
+class ModelRow(Base):
+    """A model's name; `last_version` only grows, so a number is never given twice."""
+
+    __tablename__ = "models"
+
+    name: Mapped[str] = mapped_column(Name, primary_key=True)
+    last_version: Mapped[int] = mapped_column(Integer, default=0)
+    created_at: Mapped[float] = mapped_column(Time)
+
+
+class VersionRow(Base):
+    """One published bundle. Rows are written once, after the folder is in place."""
+
+    __tablename__ = "model_versions"
+
+    name: Mapped[str] = mapped_column(ForeignKey("models.name", ondelete="CASCADE"), primary_key=True)
+    version: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    sha256: Mapped[str] = mapped_column(String(64))
+    metrics: Mapped[dict[str, Any]] = mapped_column(Json)
+    job_id: Mapped[str | None] = mapped_column(ForeignKey("jobs.id", ondelete="SET NULL"))
+    created_at: Mapped[float] = mapped_column(Time)
+
+
+class AliasRow(Base):
+    """A movable name of a version: `latest` follows publications until somebody moves it."""
+
+    __tablename__ = "aliases"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["name", "version"], ["model_versions.name", "model_versions.version"], ondelete="CASCADE"
+        ),
+    )
+
+    name: Mapped[str] = mapped_column(Name, primary_key=True)
+    alias: Mapped[str] = mapped_column(Name, primary_key=True)
+    version: Mapped[int] = mapped_column(Integer)
+    updated_at: Mapped[float] = mapped_column(Time)
+
+
+class ApiKeyRow(Base):
+    """An API key: the argon2 hash of its secret; the secret itself is shown once and kept nowhere."""
+
+    __tablename__ = "api_keys"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    name: Mapped[str] = mapped_column(Name)
+    hash: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[float] = mapped_column(Time)

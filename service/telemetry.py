@@ -1,0 +1,70 @@
+"""Prometheus metrics of one API process, in a registry of its own.
+
+ctrfast_http_requests_total{method, route, status}      ctrfast_http_request_seconds{route}
+ctrfast_jobs{state}                                     ctrfast_scored_rows_total{model}
+ctrfast_unseen_values_total{model, field}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+_SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1, 5)
+
+
+class Telemetry:
+    """Counters of this process. `job_counts` is asked when Prometheus does."""
+
+    def __init__(self, job_counts: Callable[[], Mapping[str, int]]) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self.registry.register(_JobStates(job_counts))
+        self._requests = Counter(
+            "ctrfast_http_requests", "Answered requests", ["method", "route", "status"], registry=self.registry
+        )
+        self._seconds = Histogram(
+            "ctrfast_http_request_seconds", "Time to answer", ["route"], buckets=_SECONDS, registry=self.registry
+        )
+        self._rows = Counter("ctrfast_scored_rows", "Impressions scored", ["model"], registry=self.registry)
+        self._unseen = Counter(
+            "ctrfast_unseen_values",
+            "Values that the training data did not hold",
+            ["model", "field"],
+            registry=self.registry,
+        )
+
+    def count_request(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count an answered request. `route` is the template, never the path: that would have no bound."""
+        self._requests.labels(method, route, str(status)).inc()
+        self._seconds.labels(route).observe(seconds)
+
+    def count_scores(self, model: str, rows: int, unseen: Mapping[str, int]) -> None:
+        """Count scored impressions and their unseen values."""
+        self._rows.labels(model).inc(rows)
+        for field, count in unseen.items():
+            if count:
+                self._unseen.labels(model, field).inc(count)
+
+    def exposition(self) -> bytes:
+        """All metrics in Prometheus' text format."""
+        return generate_latest(self.registry)
+
+
+class _JobStates(Collector):
+    def __init__(self, job_counts: Callable[[], Mapping[str, int]]) -> None:
+        self._job_counts = job_counts
+
+    def describe(self) -> Iterator[GaugeMetricFamily]:
+        """Name the metric without asking the database."""
+        yield GaugeMetricFamily("ctrfast_jobs", "Jobs by state", labels=["state"])
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Ask the database."""
+        family = GaugeMetricFamily("ctrfast_jobs", "Jobs by state", labels=["state"])
+        for state, count in self._job_counts().items():
+            family.add_metric([state], count)
+        yield family

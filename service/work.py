@@ -1,0 +1,202 @@
+"""What each kind of job does, with the library's own functions. Runs in a process of its own (`service.runner`).
+
+Each function can be called again after it was killed at any point: it removes or takes up what its last attempt left.
+TensorFlow is imported by the kinds that need it, when they start.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ctrfast.data.prepare import PrepareProgress, prepare
+from ctrfast.data.shards import Dataset
+from ctrfast.run import RECEIPT, Run
+from ctrfast.schema import preset
+from service.assignments import BUNDLE, DATASET, OUTPUTS, RUN, Assignment
+from service.specs import EvaluateSpec, ScoreSpec, TrainSpec, parse_prepare_spec, parse_spec, parse_train_spec
+from service.states import Kind
+from service.stopping import Stop
+
+if TYPE_CHECKING:
+    from ctrfast.train import Progress
+
+Tell = Callable[[Mapping[str, Any]], None]
+
+_INTERVAL_S = 0.5
+_STAGES = {
+    "read": (0.0, 0.0),
+    "fit": (0.5, 0.2),
+    "write": (0.7, 0.3),
+}  # share done before the stage, share of the stage
+
+
+@dataclass(frozen=True)
+class Product:
+    """What a job ends with. metrics: figures. result: what it made, as shown to the caller."""
+
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    result: Mapping[str, Any] = field(default_factory=dict)
+
+
+def do_work(assignment: Assignment, tell: Tell, stop: Stop) -> Product:
+    """Do a job.
+
+    Raises:
+        Cancelled: SIGTERM arrived. CtrFastError, MemoryError, OSError: see `service.outcomes`.
+    """
+    for partial in assignment.folder.rglob(".partial-*"):  # left by an attempt that was killed
+        shutil.rmtree(partial) if partial.is_dir() else partial.unlink()
+    return _WORK[assignment.kind](assignment, tell, stop)
+
+
+def _train(assignment: Assignment, tell: Tell, stop: Stop) -> Product:
+    spec = parse_train_spec(assignment.spec)
+    run = assignment.folder / RUN
+    if not (run / RECEIPT).is_file():  # else the last attempt died between training and publishing
+        _run_training(assignment, spec, run, tell, stop)
+    metrics = Run.open(run).metrics
+    if spec.publish_as is not None:
+        tell({"type": "progress", "progress": 1.0, "eta_s": None, "facts": {"stage": "publish"}})
+        _export(run, assignment.folder / BUNDLE)
+    return Product(metrics)
+
+
+def _run_training(assignment: Assignment, spec: TrainSpec, run: Path, tell: Tell, stop: Stop) -> None:
+    from ctrfast.train import train
+
+    dataset = Dataset.open(_required(assignment.dataset))
+    if run.exists() and not (run / "config.json").is_file():
+        shutil.rmtree(run)  # the last attempt died before it had settings to go on with
+    reporter = _TrainReporter(tell)
+    with stop.deferred():
+        train(dataset, spec.config, run, resume=True, on_progress=reporter, should_stop=stop.requested)
+
+
+def _export(run: Path, bundle: Path) -> None:
+    from ctrfast.export import export_bundle
+    from ctrfast.score import Scorer
+
+    shutil.rmtree(bundle, ignore_errors=True)
+    export_bundle(run, bundle)
+    Scorer.load(bundle).check_golden()  # from disk and verified, as the service will load it
+
+
+def _prepare(assignment: Assignment, tell: Tell, stop: Stop) -> Product:
+    spec = parse_prepare_spec(assignment.spec)
+    out = assignment.folder / DATASET
+    shutil.rmtree(out, ignore_errors=True)
+    report = prepare(
+        assignment.files,
+        preset(spec.preset),
+        out,
+        min_count=spec.min_count,
+        split=spec.split,
+        valid_fraction=spec.valid_fraction,
+        test_fraction=spec.test_fraction,
+        seed=spec.seed,
+        on_progress=_PrepareReporter(tell, stop),
+    )
+    return Product(result={"report": report.model_dump(mode="json")})
+
+
+def _evaluate(assignment: Assignment, tell: Tell, stop: Stop) -> Product:
+    from ctrfast.evaluate import evaluate
+
+    stop.raise_if_requested()
+    spec = parse_spec(EvaluateSpec, assignment.spec)
+    tell({"type": "progress", "progress": 0.0, "eta_s": None, "facts": {"stage": "evaluate"}})
+    figures = evaluate(_required(assignment.run), [_required(assignment.dataset)], spec.split)
+    return Product({f"{spec.split}_{name}": value for name, value in figures.items()})
+
+
+def _score(assignment: Assignment, tell: Tell, stop: Stop) -> Product:
+    from ctrfast.batch_score import score_files
+
+    spec = parse_spec(ScoreSpec, assignment.spec)
+    bundle = _required(assignment.bundle)
+    out = assignment.folder / OUTPUTS / spec.out
+    out.unlink(missing_ok=True)
+    ticker = _Ticker()
+
+    def on_progress(rows: int) -> None:
+        stop.raise_if_requested()
+        if ticker.is_due():
+            tell({"type": "progress", "progress": 0.0, "eta_s": None, "facts": {"stage": "score", "rows": rows}})
+
+    rows = score_files(bundle, assignment.files, out, on_progress=on_progress)
+    result = {"rows": rows, "outputs": [spec.out], "model": spec.model, "version": int(bundle.name)}
+    return Product(result=result)
+
+
+class _Ticker:
+    """Lets something through about twice a second."""
+
+    def __init__(self) -> None:
+        self._next = 0.0
+
+    def is_due(self) -> bool:
+        now = time.monotonic()
+        if now < self._next:
+            return False
+        self._next = now + _INTERVAL_S
+        return True
+
+
+class _TrainReporter:
+    """Training's progress as messages; a metric is recorded when it changes."""
+
+    def __init__(self, tell: Tell) -> None:
+        self._tell = tell
+        self._last: dict[str, float] = {}
+
+    def __call__(self, progress: Progress) -> None:
+        changed = {name: value for name, value in progress.metrics.items() if self._last.get(name) != value}
+        self._last |= changed
+        place = {"epoch": progress.epoch, "step": progress.step}
+        self._tell(
+            {
+                "type": "progress",
+                "progress": progress.fraction,
+                "eta_s": progress.eta_s,
+                "facts": {**place, "total_steps": progress.total_steps, "rows": progress.rows, "stage": "train"},
+                "metrics": changed,
+                "record": {**place, **changed} if changed else None,
+            }
+        )
+
+
+class _PrepareReporter:
+    """Preparation's progress as messages; SIGTERM is seen here as well."""
+
+    def __init__(self, tell: Tell, stop: Stop) -> None:
+        self._tell = tell
+        self._stop = stop
+        self._ticker = _Ticker()
+
+    def __call__(self, progress: PrepareProgress) -> None:
+        self._stop.raise_if_requested()
+        if not self._ticker.is_due():
+            return
+        before, share = _STAGES.get(progress.stage, (0.0, 0.0))
+        done = progress.rows / progress.total_rows if progress.total_rows else 0.0
+        facts = {"stage": progress.stage, "rows": progress.rows, "total_rows": progress.total_rows}
+        self._tell({"type": "progress", "progress": before + share * done, "eta_s": None, "facts": facts})
+
+
+def _required(path: Path | None) -> Path:
+    if path is None:
+        raise RuntimeError("the assignment lacks a folder that its kind needs")
+    return path
+
+
+_WORK: Mapping[Kind, Callable[[Assignment, Tell, Stop], Product]] = {
+    Kind.TRAIN: _train,
+    Kind.PREPARE: _prepare,
+    Kind.EVALUATE: _evaluate,
+    Kind.SCORE: _score,
+}

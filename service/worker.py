@@ -1,0 +1,151 @@
+"""A worker: takes jobs one after the other, runs each in a process of its own, and keeps its lease meanwhile.
+
+    claim -> start child -> { hear it, renew the lease with what it said, see whether to stop } -> end the job
+
+Only this process writes to the database; every write carries the lease's fencing token. Where the lease is lost, the
+child is killed and nothing more is written.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Sequence
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from ctrfast.errors import CtrFastError
+from service.assignments import LOG, Assigner
+from service.attempt import Attempt
+from service.child import Child
+from service.database import Database
+from service.datasets import DatasetStore
+from service.deliveries import Deliveries
+from service.jobs import JobStore
+from service.leases import Lease, LeaseLostError, LeaseStore
+from service.outcomes import Outcome, Transcript, failure_of
+from service.problems import ServiceError
+from service.registry import Registry
+from service.settings import Settings
+from service.states import State
+
+log = logging.getLogger("service.worker")
+
+RUNNER = (sys.executable, "-m", "service.runner")
+
+
+class Worker:
+    """Runs jobs until told to stop.
+
+    Args:
+        settings: of the service.
+        command: the program that does a job (`service.child`).
+    """
+
+    def __init__(self, settings: Settings, command: Sequence[str] = RUNNER) -> None:
+        self._settings = settings
+        self._command = tuple(command)
+        self._database = Database(settings.url)
+        registry = Registry(self._database, settings)
+        datasets = DatasetStore(self._database)
+        jobs = JobStore(self._database, settings.max_attempts)
+        self._leases = LeaseStore(self._database, settings.lease_s)
+        self._assigner = Assigner(settings, jobs, datasets, registry)
+        self._deliveries = Deliveries(settings, datasets, registry)
+        self._stop = threading.Event()
+        self._next_sweep = 0.0
+        self.name = f"{socket.gethostname()}:{os.getpid()}"
+
+    def stop(self) -> None:
+        """Finish soon: the running job saves its work and goes back to the queue."""
+        self._stop.set()
+
+    def run(self) -> None:
+        """Work until `stop` is called. Must run in the main thread: children die with the thread that started them."""
+        log.info("worker %s is waiting for jobs", self.name)
+        while not self._stop.is_set():
+            try:
+                self._sweep()
+                lease = self._leases.claim(self.name)
+            except SQLAlchemyError as error:
+                log.warning("the database does not answer: %s", error.__class__.__name__)
+                self._stop.wait(self._settings.heartbeat_s)
+                continue
+            if lease is None:
+                self._stop.wait(self._settings.poll_s)
+                continue
+            self._attempt(lease)
+        self._database.dispose()
+
+    def _attempt(self, lease: Lease) -> None:
+        log.info("job %s (%s): attempt %d starts", lease.job_id, lease.kind, lease.attempt)
+        try:
+            state = self._do(lease)
+        except LeaseLostError:
+            log.warning(
+                "job %s: the lease of attempt %d was lost; nothing more is written", lease.job_id, lease.attempt
+            )
+        except SQLAlchemyError as error:
+            # The lease runs out and the job is tried again: whether this write arrived is not known.
+            log.error("job %s: the database does not answer: %s", lease.job_id, error.__class__.__name__)
+        else:
+            log.info("job %s: %s", lease.job_id, state)
+
+    def _do(self, lease: Lease) -> State:
+        try:
+            assignment = self._assigner.assign(lease)
+            child = Child(self._command, assignment, assignment.folder / LOG)
+        except (CtrFastError, ServiceError, OSError) as error:
+            return self._leases.fail(lease, *failure_of(error))
+        attempt = Attempt(self._settings, self._leases, lease, child, self._stop, self._sweep)
+        try:
+            attempt.accompany()
+        finally:
+            code = child.close()
+        transcript = attempt.transcript
+        if transcript.outcome is Outcome.DONE:
+            return self._deliver(lease, transcript)
+        if transcript.outcome is Outcome.FAILED:
+            return self._leases.fail(lease, transcript.reason, transcript.message)
+        if attempt.was_told_to_stop:
+            return self._leases.stopped(lease)
+        return self._leases.lost(lease, _death(code))
+
+    def _deliver(self, lease: Lease, transcript: Transcript) -> State:
+        try:
+            return self._leases.succeed(
+                lease,
+                transcript.metrics,
+                lambda session: self._deliveries.deliver(session, lease, transcript.metrics, transcript.result),
+            )
+        except (CtrFastError, ServiceError, OSError) as error:
+            return self._leases.fail(lease, *failure_of(error))
+
+    def _sweep(self) -> None:
+        now = time.monotonic()
+        if now >= self._next_sweep:
+            self._next_sweep = now + self._settings.lease_s / 6
+            self._leases.sweep()
+
+
+def _death(code: int) -> str:
+    if code >= 0:
+        return f"The job's process ended with code {code} before it was done."
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    return f"The job's process was ended by {name}."
+
+
+def run_worker(settings: Settings) -> None:
+    """Run a worker until SIGTERM or SIGINT."""
+    worker = Worker(settings)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: worker.stop())
+    worker.run()

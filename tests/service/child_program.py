@@ -1,0 +1,60 @@
+"""Stands in for `service.runner`: reads the assignment, then does what its first argument says."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+
+def main() -> None:
+    mode, *arguments, channel = sys.argv[1:]
+    assignment = json.loads(sys.stdin.readline())
+
+    def tell(**message: object) -> None:
+        os.write(int(channel), json.dumps(message).encode() + b"\n")
+
+    sys.stdout.write("hello from the log\n")
+    sys.stdout.flush()
+    if mode == "done":
+        record = {"step": 1, "loss": 0.5}
+        tell(type="progress", progress=0.5, eta_s=1.0, facts={"step": 1}, record=record, metrics={"loss": 0.5})
+        tell(type="progress", progress=0.9, eta_s=None, record={"step": 2, "loss": float("nan")})
+        tell(type="done", metrics={"test_auc": 0.75, "bad": float("inf")}, result={"note": "made"})
+    elif mode == "fail":
+        tell(type="failed", reason=arguments[0], message="it went wrong")
+    elif mode == "exit":
+        sys.exit(int(arguments[0]))
+    elif mode == "die-once":
+        marker = Path(arguments[0])
+        if not marker.exists():
+            marker.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        tell(type="done", metrics={"attempt": assignment["attempt"]}, result={})
+    elif mode == "die":
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif mode == "polite":
+        signal.signal(signal.SIGTERM, lambda *_: (tell(type="stopped"), os._exit(0)))
+        tell(type="progress", progress=0.1, eta_s=None, facts={"pid": os.getpid()})
+        time.sleep(120)
+    elif mode == "stubborn":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        tell(type="progress", progress=0.1, eta_s=None, facts={"pid": os.getpid()})
+        time.sleep(120)
+    elif mode == "bundle":
+        import shutil
+
+        shutil.copytree(arguments[0], Path(assignment["folder"]) / "bundle")
+        tell(type="done", metrics={"test_auc": 0.75}, result={})
+    elif mode == "family":
+        import subprocess
+
+        grandchild = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(120)"])
+        tell(type="progress", progress=0.1, eta_s=None, facts={"pid": os.getpid(), "grandchild": grandchild.pid})
+        time.sleep(120)
+
+
+main()

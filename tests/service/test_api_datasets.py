@@ -1,0 +1,111 @@
+"""Datasets and plans over real HTTP."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.service.conftest import ROWS, Api
+from tests.service.test_api_jobs import problem
+
+
+def test_register_list_get(api: Api, data_root: Path) -> None:
+    response = api.client.post("/v1/datasets", json={"name": "small", "path": "prepared"})
+    assert response.status_code == 201
+    assert response.headers["location"] == "/v1/datasets/small"
+    row = response.json()
+    assert sum(row["rows"].values()) == ROWS
+    assert row["preset"] == "criteo"
+    assert str(data_root) not in response.text
+    assert api.client.get("/v1/datasets/small").json() == row
+    assert api.client.get("/v1/datasets").json() == {"datasets": [row]}
+    again = api.client.post("/v1/datasets", json={"name": "small", "path": str(data_root / "prepared")})
+    assert (again.status_code, again.json()) == (201, row)
+
+
+def test_a_name_stands_for_one_content(api: Api, data_root: Path, raw_file: Path) -> None:
+    from ctrfast.data.prepare import prepare
+    from ctrfast.schema import preset
+
+    prepare([raw_file], preset("criteo"), data_root / "other", min_count=5)
+    api.client.post("/v1/datasets", json={"name": "small", "path": "prepared"})
+    problem(api.client.post("/v1/datasets", json={"name": "small", "path": "other"}), 409, "name_taken", "name")
+
+
+def test_a_changed_dataset_is_refused(api: Api, data_root: Path) -> None:
+    part = next((data_root / "prepared" / "train").iterdir())
+    part.write_bytes(part.read_bytes()[:-1] + b"x")
+    body = problem(api.client.post("/v1/datasets", json={"name": "n", "path": "prepared"}), 422, "bad_artifact", "path")
+    assert str(data_root) not in body["detail"]
+
+
+@pytest.mark.parametrize("name", ["nothing", "clicks.tsv.gz", "."])
+def test_what_is_no_dataset_is_refused(api: Api, data_root: Path, name: str) -> None:
+    body = problem(api.client.post("/v1/datasets", json={"name": "n", "path": name}), 422, "bad_artifact", "path")
+    assert str(data_root) not in body["detail"]
+    assert name in body["detail"]
+
+
+def test_paths_outside_the_roots(api: Api, data_root: Path, tmp_path: Path) -> None:
+    shutil.copytree(data_root / "prepared", tmp_path / "elsewhere")
+    (data_root / "link").symlink_to(tmp_path / "elsewhere")
+    for name in (str(tmp_path / "elsewhere"), "../../elsewhere", "link", "%2e%2e/x/../../..", "/"):
+        response = api.client.post("/v1/datasets", json={"name": "n", "path": name})
+        body = problem(response, 403, "path_not_allowed", "path")
+        assert repr(name) in body["detail"]
+    assert api.client.get("/v1/datasets").json() == {"datasets": []}
+
+
+@pytest.mark.parametrize("body", [{"name": "n"}, {"name": "n", "path": "a", "prepare": {}}])
+def test_one_way_to_make_a_dataset(shared_api: Api, body: dict[str, object]) -> None:
+    problem(shared_api.client.post("/v1/datasets", json=body), 422, "bad_config", "path")
+
+
+def test_prepare_is_a_job(api: Api, data_root: Path) -> None:
+    body = {"name": "made", "prepare": {"raw": ["clicks.tsv.gz"], "preset": "criteo", "min_count": 2}}
+    response = api.client.post("/v1/datasets", json=body)
+    assert response.status_code == 202
+    job = response.json()
+    assert response.headers["location"] == f"/v1/jobs/{job['id']}"
+    assert (job["kind"], job["spec"]["name"]) == ("prepare", "made")
+    bad = {"name": "made2", "prepare": {"raw": ["clicks.tsv.gz"], "preset": "critoe"}}
+    assert "criteo" in problem(api.client.post("/v1/datasets", json=bad), 422, "bad_config", "prepare.preset")["detail"]
+
+
+def test_unknown_dataset(shared_api: Api) -> None:
+    problem(shared_api.client.get("/v1/datasets/none"), 404, "not_found")
+
+
+def test_a_plan_gives_resolved_settings_and_reasons(shared_api: Api) -> None:
+    body = {"preset": "criteo", "batch_size": 131072, "scaling": {"rule": "cowclip", "base_batch_size": 1024}}
+    plan = shared_api.client.post("/v1/plans", json=body).json()
+    assert plan["plan"]["lr_dense"] == pytest.approx(90.5e-4, rel=1e-3)
+    assert plan["plan"]["l2"] == pytest.approx(128e-5)
+    assert "sqrt(128)" in plan["plan"]["reasons"]["lr_dense"]
+    assert plan["config"]["model"]["embedding_dim"] == 10
+    assert plan["memory"] is None
+
+
+def test_a_plan_on_a_dataset_estimates_memory_and_finds_what_would_be_refused(api: Api, data_root: Path) -> None:
+    row = api.client.post("/v1/datasets", json={"name": "small", "path": "prepared"}).json()
+    plan = api.client.post("/v1/plans", json={"dataset": "small", "batch_size": 100}).json()
+    assert plan["memory"]["table_bytes"] == row["table_rows"] * 11 * 4 * 3
+    assert plan["steps_per_epoch"] == row["rows"]["train"] // 100
+    assert plan["findings"] == []
+    large = api.client.post("/v1/plans", json={"dataset": "small", "batch_size": 100_000}).json()
+    assert [finding["path"] for finding in large["findings"]] == ["batch_size"]
+
+
+@pytest.mark.parametrize(
+    ("body", "path"),
+    [
+        ({"dataset": "none"}, "dataset"),
+        ({"preset": "none"}, "preset"),
+        ({"scaling": {"rule": "none-such"}}, "scaling.rule"),
+        ({"batch_sise": 1}, "batch_sise"),
+    ],
+)
+def test_bad_plans(shared_api: Api, body: dict[str, object], path: str) -> None:
+    problem(shared_api.client.post("/v1/plans", json=body), 422, "bad_config", path)

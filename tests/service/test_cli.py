@@ -1,0 +1,80 @@
+"""`ctrfast-service` as a process: start, refusals in one line, exit codes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from service.processes import bind, is_loopback
+
+COMMAND = [sys.executable, "-m", "service.cli"]
+
+
+def run(home: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("CTRFAST_")}
+    return subprocess.run(
+        [*COMMAND, *arguments],
+        env={**clean, "CTRFAST_HOME": str(home), **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def refused(result: subprocess.CompletedProcess[str], *words: str) -> None:
+    assert result.returncode == 1
+    assert result.stdout == ""
+    assert len(result.stderr.strip().splitlines()) == 1, result.stderr
+    for word in words:
+        assert word in result.stderr
+
+
+def test_a_port_in_use(home: Path) -> None:
+    with bind("127.0.0.1", 0) as listener:
+        port = str(listener.getsockname()[1])
+        refused(run(home, "up", "--port", port), f"Port {port}", "in use", "--port")
+
+
+def test_another_address_needs_a_key(home: Path) -> None:
+    for command in ("up", "api"):
+        if command == "api":
+            assert run(home, "migrate").returncode == 0
+        refused(run(home, command, "--host", "0.0.0.0", "--port", "0"), "create-key")
+    refused(run(home, "up", "--host", "0.0.0.0", "--port", "0", CTRFAST_REQUIRE_KEY="0"), "loopback")
+
+
+def test_create_key(home: Path) -> None:
+    result = run(home, "create-key", "--name", "ci")
+    assert result.returncode == 0
+    key_id, _, secret = result.stdout.strip().partition(".")
+    assert len(key_id) == 12
+    assert len(secret) > 40
+
+
+def test_parts_want_a_migrated_database(home: Path) -> None:
+    for part in ("api", "worker"):
+        refused(run(home, part), "ctrfast-service migrate")
+
+
+def test_bad_settings_in_one_line(home: Path) -> None:
+    refused(run(home, "up", "--port", "0", CTRFAST_LEASE_S="-1"), "CTRFAST_LEASE_S")
+    refused(run(home, "up", "--port", "0", CTRFAST_DATABASE_URL="postgresql://127.0.0.1:1/none"), "database")
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("127.0.0.1", True),
+        ("::1", True),
+        ("localhost", True),
+        ("127.8.8.8", True),
+        ("0.0.0.0", False),
+        ("example.org", False),
+    ],
+)
+def test_loopback(host: str, expected: bool) -> None:
+    assert is_loopback(host) is expected

@@ -1,0 +1,112 @@
+"""What each kind of job does, in this process: stop and go on, evaluate, and leftovers of killed attempts."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from ctrfast.errors import Cancelled
+from ctrfast.run import Run
+from service.assignments import Assignment
+from service.states import Kind
+from service.stopping import Stop
+from service.work import do_work
+
+TRAIN = {"dataset": "d", "batch_size": 500, "epochs": 3, "model": {"hidden": [8], "embedding_dim": 4}}
+
+
+def assignment(folder: Path, kind: Kind, spec: dict[str, Any], **resolved: Any) -> Assignment:
+    folder.mkdir(exist_ok=True)
+    return Assignment(
+        job_id="j", attempt=1, kind=kind, spec=spec, folder=folder, parent=os.getpid(), lease_s=60, **resolved
+    )
+
+
+def ignore(_: Mapping[str, Any]) -> None:
+    pass
+
+
+@pytest.fixture
+def stop() -> Iterator[Stop]:
+    """A stop that listens to SIGTERM, as in the runner."""
+    before = signal.getsignal(signal.SIGTERM)
+    stop = Stop()
+    stop.listen()
+    yield stop
+    signal.signal(signal.SIGTERM, before)
+
+
+def test_a_stopped_training_keeps_a_checkpoint_and_goes_on(tmp_path: Path, dataset: Path, stop: Stop) -> None:
+    work = assignment(tmp_path / "job", Kind.TRAIN, TRAIN, dataset=dataset)
+    run = work.folder / "run"
+
+    def stop_at_once(message: Mapping[str, Any]) -> None:
+        if message["progress"] < 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    (run / "checkpoints").mkdir(parents=True)  # as a kill before the first settings were written leaves it
+    with pytest.raises(Cancelled):
+        do_work(work, stop_at_once, stop)
+    assert list((run / "checkpoints").glob("step-*"))
+    (run / "checkpoints" / ".partial-step-1").mkdir()  # as a kill in the middle of a checkpoint leaves it
+
+    told: list[Mapping[str, Any]] = []
+    product = do_work(work, told.append, Stop())
+    assert told[0]["facts"]["step"] > 1
+    assert told[-1]["progress"] == 1.0
+    assert product.metrics["test_auc"] == Run.open(run).metrics["test_auc"]
+    assert not list(run.rglob(".partial-*"))
+
+    silent: list[Mapping[str, Any]] = []
+    again = do_work(work, silent.append, Stop())  # after an attempt that died between training and publishing
+    assert again.metrics == product.metrics
+    assert silent == []  # it did not train again
+
+    measured = assignment(
+        tmp_path / "other", Kind.EVALUATE, {"dataset": "d", "job": "j", "split": "test"}, dataset=dataset, run=run
+    )
+    figures = do_work(measured, ignore, Stop()).metrics
+    assert figures["test_auc"] == pytest.approx(product.metrics["test_auc"], abs=1e-6)
+
+
+def test_prepare_again_after_a_kill(tmp_path: Path, raw_file: Path) -> None:
+    spec = {"name": "d", "raw": ["x"], "preset": "criteo"}
+    work = assignment(tmp_path / "job", Kind.PREPARE, spec, files=(raw_file,))
+    (work.folder / "dataset").mkdir()
+    (work.folder / "dataset" / "half").touch()
+    (work.folder / ".partial-dataset-1").mkdir()
+    told: list[Mapping[str, Any]] = []
+    report = do_work(work, told.append, Stop()).result["report"]
+    assert sum(report["rows"].values()) == 3000
+    assert told
+    assert sorted(path.name for path in work.folder.iterdir()) == ["dataset"]
+
+
+def test_sigterm_in_prepare_leaves_nothing(tmp_path: Path, raw_file: Path, stop: Stop) -> None:
+    work = assignment(
+        tmp_path / "job", Kind.PREPARE, {"name": "d", "raw": ["x"], "preset": "criteo"}, files=(raw_file,)
+    )
+    with pytest.raises(Cancelled):
+        do_work(work, lambda _: os.kill(os.getpid(), signal.SIGTERM), stop)
+    assert list(work.folder.iterdir()) == []
+
+
+def test_score(tmp_path: Path, raw_file: Path, bundle: Path) -> None:
+    home = tmp_path / "7"  # a version's folder is named by its number
+    home.symlink_to(bundle)
+    spec = {"model": "m", "inputs": ["x"], "out": "s.parquet"}
+    work = assignment(tmp_path / "job", Kind.SCORE, spec, bundle=home, files=(raw_file, raw_file))
+    for _ in range(2):
+        assert do_work(work, ignore, Stop()).result == {
+            "rows": 6000,
+            "outputs": ["s.parquet"],
+            "model": "m",
+            "version": 7,
+        }
+    assert pq.read_table(work.folder / "outputs" / "s.parquet").num_rows == 6000
