@@ -8,7 +8,6 @@ A run is scored with its training graph, a bundle with its ONNX graph; the two a
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -25,8 +24,9 @@ from ctrfast.data.raw import read_raw
 from ctrfast.data.rejects import RefuseRejects
 from ctrfast.data.shards import Dataset
 from ctrfast.errors import ArtifactError, ConfigError
-from ctrfast.folders import MANIFEST, read_manifest
+from ctrfast.folders import kind_of, new_file
 from ctrfast.run import Run
+from ctrfast.schema import SPLITS
 from ctrfast.score import Scorer
 
 _BATCH = 65_536
@@ -65,19 +65,13 @@ def score_files(
     if out.exists():
         raise ConfigError(f"{out} exists already. Choose another name, or remove it.")
     opened = _open(model)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.parent / f".partial-{out.name}-{secrets.token_hex(4)}"
     rows = 0
-    try:
-        with pq.ParquetWriter(partial, _SCHEMA) as writer:
-            for scores in _scores(opened, inputs):
-                writer.write_table(pa.table({"score": scores}, schema=_SCHEMA))
-                rows += len(scores)
-                if on_progress:
-                    on_progress(rows)
-        partial.replace(out)
-    finally:
-        partial.unlink(missing_ok=True)
+    with new_file(out) as partial, pq.ParquetWriter(partial, _SCHEMA) as writer:
+        for scores in _scores(opened, inputs):
+            writer.write_table(pa.table({"score": scores}, schema=_SCHEMA))
+            rows += len(scores)
+            if on_progress:
+                on_progress(rows)
     return rows
 
 
@@ -87,7 +81,7 @@ def _scores(model: _Model, inputs: Sequence[Path]) -> Iterator[Scores]:
         dataset = Dataset.open(inputs[0])
         if dataset.fitted.hash != fitted.hash:
             raise ArtifactError(f"The dataset {inputs[0]} has another schema or vocabulary than the model.")
-        for split in ("train", "valid", "test"):
+        for split in SPLITS:
             for batch in batches(dataset, split, _BATCH):
                 yield model.score_arrays(batch.ids, batch.numbers)
         return
@@ -97,7 +91,7 @@ def _scores(model: _Model, inputs: Sequence[Path]) -> Iterator[Scores]:
 
 
 def _open(path: Path) -> _Model:
-    if (path / MANIFEST).is_file() and read_manifest(path, KIND):
+    if kind_of(path) == KIND:
         return Scorer.load(path, threads=os.cpu_count() or 1)
     run = Run.open(path)
     from ctrfast.run_network import RunScorer  # TensorFlow is loaded for runs alone

@@ -27,6 +27,7 @@ WEIGHTS = "weights.safetensors"
 GRAPH = "model.onnx"
 GOLDEN = "golden.parquet"
 GOLDEN_TOLERANCE = 1e-5
+_REQUIRED = {WEIGHTS, GRAPH, GOLDEN, "schema.json", "config.json", "plan.json", "metrics.json", "calibration.json"}
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,9 @@ class Bundle:
             raise ArtifactError(
                 f"The bundle {path.name} has format {manifest.get('format')}; this version reads {FORMAT}."
             )
+        absent = sorted(_REQUIRED - set(manifest["files"]))
+        if absent:
+            raise ArtifactError(f"The bundle {path.name} is incomplete: its manifest lacks {', '.join(absent)}.")
         verify_files(path, manifest)
         return cls(path, manifest)
 

@@ -25,51 +25,47 @@ _KEPT = 2
 _STATE = "state.safetensors"
 
 
-def save_checkpoint(folder: Path, state: Mapping[str, tf.Variable], step: int, identity: Mapping[str, Any]) -> Path:
+def save_checkpoint(folder: Path, state: Mapping[str, tf.Variable], step: int, train_s: float) -> Path:
     """Write a checkpoint, then remove all but the last two.
 
     Args:
         folder: the run's `checkpoints` folder.
         state: all variables by name.
         step: optimizer steps taken.
-        identity: what a resumed run must agree with (`config`, `dataset`), kept in the manifest.
+        train_s: seconds of training so far, kept in the manifest.
     """
     out = folder / f"step-{step:08d}"
     if not out.exists():
         with new_folder(out) as partial:
             write_tensors(partial / _STATE, {name: np.asarray(variable) for name, variable in state.items()})
-            write_manifest(partial, {"kind": "checkpoint", "format": 1, "step": step, **identity})
+            write_manifest(partial, {"kind": "checkpoint", "format": 1, "step": step, "train_s": train_s})
     for old in _in_order(folder)[:-_KEPT]:
         shutil.rmtree(old)
     return out
 
 
-def latest_checkpoint(folder: Path, identity: Mapping[str, Any]) -> Path | None:
-    """The newest whole checkpoint, or `None` where there is none yet.
+def latest_checkpoint(folder: Path) -> tuple[Path, float] | None:
+    """The newest whole checkpoint and its seconds of training, or `None` where there is none.
 
-    Raises:
-        ArtifactError: it belongs to another config or dataset.
+    Damaged ones on the way are removed, so that the run writes them again when it gets there.
     """
     for path in reversed(_in_order(folder)):
         try:
             manifest = read_manifest(path, "checkpoint")
             verify_files(path, manifest)
-        except ArtifactError:
-            continue  # damaged: the one before it serves
-        for name, value in identity.items():
-            if manifest[name] != value:
-                raise ArtifactError(f"The checkpoint {path.name} was made with another {name}. Start a new run.")
-        return path
+            return path, float(manifest["train_s"])
+        except (ArtifactError, KeyError):
+            shutil.rmtree(path)
     return None
 
 
 def restore(path: Path, state: Mapping[str, tf.Variable]) -> None:
-    """Set variables from a checkpoint.
+    """Set variables, all of a run's or some, from a checkpoint; the other tensors stay on disk.
 
     Raises:
         ArtifactError: a tensor is missing or has another shape.
     """
-    for name, value in read_tensors(path, state).items():
+    for name, value in _read_tensors(path, list(state)).items():
         variable = state[name]
         if value.shape != tuple(variable.shape):
             raise ArtifactError(
@@ -90,12 +86,7 @@ def _umask() -> int:
     return mask
 
 
-def read_tensors(path: Path, names: Mapping[str, Any] | list[str]) -> dict[str, npt.NDArray[Any]]:
-    """Read tensors by name; the others stay on disk.
-
-    Raises:
-        ArtifactError: the file or a tensor is missing.
-    """
+def _read_tensors(path: Path, names: list[str]) -> dict[str, npt.NDArray[Any]]:
     try:
         with safe_open(path / _STATE, framework="numpy") as file:
             return {name: file.get_tensor(name) for name in names}

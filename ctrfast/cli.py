@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's start-up chatter; set it to 0 to see all
 
@@ -18,8 +20,13 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from rich.table import Table
 
 from ctrfast import __version__
-from ctrfast.config import load_config
-from ctrfast.errors import CtrFastError, unknown_name
+from ctrfast.config import MODEL_NAMES, RULE_NAMES, load_config
+from ctrfast.errors import Cancelled, CtrFastError, unknown_name
+from ctrfast.schema import SPLITS, load_schema
+from ctrfast.schema import preset as find_preset
+
+if TYPE_CHECKING:
+    from ctrfast.data.report import DataReport
 
 app = typer.Typer(
     help="Large-batch CTR training with CowClip and batch-size scaling rules.",
@@ -27,15 +34,16 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-console = Console(soft_wrap=True, highlight=False)
-
-SPLITS = ("train", "valid", "test")
+console = Console(soft_wrap=True, highlight=False, markup=False)
 
 Preset = Annotated[str | None, typer.Option(help="Columns of a public data set: criteo or avazu.")]
 Seed = Annotated[int, typer.Option(help="Same seed, same result.")]
 ConfigFile = Annotated[Path | None, typer.Option(help="Settings as YAML.")]
-Assignments = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One setting; repeatable.")]
-BatchSize = Annotated[int | None, typer.Option(help="Rows per optimizer step.")]
+Assignments = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="One setting (optimizer.l2=1e-5); wins."),
+]
+BatchSize = Annotated[int | None, typer.Option(help="Rows per optimizer step (default 1024).")]
 BaseBatchSize = Annotated[int | None, typer.Option(help="Batch size at which the optimizer's values were tuned.")]
 Split = Annotated[str, typer.Option(help="Which split of a dataset: train, valid or test.")]
 
@@ -44,8 +52,12 @@ def main() -> None:
     """Run the command line."""
     try:
         app()
+    except Cancelled as error:
+        _fail(error.message, code=130)
     except CtrFastError as error:
         _fail(error.message)
+    except MemoryError:
+        _fail("The memory of this machine does not suffice. Use fewer rows, a higher --min-count or a smaller model.")
     except OSError as error:  # a full disk, a folder without permission
         _fail(f"{error.strerror or error}: {error.filename}" if error.filename else str(error))
 
@@ -86,11 +98,11 @@ def prepare(
     valid_fraction: Annotated[float, typer.Option(help="Share of rows for validation.")] = 0.1,
     test_fraction: Annotated[float, typer.Option(help="Share of rows for the test.")] = 0.1,
     seed: Seed = 1,
+    memory_limit: Annotated[str | None, typer.Option(help="Stop rather than use more memory, as in 4GB.")] = None,
 ) -> None:
     """Turn raw click logs into a dataset: vocabularies, parquet shards, manifest."""
+    from ctrfast.data.prepare import parse_bytes
     from ctrfast.data.prepare import prepare as write
-    from ctrfast.schema import load_schema
-    from ctrfast.schema import preset as find_preset
 
     if (preset is None) == (schema is None):
         raise typer.BadParameter("Give either --preset or --schema.")
@@ -105,6 +117,7 @@ def prepare(
             valid_fraction=valid_fraction,
             test_fraction=test_fraction,
             seed=seed,
+            memory_limit=parse_bytes(memory_limit) if memory_limit is not None else None,
             on_progress=lambda p: show(p.rows, p.total_rows, p.stage),
         )
     rows = ", ".join(f"{name} {count:,}" for name, count in report.rows.items())
@@ -114,18 +127,24 @@ def prepare(
 
 
 @app.command()
-def inspect(dataset: Annotated[Path, typer.Argument(help="Dataset folder.")]) -> None:
+def inspect(
+    dataset: Annotated[Path, typer.Argument(help="Dataset folder.")],
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, with more figures.")] = False,
+) -> None:
     """Show what a dataset holds: rows, label rates, and per field its size, missing and unseen shares."""
     from ctrfast.data.report import inspect_dataset
     from ctrfast.data.shards import Dataset
 
     report = inspect_dataset(Dataset.open(dataset))
-    console.print_json(report.model_dump_json())
+    if as_json:
+        console.print_json(report.model_dump_json())
+    else:
+        _print_report(report)
 
 
 @app.command()
 def plan(
-    rule: Annotated[str | None, typer.Option(help="none, sqrt, sqrt_star, linear, n2_lambda or cowclip.")] = None,
+    rule: Annotated[str | None, typer.Option(help=f"{', '.join(RULE_NAMES)} (default cowclip).")] = None,
     preset: Annotated[str, typer.Option(help="Whose published values to start from: criteo or avazu.")] = "criteo",
     batch_size: BatchSize = None,
     base_batch_size: BaseBatchSize = None,
@@ -134,7 +153,6 @@ def plan(
 ) -> None:
     """Show the settings that a scaling rule gives for a batch size, each with its reason."""
     from ctrfast.optim.scaling import make_plan
-    from ctrfast.schema import preset as find_preset
 
     find_preset(preset)
     settings = load_config(
@@ -157,14 +175,14 @@ def plan(
 def train(
     data: Annotated[Path, typer.Option(help="Dataset folder.")],
     out: Annotated[Path, typer.Option(help="Run folder to write.")],
-    model: Annotated[str | None, typer.Option(help="deepfm or wide_deep.")] = None,
+    model: Annotated[str | None, typer.Option(help=f"{', '.join(MODEL_NAMES)} (default deepfm).")] = None,
     batch_size: BatchSize = None,
-    scaling: Annotated[str | None, typer.Option(help="Scaling rule; `ctrfast plan` shows what it does.")] = None,
+    scaling: Annotated[str | None, typer.Option(help=f"{', '.join(RULE_NAMES)} (default cowclip).")] = None,
     base_batch_size: BaseBatchSize = None,
-    epochs: Annotated[int | None, typer.Option(help="Passes over the training split.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the training split (default 1).")] = None,
     config: ConfigFile = None,
     set_: Assignments = None,
-    seed: Annotated[int | None, typer.Option(help="Same seed, same run.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Same seed, same run (default 1).")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
 ) -> None:
     """Train a model and leave a run folder."""
@@ -191,7 +209,8 @@ def train(
             rate = f"{figures['rows_per_s']:,.0f} rows/s" if "rows_per_s" in figures else ""
             show(progress.step, progress.total_steps, f"epoch {progress.epoch + 1}  {note}  {rate}")
 
-        result = run(dataset, settings, out, resume=resume, on_progress=on_progress)
+        with _stop_on_interrupt() as should_stop:
+            result = run(dataset, settings, out, resume=resume, on_progress=on_progress, should_stop=should_stop)
     _print_metrics({name: v for name, v in result.metrics.items() if name.startswith(SPLITS) or name == "rows_per_s"})
     console.print(f"run: {out}")
 
@@ -246,22 +265,58 @@ def score(
 
 
 @contextmanager
+def _stop_on_interrupt() -> Iterator[Callable[[], bool]]:
+    """The first Ctrl-C asks for a stop with a checkpoint, the second one ends at once."""
+    interrupted = threading.Event()
+
+    def on_interrupt(*_: object) -> None:
+        interrupted.set()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    before = signal.signal(signal.SIGINT, on_interrupt)
+    try:
+        yield interrupted.is_set
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
 def _bar(unit: str) -> Iterator[Callable[..., None]]:
     """A progress bar; call it with (done, total or None, note)."""
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TextColumn("{task.completed:,.0f}" + f" {unit}"),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    terminal = Console(stderr=True)
+    with Progress(*columns, console=terminal, transient=True, disable=not terminal.is_terminal) as progress:
         task = progress.add_task("", total=None)
 
         def show(done: int, total: int | None, note: str = "") -> None:
             progress.update(task, completed=done, total=total, description=note)
 
         yield show
+
+
+def _print_report(report: DataReport) -> None:
+    splits = [split for split in SPLITS if report.rows[split]]
+    for split in splits:
+        console.print(f"{split}: {report.rows[split]:,} rows, label rate {report.label_rate[split]:.4f}")
+    console.print(f"rejected: {sum(report.rejected.values()):,} rows")
+    size = f"{report.table_bytes / 2**20:,.1f} MiB at D = {report.embedding_dim}"
+    console.print(f"embedding table: {report.table_rows:,} rows, {size}\n")
+    table = Table(box=None, pad_edge=False)
+    for name in ("field", "kept values", *(f"{what} in {split}" for split in splits for what in ("missing", "unseen"))):
+        table.add_column(name, justify="left" if name == "field" else "right")
+    for number in report.numeric_fields:
+        shares = [text for split in splits for text in (f"{number.missing_share[split]:.1%}", "")]
+        table.add_row(number.name, "number", *shares)
+    for field in report.id_fields:
+        pairs = ((field.missing_share[split], field.unseen_share[split]) for split in splits)
+        table.add_row(field.name, f"{field.values:,}", *(f"{share:.1%}" for pair in pairs for share in pair))
+    console.print(table)
 
 
 def _print_metrics(metrics: dict[str, float]) -> None:
@@ -286,6 +341,6 @@ def _load_tensorflow() -> None:
             os.close(kept)
 
 
-def _fail(message: str) -> None:
+def _fail(message: str, code: int = 1) -> None:
     Console(stderr=True, soft_wrap=True, highlight=False, markup=False).print(f"error: {message}")
-    sys.exit(1)
+    sys.exit(code)

@@ -15,10 +15,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ctrfast.errors import ConfigError, unknown_name
+from ctrfast.yaml_text import parse_yaml, read_yaml
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -93,7 +93,7 @@ def parse_config(values: Mapping[str, Any]) -> TrainConfig:
     Raises:
         ConfigError: a setting is unknown (near names are suggested) or breaks a rule; `path` names it.
     """
-    _refuse_unknown_keys(values, TrainConfig, ())
+    _check_keys(values, TrainConfig, ())
     try:
         config = TrainConfig.model_validate(values)
     except ValidationError as error:
@@ -113,40 +113,24 @@ def load_config(
     Raises:
         ConfigError: the file cannot be read, an assignment has no `=`, or a setting breaks a rule.
     """
-    values = _read_yaml(file) if file else {}
+    values = _read_settings(file) if file else {}
     for name, value in (overrides or {}).items():
         if value is not None:
             _assign(values, name, value)
     for assignment in assignments:
-        name, equals, text = assignment.partition("=")
-        if not equals or not name.strip():
-            raise ConfigError(f"A setting must read key=value. Got {assignment!r}.")
-        try:
-            _assign(values, name.strip(), _scalar(text))
-        except yaml.YAMLError as error:
-            raise ConfigError(f"The value of `{name}` cannot be read. Got {text!r}.", path=name) from error
+        name, equals, text = (part.strip() for part in assignment.partition("="))
+        if not (name and equals and text):
+            raise ConfigError(f"A setting must read section.key=value. Got {assignment!r}.", path=name or None)
+        _assign(values, name, parse_yaml(text, f"The value of `{name}`"))
     return parse_config(values)
 
 
-def _scalar(text: str) -> Any:
-    """YAML reads 1e-5 as text (YAML 1.1 wants 1.0e-5); take every number as a number."""
-    try:
-        return float(text) if "e" in text.lower() else yaml.safe_load(text)
-    except ValueError:
-        return yaml.safe_load(text)
-
-
-def _read_yaml(file: Path) -> dict[str, Any]:
-    try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"The config file {file} cannot be read: {error.strerror}.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"The config file {file} is not YAML: {error}.") from error
+def _read_settings(file: Path) -> dict[str, Any]:
+    values = read_yaml(file)
     if values is None:
         return {}
     if not isinstance(values, dict):
-        raise ConfigError(f"The config file {file} must hold settings by name. Got {type(values).__name__}.")
+        raise ConfigError(f"The file {file} must hold settings by name. Got {type(values).__name__}.")
     return values
 
 
@@ -159,7 +143,7 @@ def _assign(values: dict[str, Any], name: str, value: Any) -> None:
     values[last] = value
 
 
-def _refuse_unknown_keys(values: Any, model: type[BaseModel], path: tuple[str, ...]) -> None:
+def _check_keys(values: Any, model: type[BaseModel], path: tuple[str, ...]) -> None:
     if not isinstance(values, Mapping):
         return
     for key, value in values.items():
@@ -167,9 +151,11 @@ def _refuse_unknown_keys(values: Any, model: type[BaseModel], path: tuple[str, .
         field = model.model_fields.get(str(key))
         if field is None:
             raise unknown_name("setting", here, _dotted_names(TrainConfig), path=here)
+        if isinstance(value, bool):  # would be taken for 0 or 1
+            raise ConfigError(f"`{here}` must not be true or false. Got {value!r}.", path=here)
         nested = _nested_model(field.annotation)
         if nested is not None:
-            _refuse_unknown_keys(value, nested, (*path, str(key)))
+            _check_keys(value, nested, (*path, str(key)))
 
 
 def _nested_model(annotation: Any) -> type[BaseModel] | None:

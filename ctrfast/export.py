@@ -18,7 +18,7 @@ import tensorflow as tf
 from onnx import TensorProto, external_data_helper, helper
 
 from ctrfast._version import VERSION
-from ctrfast.bundle import FORMAT, GOLDEN, GRAPH, KIND, WEIGHTS, Bundle
+from ctrfast.bundle import FORMAT, GOLDEN, GRAPH, KIND, WEIGHTS
 from ctrfast.checkpoint import write_tensors
 from ctrfast.folders import new_folder, write_file, write_manifest
 from ctrfast.network import Network
@@ -58,11 +58,11 @@ def export_bundle(run_path: Path, out: Path, *, saved_model: bool = False) -> No
             "kind": KIND,
             "format": FORMAT,
             "model": run.config.model.name,
-            "dataset": run.receipt["dataset"]["hash"],
+            "dataset": run.receipt.dataset_hash,
             "version": VERSION,
         }
         write_manifest(folder, manifest)
-        Scorer(Bundle.open(folder)).check_golden()
+        Scorer.load(folder)
 
 
 def _graph(network: Network, weights: Path) -> onnx.ModelProto:

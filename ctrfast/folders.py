@@ -62,16 +62,31 @@ def refuse_existing(out: Path) -> None:
         raise ConfigError(f"{out} exists already. Choose another name, or remove it.")
 
 
+@contextmanager
+def new_file(out: Path) -> Iterator[Path]:
+    """A temporary file beside `out`, renamed to `out` when the block ends, removed when it raises.
+
+    Raises:
+        ConfigError: the folder of `out` cannot be written.
+    """
+    partial = out.parent / f"{_PARTIAL}{out.name}-{secrets.token_hex(4)}"
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        partial.touch()
+    except OSError as error:
+        raise ConfigError(f"The folder {out.parent} cannot be written: {error.strerror}.") from error
+    try:
+        yield partial
+        _sync(partial)
+        partial.replace(out)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
 def write_file(path: Path, content: str | bytes) -> None:
     """Replace a file at once: a reader sees the old or the new content, never a part."""
-    partial = path.parent / f"{_PARTIAL}{path.name}-{secrets.token_hex(4)}"
-    try:
+    with new_file(path) as partial:
         partial.write_bytes(content.encode() if isinstance(content, str) else content)
-        _sync(partial)
-        partial.replace(path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
 
 
 def write_manifest(folder: Path, content: Mapping[str, Any]) -> None:
@@ -110,11 +125,21 @@ def read_manifest(folder: Path, kind: str) -> dict[str, Any]:
         raise ArtifactError(f"{folder} is not a {kind}: it has no {MANIFEST}.") from error
     except (OSError, ValueError) as error:
         raise ArtifactError(f"The {MANIFEST} of {folder} cannot be read. Write the {kind} again.") from error
-    if not isinstance(manifest, dict) or manifest.get("kind") != kind:
+    if not isinstance(manifest, dict) or manifest.get("kind") != kind or not isinstance(manifest.get("files"), dict):
         raise ArtifactError(f"{folder} is not a {kind}: its {MANIFEST} says otherwise.")
     if manifest.get("seal") != seal(manifest):
         raise ArtifactError(f"The {MANIFEST} of {folder} was edited: its seal is broken. Write the {kind} again.")
     return manifest
+
+
+def kind_of(folder: Path) -> str | None:
+    """What a folder says it is: `dataset`, `run`, `bundle` ...; None where nothing is said. Proves nothing."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    kind = manifest.get("kind") if isinstance(manifest, dict) else None
+    return kind if isinstance(kind, str) else None
 
 
 def verify_files(folder: Path, manifest: Mapping[str, Any]) -> None:
@@ -125,6 +150,8 @@ def verify_files(folder: Path, manifest: Mapping[str, Any]) -> None:
     """
     for name, entry in manifest["files"].items():
         file = folder / name
+        if not file.resolve().is_relative_to(folder.resolve()):
+            raise ArtifactError(f"{folder.name} names a file outside itself: {name}. Do not use it.")
         if not file.is_file():
             raise ArtifactError(f"{folder.name} is incomplete: {name} is missing. Write it again.")
         if file_hash(file) != entry["sha256"]:

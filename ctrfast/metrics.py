@@ -39,9 +39,13 @@ def auc(labels: npt.ArrayLike, scores: npt.ArrayLike) -> float | None:
 
 
 def log_loss(labels: npt.ArrayLike, logits: npt.ArrayLike) -> float:
-    """Mean binary cross-entropy in nats, from logits: it stays exact where a probability rounds to 0 or 1."""
+    """Mean binary cross-entropy in nats, from logits: it stays exact where a probability rounds to 0 or 1.
+
+    Logits that are no finite numbers give a loss that is none.
+    """
     labels, logits = np.asarray(labels, np.float64), np.asarray(logits, np.float64)
-    return float(np.mean(np.logaddexp(0.0, logits) - labels * logits))
+    with np.errstate(invalid="ignore"):
+        return float(np.mean(np.logaddexp(0.0, logits) - labels * logits))
 
 
 def sigmoid(logits: npt.ArrayLike) -> npt.NDArray[np.float64]:

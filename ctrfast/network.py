@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from ctrfast.checkpoint import read_tensors
+from ctrfast.checkpoint import restore
 from ctrfast.config import ModelConfig
 from ctrfast.models import CtrModel, build_model
 from ctrfast.schema import FittedSchema
@@ -47,9 +47,7 @@ class Network:
             ArtifactError: the checkpoint does not fit.
         """
         network = cls(config, fitted, seed=0, embedding_init_std=0.0)
-        names = network.weights()
-        for name, value in read_tensors(checkpoint, list(names)).items():
-            names[name].assign(value)
+        restore(checkpoint, network.weights())
         return network
 
     def weights(self) -> dict[str, tf.Variable]:

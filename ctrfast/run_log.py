@@ -17,7 +17,7 @@ from ctrfast.folders import write_file
 
 
 class RunLog:
-    """Writes records. After a stop, records beyond the checkpoint's step are dropped: they will come again.
+    """Writes records. On resume, those beyond the checkpoint's step and the test's are dropped: they come again.
 
     Args:
         folder: the run folder.
@@ -26,13 +26,15 @@ class RunLog:
 
     def __init__(self, folder: Path, step: int = 0) -> None:
         path = folder / "metrics.jsonl"
-        write_file(path, "".join(line for line in _whole_lines(path) if json.loads(line)["step"] <= step))
+        records = [json.loads(line) for line in _whole_lines(path)]
+        self.kept = [record for record in records if record["step"] <= step and record.get("split") != "test"]
+        write_file(path, "".join(json.dumps(record) + "\n" for record in self.kept))
         self._file = path.open("a", encoding="utf-8")
         self._board = tf.summary.create_file_writer(str(folder / "tensorboard"))
 
     def write(self, record: Mapping[str, Any]) -> None:
         """Append one record; numbers also go to TensorBoard, mappings of numbers one series per name."""
-        self._file.write(json.dumps(record) + "\n")
+        self._file.write(json.dumps(record, allow_nan=False) + "\n")
         self._file.flush()
         prefix = record.get("split", record["kind"])
         with self._board.as_default(step=record["step"]):

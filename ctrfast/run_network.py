@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from ctrfast.errors import ArtifactError
+from ctrfast.folders import read_manifest, verify_files
 from ctrfast.metrics import sigmoid
 from ctrfast.network import Network
 from ctrfast.run import Run
@@ -17,8 +17,7 @@ def open_network(run: Run) -> Network:
     Raises:
         ArtifactError: its checkpoint is missing, was changed, or does not fit.
     """
-    if not run.checkpoint.is_dir():
-        raise ArtifactError(f"The run {run.path} has lost its checkpoint {run.checkpoint.name}. Train it again.")
+    verify_files(run.checkpoint, read_manifest(run.checkpoint, "checkpoint"))
     return Network.from_checkpoint(run.config.model, run.encoder().fitted, run.checkpoint)
 
 

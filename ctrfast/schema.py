@@ -15,16 +15,23 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ctrfast.errors import ArtifactError, ConfigError, unknown_name
+from ctrfast.yaml_text import read_yaml
+
+SPLITS = ("train", "valid", "test")
+LABEL = "label"  # the label's column in shards, whatever it is called in the raw log
 
 UNSEEN_ID = 0  # local id of a value that is rare in, or absent from, the training split
 MISSING_ID = 1  # local id of an absent or empty value
 FIRST_ID = 2  # local id of the most frequent value kept
+
+
+# A field's name becomes a file's name (`vocabulary/C1.parquet`) and a column's: no path, nothing hidden.
+FieldName = Annotated[str, Field(pattern=r"^[^/\\\x00.][^/\\\x00]{0,127}$")]
 
 
 class _Frozen(BaseModel):
@@ -38,7 +45,7 @@ class NumericField(_Frozen):
     The result is standardised with the training split's mean and deviation; a missing value becomes 0, the mean.
     """
 
-    name: str
+    name: FieldName
     transform: Literal["identity", "log_squared"] = "identity"
 
 
@@ -49,7 +56,7 @@ class IdField(_Frozen):
     part: a part of a time instead of the text itself; `time_format` then says how the column is written (strptime).
     """
 
-    name: str
+    name: FieldName
     column: str | None = None
     part: Literal["hour_of_day", "weekday"] | None = None
     time_format: str | None = None
@@ -90,6 +97,8 @@ class Schema(_Frozen):
             twice = sorted({value for value in values if values.count(value) > 1})
             if twice:
                 raise ValueError(f"`{kind}` must be unique. Got {', '.join(twice)} more than once")
+        if LABEL in names:
+            raise ValueError(f"No field may be named {LABEL!r}: shards keep the label under that name")
         if not self.id_fields:
             raise ValueError("`id_fields` must name at least one field. Got none")
         sources = {
@@ -247,11 +256,7 @@ def load_schema(path: Path) -> Schema:
         ConfigError: the file is missing, is not YAML, or breaks a rule; the message names the setting.
     """
     try:
-        return Schema.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise ConfigError(f"The schema file {path} cannot be read: {error.strerror}.") from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f"The schema file {path} is not YAML: {error}.") from error
+        return Schema.model_validate(read_yaml(path))
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "the file"

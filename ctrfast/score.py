@@ -45,12 +45,14 @@ class Scorer:
 
     @classmethod
     def load(cls, path: Path, threads: int = 1) -> Scorer:
-        """Open a bundle, verify it, and load its graph.
+        """Open a bundle, verify it, load its graph, and score its golden rows.
 
         Raises:
-            ArtifactError: the bundle is missing, incomplete or was changed.
+            ArtifactError: the bundle is missing, incomplete or was changed, or its scores are not the training graph's.
         """
-        return cls(Bundle.open(path), threads)
+        scorer = cls(Bundle.open(path), threads)
+        scorer.check_golden()
+        return scorer
 
     def score(self, encoded: Encoded) -> npt.NDArray[np.float32]:
         """Click probabilities (R,) of encoded impressions, in order."""

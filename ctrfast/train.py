@@ -10,7 +10,6 @@ A run that was stopped or killed goes on from its last checkpoint with `resume=T
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import platform
@@ -30,19 +29,20 @@ from ctrfast.checkpoint import latest_checkpoint, restore, save_checkpoint
 from ctrfast.config import TrainConfig
 from ctrfast.data.batches import Shuffle, batches, prefetch
 from ctrfast.data.shards import Dataset
-from ctrfast.errors import ArtifactError, Cancelled, ConfigError, TrainingError
-from ctrfast.folders import new_folder, write_file
+from ctrfast.errors import Cancelled, ConfigError, TrainingError
+from ctrfast.folders import write_file
 from ctrfast.metrics import Predictions, sigmoid
 from ctrfast.network import Network
 from ctrfast.optim.cowclip_adam import CowClipAdam, StepSettings
-from ctrfast.optim.scaling import Plan, make_plan
-from ctrfast.run import RECEIPT
+from ctrfast.optim.scaling import make_plan
+from ctrfast.run import RECEIPT, Receipt, check_same_run, start_run
 from ctrfast.run_log import RunLog
 from ctrfast.step import TrainStep
 
 _EVALUATION_BATCH = 65_536
 _GOLDEN_ROWS = 256
 _PROGRESS_INTERVAL_S = 0.5
+_LOWER_RATES = "Lower optimizer.lr_dense or optimizer.lr_embed."
 _PACKAGES = ("ctrfast", "tensorflow", "tf-keras", "numpy", "pyarrow")
 
 
@@ -120,8 +120,10 @@ class _Session:
         self.plan = make_plan(config, dataset.fitted.schema_.name)
         self.steps_per_epoch = rows // config.batch_size
         self.total_steps = self.steps_per_epoch * config.epochs
-        self.identity = {"config": config.model_dump(mode="json"), "dataset": dataset.hash}
-        _prepare_folder(out, config, self.plan, dataset, resume)
+        if resume and out.is_dir() and any(out.iterdir()):
+            check_same_run(out, config, dataset)
+        else:
+            start_run(out, config, self.plan, dataset)
 
         self.network = Network(
             config.model, dataset.fitted, seed=config.seed, embedding_init_std=self.plan.embedding_init_std
@@ -135,12 +137,14 @@ class _Session:
             model.deep_variables,
         )
         self.train_step = TrainStep(model, self.optimizer, config.batch_size)
-        checkpoint = latest_checkpoint(self._checkpoints, self.identity) if resume else None
+        checkpoint, self.earlier_s = latest_checkpoint(self._checkpoints) or (None, 0.0)
         if checkpoint:
             restore(checkpoint, self.optimizer.state())
         self.step = int(self.optimizer.step)
         self.log = RunLog(out, self.step)
         self.metrics: dict[str, float] = {}
+        for record in self.log.kept:
+            self._learn(record)
         self.started = time.monotonic()
         self.first_step = self.step
         self.last_progress = 0.0
@@ -156,7 +160,8 @@ class _Session:
                 self._evaluate("valid")
                 self._save()
                 self._report(epoch, force=True)
-            seconds = time.monotonic() - self.started
+            seconds = self._train_s()
+            self.metrics["rows_per_s"] = self.step * self.config.batch_size / seconds
             self._evaluate("test")
             self._report(self.config.epochs - 1, force=True)
         finally:
@@ -192,21 +197,36 @@ class _Session:
     def _log_window(self, window: _Window, epoch: int) -> None:
         record = window.record()
         if not math.isfinite(record["loss"]):
-            raise TrainingError(
-                f"The loss is {record['loss']} at step {self.step:,}. Lower optimizer.lr_dense or optimizer.lr_embed."
-            )
-        self.log.write({"kind": "train", "epoch": epoch, "step": self.step, **record})
-        self.metrics |= {name: value for name, value in record.items() if isinstance(value, float)}
+            raise TrainingError(f"The loss is {record['loss']} at step {self.step:,}. {_LOWER_RATES}")
+        self._record({"kind": "train", "epoch": epoch, "step": self.step, **record})
 
     def _evaluate(self, split: str) -> None:
         if not self.dataset.rows(split):
             return
         figures = evaluate_split(self.network, self.dataset, split).metrics()
-        self.log.write({"kind": "evaluation", "split": split, "step": self.step, **figures})
-        self.metrics |= {f"{split}_{name}": value for name, value in figures.items()}
+        if not all(map(math.isfinite, figures.values())):
+            raise TrainingError(
+                f"The {split} log loss is {figures['log_loss']} after step {self.step:,}. {_LOWER_RATES}"
+            )
+        self._record({"kind": "evaluation", "split": split, "step": self.step, **figures})
+
+    def _record(self, record: dict[str, Any]) -> None:
+        self.log.write(record)
+        self._learn(record)
+
+    def _learn(self, record: dict[str, Any]) -> None:
+        """Take a record's figures as the latest."""
+        prefix = f"{record['split']}_" if "split" in record else ""
+        self.metrics |= {f"{prefix}{name}": value for name, value in record.items() if isinstance(value, float)}
 
     def _save(self) -> None:
-        save_checkpoint(self._checkpoints, self.optimizer.state(), self.step, self.identity)
+        weights = self.network.weights().values()
+        if not all(bool(tf.reduce_all(tf.math.is_finite(variable))) for variable in weights):
+            raise TrainingError(f"A weight is not a finite number after step {self.step:,}. {_LOWER_RATES}")
+        save_checkpoint(self._checkpoints, self.optimizer.state(), self.step, self._train_s())
+
+    def _train_s(self) -> float:
+        return self.earlier_s + time.monotonic() - self.started
 
     def _report(self, epoch: int, *, force: bool = False) -> None:
         now = time.monotonic()
@@ -231,21 +251,21 @@ class _Session:
         pq.write_table(pa.table(columns), self.out / "golden.parquet")
 
     def _write_receipt(self, seconds: float) -> None:
-        steps = self.step - self.first_step
-        receipt = {
-            "metrics": self.metrics,
-            "dataset": {"hash": self.dataset.hash, "rows": self.dataset.rows("train")},
-            "checkpoint": f"step-{self.step:08d}",
-            "steps": self.step,
-            "rows_left_out_per_epoch": self.dataset.rows("train") - self.steps_per_epoch * self.config.batch_size,
-            "seed": self.config.seed,
-            "train_s": round(seconds, 3),
-            "rows_per_s": round(steps * self.config.batch_size / seconds, 1),
-            "versions": {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}},
-            "machine": {"cpus": os.cpu_count(), "processor": platform.machine()},
-            "finished_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        }
-        write_file(self.out / RECEIPT, json.dumps(receipt, indent=1))
+        rows = self.dataset.rows("train")
+        receipt = Receipt(
+            metrics=self.metrics,
+            dataset_hash=self.dataset.hash,
+            checkpoint=f"step-{self.step:08d}",
+            steps=self.step,
+            rows_left_out_per_epoch=rows - self.steps_per_epoch * self.config.batch_size,
+            seed=self.config.seed,
+            train_s=seconds,
+            rows_per_s=self.metrics["rows_per_s"],
+            versions={"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}},
+            machine={"cpus": str(os.cpu_count()), "processor": platform.machine()},
+            finished_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        )
+        write_file(self.out / RECEIPT, receipt.model_dump_json(indent=1))
 
 
 def evaluate_split(network: Network, dataset: Dataset, split: str) -> Predictions:
@@ -283,20 +303,3 @@ class _Window:
             "clipped_share": float(clipped.sum() / max(float(present.sum()), 1.0)),
             "clipped_share_by_field": {name: float(share) for name, share in zip(self._fields, shares, strict=True)},
         }
-
-
-def _prepare_folder(out: Path, config: TrainConfig, plan: Plan, dataset: Dataset, resume: bool) -> None:
-    """Make the run folder, or check that it is the one to go on with."""
-    content = config.model_dump_json(indent=1)
-    file = out / "config.json"
-    if resume and file.is_file():
-        if (out / RECEIPT).is_file():
-            raise ConfigError(f"The run {out} has finished already. Choose another folder.")
-        if json.loads(file.read_text(encoding="utf-8")) != json.loads(content):
-            raise ArtifactError(f"The run {out} was started with other settings. Give the same ones to resume it.")
-        return
-    with new_folder(out) as folder:
-        (folder / "checkpoints").mkdir()
-        dataset.encoder().save(folder)
-        write_file(folder / "plan.json", plan.model_dump_json(indent=1))
-        write_file(folder / "config.json", content)

@@ -70,8 +70,6 @@ def _run_training(assignment: Assignment, spec: TrainSpec, run: Path, tell: Tell
     from ctrfast.train import train
 
     dataset = Dataset.open(_required(assignment.dataset))
-    if run.exists() and not (run / "config.json").is_file():
-        shutil.rmtree(run)  # the last attempt died before it had settings to go on with
     reporter = _TrainReporter(tell)
     with stop.deferred():
         train(dataset, spec.config, run, resume=True, on_progress=reporter, should_stop=stop.requested)

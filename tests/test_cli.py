@@ -1,8 +1,12 @@
 """The command line as a user calls it: what it prints, and one clear line with an exit code that is not 0 on error."""
 
+import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -19,7 +23,7 @@ def ctrfast(*arguments, code=0):
 def refused(*arguments, code=1):
     """stderr of a call that must fail: one line, no traceback."""
     done = ctrfast(*arguments, code=code)
-    lines = done.stderr.strip().splitlines()
+    lines = done.stderr.splitlines()
     assert len(lines) == 1, done.stderr
     assert lines[0].startswith("error: ")
     return lines[0]
@@ -30,7 +34,8 @@ def test_from_clicks_to_scores(tmp_path):
     assert "teacher AUC" in ctrfast("synth", raw, "--preset", "criteo", "--rows", 3000, "--seed", 1).stdout
     done = ctrfast("prepare", raw, "--preset", "criteo", "--min-count", 2, "--out", data)
     assert "rejected 0" in done.stdout
-    assert '"C26"' in ctrfast("inspect", data).stdout
+    assert "C26" in ctrfast("inspect", data).stdout
+    assert json.loads(ctrfast("inspect", data, "--json").stdout)["schema_name"] == "criteo"
     done = ctrfast(
         *("train", "--data", data, "--model", "deepfm", "--batch-size", 512, "--epochs", 1, "--seed", 1, "--out", run),
         *("--set", "model.hidden=[8]", "--scaling", "none", "--set", "optimizer.lr_dense=1e-2"),
@@ -61,6 +66,7 @@ def test_refusals_of_names_and_settings(dataset, tmp_path):
     assert "Did you mean cowclip" in refused(*train, "--scaling", "cowclipp")
     assert "optimizer.lr_embed" in refused(*train, "--set", "optimizer.lr_embd=1")
     assert "key=value" in refused(*train, "--set", "epochs")
+    assert "epochs" in refused(*train, "--set", "epochs=2020-01-01")
     assert "Did you mean criteo" in refused("plan", "--preset", "critteo")
     assert "training split's 4,200 rows" in refused(*train, "--batch-size", 5000)
     assert "Unknown split" in refused("evaluate", tmp_path, "--data", dataset.path, "--split", "tset")
@@ -86,6 +92,10 @@ def test_refusals_of_files(dataset, bundle_path, raw_clicks, tmp_path):
     assert "sha256" in refused("train", "--data", copy, "--batch-size", 256, "--out", tmp_path / "run")
     assert "There is no dataset" in refused("train", "--data", tmp_path / "no", "--out", tmp_path / "run")
     assert "There is no run" in refused("evaluate", tmp_path / "no", "--data", dataset.path)
+    assert "is not a run" in refused("evaluate", bundle_path, "--data", dataset.path)
+    assert "cannot be written" in refused("score", bundle_path, raw_clicks, "--out", "/proc/s.parquet")
+    assert "memory limit" in refused(*prepare, raw_clicks, "--memory-limit", "10MB")
+    assert "such as 4GB" in refused(*prepare, raw_clicks, "--memory-limit", "much")
 
     shutil.copytree(bundle_path, tmp_path / "bundle")
     (tmp_path / "bundle" / "weights.safetensors").write_bytes(b"x")
@@ -97,3 +107,18 @@ def test_refusals_of_files(dataset, bundle_path, raw_clicks, tmp_path):
 def test_prepare_wants_one_meaning_of_the_columns(raw_clicks, tmp_path):
     done = ctrfast("prepare", raw_clicks, "--out", tmp_path / "d", code=2)
     assert "either --preset or --schema" in done.stderr
+
+
+def test_an_interrupted_training_keeps_a_checkpoint_and_says_so(dataset, tmp_path):
+    out = tmp_path / "[run]"
+    train = ("train", "--data", dataset.path, "--out", out, "--batch-size", 64, "--set", "model.hidden=[8]")
+    arguments = [CTRFAST, *map(str, train), "--epochs", "2000"]
+    child = subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not list(out.glob("checkpoints/step-*")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.kill(child.pid, signal.SIGINT)
+    _, errors = child.communicate(timeout=60)
+    assert child.returncode == 130
+    assert errors.startswith("error: Stopped after")
+    assert "has not finished" in refused("evaluate", out, "--data", dataset.path)

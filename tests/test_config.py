@@ -16,7 +16,7 @@ def test_yaml_overrides_and_assignments_apply_in_that_order(tmp_path):
     assert config.optimizer.l2 == 1e-5
 
 
-@pytest.mark.parametrize("text, value", [("1e-3", 1e-3), ("0.5", 0.5), ("2E-1", 0.2), ("3", 3.0)])
+@pytest.mark.parametrize("text, value", [("1e-3", 1e-3), ("0.5", 0.5), ("2E-1", 0.2), ("3", 3.0), ("1e3", 1e3)])
 def test_numbers_read_as_numbers(text, value):
     assert load_config(None, [f"optimizer.lr_dense={text}"]).optimizer.lr_dense == value
 
@@ -42,18 +42,32 @@ def test_a_setting_that_breaks_a_rule_is_refused_by_name(values, path, words):
     assert caught.value.path == path
 
 
-@pytest.mark.parametrize("text", ["nothing", "=3", "model.name.x=3", "optimizer.l2=[1"])
+@pytest.mark.parametrize(
+    "text", ["nothing", "=3", "model.name.x=3", "optimizer.l2=[1", "optimizer.l2=", "epochs=true", "seed=2020-13-45"]
+)
 def test_a_bad_assignment_is_refused(text):
     with pytest.raises(ConfigError):
         load_config(None, [text])
 
 
-@pytest.mark.parametrize("content", ["- a\n- b\n", "a: [1", "\x00"])
+@pytest.mark.parametrize("content", ["- a\n- b\n", "a: [1", "\x00", "[" * 3000])
 def test_a_file_that_holds_no_settings_is_refused(tmp_path, content):
     file = tmp_path / "bad.yaml"
     file.write_text(content)
     with pytest.raises(ConfigError, match=r"bad\.yaml"):
         load_config(file)
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path):
+    (tmp_path / "bad.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigError, match="not UTF-8"):
+        load_config(tmp_path / "bad.yaml")
+
+
+def test_yaml_and_command_line_read_numbers_alike(tmp_path):
+    (tmp_path / "a.yaml").write_text("batch_size: 1e3\noptimizer: {l2: 1e-5}\n")
+    config = load_config(tmp_path / "a.yaml")
+    assert (config.batch_size, config.optimizer.l2) == (1000, 1e-5)
 
 
 def test_a_missing_file_is_refused(tmp_path):

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from ctrfast.errors import ArtifactError, ConfigError
-from ctrfast.folders import new_folder, read_manifest, verify_files, write_file, write_manifest
+from ctrfast.folders import kind_of, new_folder, read_manifest, verify_files, write_file, write_manifest
 
 
 @pytest.fixture
@@ -64,6 +64,20 @@ def test_a_folder_of_another_kind_or_without_manifest_is_refused(folder, tmp_pat
     (folder / "manifest.json").write_text("{")
     with pytest.raises(ArtifactError, match="cannot be read"):
         read_manifest(folder, "thing")
+
+
+@pytest.mark.parametrize("name", ["../outside", "/etc/hostname"])
+def test_a_manifest_cannot_name_files_outside(folder, name):
+    (folder.parent / "outside").write_text("x")
+    with pytest.raises(ArtifactError, match="outside itself"):
+        verify_files(folder, {"files": {name: {"sha256": ""}}})
+
+
+def test_a_folder_says_what_it_is(folder, tmp_path):
+    assert kind_of(folder) == "thing"
+    assert kind_of(tmp_path) is None
+    (tmp_path / "manifest.json").write_text("[]")
+    assert kind_of(tmp_path) is None
 
 
 def test_write_file_replaces_at_once(tmp_path):

@@ -19,6 +19,7 @@ from ctrfast.data.synth import synth
 from ctrfast.errors import ArtifactError, ConfigError, DataError
 from ctrfast.evaluate import evaluate
 from ctrfast.export import export_bundle
+from ctrfast.folders import seal
 from ctrfast.models import MODELS
 from ctrfast.run import Run
 from ctrfast.schema import preset
@@ -138,10 +139,25 @@ def test_wrong_weights_under_right_hashes_fail_the_golden_rows(bundle_path, run_
 def test_a_format_of_the_future_is_refused(bundle_path, tmp_path):
     copy = tmp_path / "bundle"
     shutil.copytree(bundle_path, copy)
-    manifest = json.loads((copy / "manifest.json").read_text()) | {"format": 99}
-    (copy / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(ArtifactError):
+    reseal(copy, lambda manifest: manifest.update(format=99))
+    with pytest.raises(ArtifactError, match=r"must have format 1\. Got 99"):
         Bundle.open(copy)
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "golden.parquet", "schema.json"])
+def test_a_manifest_that_leaves_a_file_out_is_refused(bundle_path, tmp_path, name):
+    copy = tmp_path / "bundle"
+    shutil.copytree(bundle_path, copy)
+    reseal(copy, lambda manifest: manifest["files"].pop(name))
+    with pytest.raises(ArtifactError, match=f"lacks {name}"):
+        Bundle.open(copy)
+
+
+def reseal(folder, change):
+    """Edit a manifest as somebody would who knows how it is sealed."""
+    manifest = json.loads((folder / "manifest.json").read_text())
+    change(manifest)
+    (folder / "manifest.json").write_text(json.dumps({**manifest, "seal": seal(manifest)}))
 
 
 def test_evaluate_agrees_with_the_run_on_dataset_and_raw_rows(run_path, dataset, raw_clicks, tmp_path):

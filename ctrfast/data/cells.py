@@ -16,6 +16,8 @@ import pyarrow.compute as pc
 
 from ctrfast.schema import IdField
 
+LONGEST_VALUE = 4096  # bytes; an id of that length is a broken file, not an id
+
 LARGEST = float(np.finfo(np.float32).max)
 # Exactly what arrow's text-to-double cast takes, `nan` and `inf` apart; a test holds the two together.
 _NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"

@@ -19,6 +19,8 @@ from ctrfast.data.encode import Encoder, distinct, field_values, transformed
 from ctrfast.data.vocabulary import ValueCounter, Vocabulary, hash_vocabularies
 from ctrfast.schema import FittedSchema, Schema, Statistics
 
+_ROUNDING = 1e-9
+
 
 class Moments:
     """Mean and deviation of a stream of numbers, in float64, merged block by block.
@@ -47,7 +49,8 @@ class Moments:
     def statistics(self) -> Statistics:
         """Mean and deviation; a constant or an empty field gets deviation 1, so that it can be divided by."""
         std = (self._squares / self.count) ** 0.5 if self.count else 0.0
-        return Statistics(mean=self.mean, std=std if std > 0 else 1.0)
+        is_constant = std <= _ROUNDING * max(1.0, abs(self.mean))  # what rounding leaves of a constant is no deviation
+        return Statistics(mean=self.mean, std=1.0 if is_constant else std)
 
 
 class Fitter:

@@ -38,12 +38,14 @@ class Layout:
 class Lines:
     """Shape of a block of R lines. starts, ends: (R,) byte positions, newline excluded. columns: (R,) how many.
 
+    separators: byte positions of those between columns, over all lines.
     badly_quoted: (R,) lines with a quote that does not open or close a value; None where there is no quote at all.
     """
 
     starts: Positions
     ends: Positions
     columns: Positions
+    separators: Positions
     badly_quoted: Mask | None
 
 
@@ -81,7 +83,7 @@ def measure(text: bytes, separator: bytes, quoted: bool) -> Lines:
     if quoted and QUOTE.encode() in text:
         separators, badly_quoted = _outside_quotes(data, starts, ends, separators)
     before = np.searchsorted(separators, ends)
-    return Lines(starts, ends, np.diff(before, prepend=0) + 1, badly_quoted)
+    return Lines(starts, ends, np.diff(before, prepend=0) + 1, separators, badly_quoted)
 
 
 def _outside_quotes(

@@ -9,6 +9,8 @@ The same files and settings give the same bytes. Memory holds one block of rows 
 from __future__ import annotations
 
 import math
+import re
+import resource
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -27,10 +29,10 @@ from ctrfast.data.lines import require_files
 from ctrfast.data.parsed import LabelledBlock, ParsedBlocks
 from ctrfast.data.raw import read_raw
 from ctrfast.data.rejects import RejectWriter
-from ctrfast.data.shards import SPLITS, Dataset, DatasetWriter
+from ctrfast.data.shards import Dataset, DatasetWriter
 from ctrfast.errors import ConfigError, DataError, unknown_name
 from ctrfast.folders import new_folder, refuse_existing
-from ctrfast.schema import Schema
+from ctrfast.schema import SPLITS, Schema
 
 REJECTED_FILE = "rejected.parquet"
 _HOW = ("random", "sequential")
@@ -94,6 +96,7 @@ def prepare(
     valid_fraction: float = 0.1,
     test_fraction: float = 0.1,
     seed: int = 1,
+    memory_limit: int | None = None,
     on_progress: Callable[[PrepareProgress], None] | None = None,
 ) -> PrepareReport:
     """Prepare a dataset.
@@ -107,16 +110,22 @@ def prepare(
         valid_fraction: share of rows to validate on.
         test_fraction: share of rows to test on; the rest trains.
         seed: of the random split.
+        memory_limit: bytes of resident memory; the work stops rather than go beyond.
         on_progress: called after each block; what it raises stops the work and leaves nothing behind.
 
     Raises:
         ConfigError: a setting breaks a rule, or `out` exists.
-        DataError: a file is missing, damaged or of another layout, or no row can be used.
+        DataError: a file is missing, damaged or of another layout, no row can be used, or the memory limit is reached.
     """
     _check_settings(min_count, split, valid_fraction, test_fraction, seed)
     refuse_existing(out)
     require_files(list(raw))
-    report = on_progress or (lambda _: None)
+
+    def report(progress: PrepareProgress) -> None:
+        _check_memory(memory_limit)
+        if on_progress is not None:
+            on_progress(progress)
+
     with new_folder(out) as folder:
         parsed = ParsedBlocks(folder / "parsed", schema)
         with RejectWriter(folder / REJECTED_FILE) as rejects:
@@ -197,6 +206,28 @@ def _report(dataset: Dataset) -> PrepareReport:
         rejected=dataset.manifest["rejected"]["reasons"],
         table_rows=dataset.fitted.table_rows,
     )
+
+
+def parse_bytes(text: str) -> int:
+    """Read a size such as 4GB, 512MB or 1.5GiB; a bare number is bytes. K, M, G and T are powers of 1,024.
+
+    Raises:
+        ConfigError: it is no such size.
+    """
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) ?([KMGT]?)i?B?", text.strip(), re.IGNORECASE)
+    size = int(float(match[1]) * 1024 ** " KMGT".index(match[2].upper() or " ")) if match else 0
+    if size <= 0:
+        raise ConfigError(f"`memory_limit` must be a size such as 4GB. Got {text!r}.", path="memory_limit")
+    return size
+
+
+def _check_memory(limit: int | None) -> None:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # Linux counts in KiB
+    if limit is not None and peak > limit:
+        raise DataError(
+            f"Preparing these files takes more than the memory limit of {limit / 2**20:,.0f} MiB. "
+            "Raise it, or prepare fewer rows."
+        )
 
 
 def _check_settings(min_count: int, split: str, valid_fraction: float, test_fraction: float, seed: int) -> None:

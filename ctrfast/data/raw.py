@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from ctrfast.data.ahead import in_order
-from ctrfast.data.cells import bad_times, parse_numbers
+from ctrfast.data.cells import LONGEST_VALUE, bad_times, parse_numbers
 from ctrfast.data.layout import QUOTE, Layout, Lines, find_layout, measure
 from ctrfast.data.lines import require_files, whole_lines
 from ctrfast.data.rejects import REASONS, RejectSink
@@ -30,7 +30,6 @@ from ctrfast.errors import DataError
 from ctrfast.schema import Schema
 
 _PARSER_BYTES = 1 << 20  # text per step of arrow's parser: larger steps leave the cache and take twice as long
-LONGEST_VALUE = 4096  # bytes; an id of that length is a broken file, not an id
 _REASON_CODES = ("", *REASONS)  # a row's code is its place here; 0 = the row is good
 
 Codes = npt.NDArray[np.uint8]
@@ -169,9 +168,8 @@ def _check_lines(text: bytes, lines: Lines, layout: Layout) -> Codes:
         marked[rows] = True
         codes[marked & (codes == 0)] = _REASON_CODES.index(reason)
 
-    separator = layout.separator
     long_lines: list[int] = np.flatnonzero(lines.ends - lines.starts > LONGEST_VALUE).tolist()
-    reject([row for row in long_lines if _longest(text, lines, row, separator) > LONGEST_VALUE], "too_long")
+    reject([row for row in long_lines if _longest(lines, row) > LONGEST_VALUE], "too_long")
     if not text.isascii() and not _is_utf8(text):
         spans = zip(lines.starts.tolist(), lines.ends.tolist(), strict=True)
         reject([row for row, (start, end) in enumerate(spans) if not _is_utf8(text[start:end])], "encoding")
@@ -184,8 +182,11 @@ def _check_lines(text: bytes, lines: Lines, layout: Layout) -> Codes:
     return codes
 
 
-def _longest(text: bytes, lines: Lines, row: int, separator: bytes) -> int:
-    return max(len(value) for value in text[lines.starts[row] : lines.ends[row]].split(separator))
+def _longest(lines: Lines, row: int) -> int:
+    """Bytes of a line's longest value."""
+    first, last = np.searchsorted(lines.separators, [lines.starts[row], lines.ends[row]])
+    edges = np.concatenate([[lines.starts[row] - 1], lines.separators[first:last], [lines.ends[row]]])
+    return int(np.diff(edges).max()) - 1
 
 
 def _is_utf8(text: bytes) -> bool:

@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict
 
 from ctrfast.data.ahead import in_order
-from ctrfast.data.shards import ROWS_PER_GROUP, SPLITS, Dataset
-from ctrfast.schema import FIRST_ID, MISSING_ID, UNSEEN_ID
+from ctrfast.data.shards import ROWS_PER_GROUP, Dataset
+from ctrfast.schema import FIRST_ID, MISSING_ID, SPLITS, UNSEEN_ID
 
 _BYTES_PER_WEIGHT = 4  # float32
 

@@ -15,11 +15,10 @@ from numbers import Integral, Real
 import numpy as np
 import numpy.typing as npt
 
-from ctrfast.data.cells import LARGEST, parse_number, time_part
+from ctrfast.data.cells import LARGEST, LONGEST_VALUE, parse_number, time_part
 from ctrfast.errors import DataError
 from ctrfast.schema import IdField, Schema
 
-LONGEST_TEXT = 4096  # bytes, as in raw files
 _SURELY_SHORT = 1024
 
 
@@ -80,8 +79,8 @@ def _text(value: object, row: int, name: str) -> str | None:
             return None
         if not value.isascii() and not _is_unicode(value):
             raise _error(row, name, "must be text that UTF-8 can write. Got a lone surrogate")
-        if len(value.encode()) > LONGEST_TEXT:
-            raise _error(row, name, f"must be at most {LONGEST_TEXT} bytes long. Got {len(value.encode())}")
+        if len(value.encode()) > LONGEST_VALUE:
+            raise _error(row, name, f"must be at most {LONGEST_VALUE} bytes long. Got {len(value.encode())}")
         return value
     if value is None:
         return None

@@ -25,10 +25,8 @@ import pyarrow.parquet as pq
 from ctrfast.data.encode import SCHEMA_FILE, Encoded, Encoder
 from ctrfast.errors import ArtifactError, unknown_name
 from ctrfast.folders import file_hash, read_manifest, verify_files, write_manifest
-from ctrfast.schema import FittedSchema
+from ctrfast.schema import LABEL, SPLITS, FittedSchema
 
-SPLITS = ("train", "valid", "test")
-LABEL = "label"
 ROWS_PER_GROUP = 65_536  # what a reader holds at least
 ROWS_PER_SHARD = 1_048_576
 _KIND, _FORMAT = "dataset", 1
@@ -61,6 +59,9 @@ class Dataset:
         if verify:
             verify_files(path, manifest)
         fitted = FittedSchema.from_file(path / SCHEMA_FILE)
+        named = [shard["file"] for split in SPLITS for shard in manifest["splits"][split]["shards"]]
+        if not set(named) <= set(manifest["files"]):
+            raise ArtifactError(f"The dataset {path} names shards that its manifest does not hold. Prepare it again.")
         if fitted.hash != manifest["fitted_hash"]:
             raise ArtifactError(f"The dataset {path} was changed: its {SCHEMA_FILE} is another one. Prepare it again.")
         return cls(path, manifest, fitted)
@@ -101,10 +102,6 @@ class DatasetWriter:
         self._encoder = encoder
         encoder.save(folder)
         self._splits = {split: _SplitWriter(folder, split) for split in SPLITS}
-
-    def add(self, encoded: Encoded, label: npt.NDArray[np.int8], split: npt.NDArray[np.int8]) -> None:
-        """Add encoded rows (see `tables`)."""
-        self.add_tables(self.tables(encoded, label, split))
 
     def tables(self, encoded: Encoded, label: npt.NDArray[np.int8], split: npt.NDArray[np.int8]) -> dict[str, pa.Table]:
         """Cut rows into tables per split, ready for `add_tables`; may be called from several threads.

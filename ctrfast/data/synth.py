@@ -12,8 +12,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import io
-import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import IO
@@ -29,7 +28,8 @@ from ctrfast.data.ahead import in_order
 from ctrfast.data.profiles import PROFILES, IdProfile
 from ctrfast.data.teacher import BLOCK_ROWS, Block, Teacher, count_values
 from ctrfast.errors import ConfigError, unknown_name
-from ctrfast.folders import refuse_existing
+from ctrfast.folders import new_file, refuse_existing
+from ctrfast.metrics import auc, log_loss
 from ctrfast.schema import PRESETS, Schema
 
 _START = datetime(2014, 10, 21)  # Avazu's first hour
@@ -74,15 +74,16 @@ def synth(
     for path in (out, teacher_json, teacher_scores):
         refuse_existing(path)
     labels, scores = np.empty(rows, np.int8), np.empty(rows, np.float32)
-    with _replaced_together(out, teacher_json, teacher_scores) as (log, summary, probabilities):
+    # Renamed from the last to the first: the log appears once its teacher is there.
+    with new_file(out) as log, new_file(teacher_json) as summary, new_file(teacher_scores) as probabilities:
         _write_log(log, out.suffix, preset, seed, labels, scores, on_progress)
         report = SynthReport(
             preset=preset,
             rows=rows,
             seed=seed,
             label_rate=float(labels.mean(dtype=np.float64)),
-            teacher_auc=_auc(scores, labels),
-            teacher_log_loss=_log_loss(scores, labels),
+            teacher_auc=auc(labels, scores) or 0.5,  # of one class alone: nothing to rank
+            teacher_log_loss=log_loss(labels, np.log(scores) - np.log1p(-scores)),
         )
         pq.write_table(pa.table({"probability": scores}), probabilities, compression="zstd")
         summary.write_text(report.model_dump_json(indent=1) + "\n", encoding="utf-8")
@@ -163,37 +164,3 @@ def _compressed(file: IO[bytes], suffix: str) -> contextlib.AbstractContextManag
         stream: contextlib.AbstractContextManager[IO[bytes]] = pa.CompressedOutputStream(file, "zstd")
         return stream
     return contextlib.nullcontext(file)
-
-
-@contextlib.contextmanager
-def _replaced_together(*paths: Path) -> Iterator[tuple[Path, ...]]:
-    """Temporary files beside `paths`, renamed when the block ends well; the first path comes last, as the sign."""
-    token = secrets.token_hex(4)
-    partial = tuple(path.with_name(f".partial-{path.name}-{token}") for path in paths)
-    try:
-        paths[0].parent.mkdir(parents=True, exist_ok=True)
-        yield partial
-        for source, target in reversed(list(zip(partial, paths, strict=True))):
-            source.replace(target)
-    except OSError as error:
-        raise ConfigError(f"{paths[0]} cannot be written: {error.strerror}. Choose another place.") from error
-    finally:
-        for source in partial:
-            source.unlink(missing_ok=True)
-
-
-def _auc(scores: npt.NDArray[np.float32], labels: npt.NDArray[np.int8]) -> float:
-    """Probability that a clicked row has the higher score; ties count half. 0.5 where all labels are the same."""
-    values, place, count = np.unique(scores, return_inverse=True, return_counts=True)
-    below = np.cumsum(count) - count
-    ranks = below + (count + 1) / 2  # mean rank of tied scores, from 1
-    positive = int(labels.sum())
-    negative = len(labels) - positive
-    if not positive or not negative or len(values) == 1:
-        return 0.5
-    return float((ranks[place][labels == 1].sum() - positive * (positive + 1) / 2) / (positive * negative))
-
-
-def _log_loss(scores: npt.NDArray[np.float32], labels: npt.NDArray[np.int8]) -> float:
-    probability = np.clip(scores.astype(np.float64), 1e-12, 1 - 1e-12)
-    return float(-np.where(labels == 1, np.log(probability), np.log1p(-probability)).mean())

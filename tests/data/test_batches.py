@@ -5,7 +5,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ctrfast.data.batches import Batch, Shuffle, batches, prefetch
-from ctrfast.data.shards import SPLITS
+from ctrfast.schema import SPLITS
 
 
 def everything(dataset, split, **options):

@@ -10,9 +10,9 @@ import pytest
 
 from ctrfast.data.prepare import Splitter, prepare
 from ctrfast.data.raw import read_raw
-from ctrfast.data.shards import SPLITS, Dataset
+from ctrfast.data.shards import Dataset
 from ctrfast.errors import ConfigError, DataError
-from ctrfast.schema import PRESETS, preset
+from ctrfast.schema import PRESETS, SPLITS, preset
 
 
 def load(dataset, split):

@@ -7,9 +7,10 @@ import pytest
 
 from ctrfast.data import shards
 from ctrfast.data.prepare import prepare
-from ctrfast.data.shards import SPLITS, Dataset
+from ctrfast.data.shards import Dataset
 from ctrfast.errors import ArtifactError, ConfigError
 from ctrfast.folders import seal
+from ctrfast.schema import SPLITS
 
 
 @pytest.fixture

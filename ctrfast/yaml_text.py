@@ -1,0 +1,63 @@
+"""YAML as settings need it: numbers like 1e-5 are numbers, dates stay text, and any fault is one clear line.
+
+PyYAML follows YAML 1.1, where 1e-5 is text (it wants 1.0e-5) and 2020-01-01 a date.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ctrfast.errors import ConfigError
+
+
+class _Loader(yaml.SafeLoader):
+    """Plain data only, with YAML 1.2's floats and without dates."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    letter: [(tag, pattern) for tag, pattern in resolvers if tag not in {"tag:yaml.org,2002:timestamp"}]
+    for letter, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)[eE][-+]?[0-9]+$"), list("-+.0123456789")
+)
+
+
+def parse_yaml(text: str, what: str) -> Any:
+    """Read YAML text.
+
+    Args:
+        text: the YAML.
+        what: where it comes from, for the message.
+
+    Raises:
+        ConfigError: it is not YAML.
+    """
+    try:
+        return yaml.load(text, _Loader)  # noqa: S506 (a SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        line = f" on line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise ConfigError(f"{what} is not YAML: {error.problem}{line}.") from error
+    except (yaml.YAMLError, ValueError) as error:
+        raise ConfigError(f"{what} is not YAML: it holds a character or value that YAML does not know.") from error
+    except RecursionError as error:
+        raise ConfigError(f"{what} is nested too deeply.") from error
+
+
+def read_yaml(path: Path) -> Any:
+    """Read a YAML file.
+
+    Raises:
+        ConfigError: it cannot be read, or is not YAML.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"The file {path} is not UTF-8 text.") from error
+    except OSError as error:
+        raise ConfigError(f"The file {path} cannot be read: {error.strerror}.") from error
+    return parse_yaml(text, f"The file {path}")

@@ -1,0 +1,56 @@
+"""Schemas: what a column may mean, and names that cannot become paths."""
+
+import pytest
+from pydantic import ValidationError
+
+from ctrfast.errors import ConfigError
+from ctrfast.schema import IdField, Schema, load_schema, preset
+
+
+def schema(name="C", **values):
+    return Schema(name="mine", columns=("click", name), label="click", id_fields=(IdField(name=name),), **values)
+
+
+@pytest.mark.parametrize("name", ["../../evil", "/abs", "a/b", "a\\b", ".hidden", "", "x" * 200, "nul\x00"])
+def test_a_field_name_that_could_leave_its_folder_is_refused(name):
+    with pytest.raises(ValidationError):
+        schema(name)
+
+
+def test_no_field_may_take_the_labels_place():
+    with pytest.raises(ValidationError, match="No field may be named 'label'"):
+        Schema(name="mine", columns=("click", "label"), label="click", id_fields=(IdField(name="label"),))
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("name: mine", "columns"),
+        ("name: mine\ncolumns: [y, a, a]\nlabel: y\nid_fields: [{name: a}]", "more than once"),
+        ("name: mine\ncolumns: [y, a]\nlabel: y\nid_fields: [{name: b}]", "no column for b"),
+        ("name: mine\ncolumns: [y, a]\nlabel: y\nid_fields: []", "at least one"),
+        ("name: mine\ncolumns: [y, a]\nlabel: y\nid_fields: [{name: a, part: weekday}]", "go together"),
+        ("name: mine\ncolumns: [y, a]\nlabel: y\nid_fields: [{name: a, hash: 3}]", "hash"),
+        ("a: [", "not YAML"),
+    ],
+)
+def test_a_schema_file_that_breaks_a_rule_is_refused_in_one_line(tmp_path, text, words):
+    file = tmp_path / "schema.yaml"
+    file.write_text(text)
+    with pytest.raises(ConfigError, match=words) as caught:
+        load_schema(file)
+    assert "\n" not in caught.value.message
+
+
+def test_a_schema_file_is_read(tmp_path):
+    file = tmp_path / "schema.yaml"
+    file.write_text("name: mine\ncolumns: [y, n, a]\nlabel: y\nid_fields: [{name: a}]\nnumeric_fields: [{name: n}]\n")
+    assert load_schema(file).input_columns == ("n", "a")
+
+
+def test_presets():
+    assert len(preset("criteo").id_names) == 26
+    assert len(preset("criteo").numeric_names) == 13
+    assert preset("avazu").id_names[:2] == ("hour_of_day", "weekday")
+    with pytest.raises(ConfigError, match="Did you mean avazu"):
+        preset("avzu")
