@@ -123,7 +123,7 @@ def read_manifest(folder: Path, kind: str) -> dict[str, Any]:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ArtifactError(f"{folder} is not a {kind}: it has no {MANIFEST}.") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ArtifactError(f"The {MANIFEST} of {folder} cannot be read. Write the {kind} again.") from error
     if not isinstance(manifest, dict) or manifest.get("kind") != kind or not isinstance(manifest.get("files"), dict):
         raise ArtifactError(f"{folder} is not a {kind}: its {MANIFEST} says otherwise.")
@@ -136,7 +136,7 @@ def kind_of(folder: Path) -> str | None:
     """What a folder says it is: `dataset`, `run`, `bundle` ...; None where nothing is said. Proves nothing."""
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     kind = manifest.get("kind") if isinstance(manifest, dict) else None
     return kind if isinstance(kind, str) else None

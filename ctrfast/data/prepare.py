@@ -203,7 +203,7 @@ def _report(dataset: Dataset) -> PrepareReport:
         dataset_hash=dataset.hash,
         rows={split: dataset.rows(split) for split in SPLITS},
         label_rate={split: dataset.label_rate(split) for split in SPLITS},
-        rejected=dataset.manifest["rejected"]["reasons"],
+        rejected=dataset.manifest.rejected.reasons,
         table_rows=dataset.fitted.table_rows,
     )
 

@@ -88,13 +88,13 @@ def inspect_dataset(dataset: Dataset, *, embedding_dim: int = 10) -> DataReport:
                 unseen_share={split: _share(counts[split][name][UNSEEN_ID], dataset.rows(split)) for split in SPLITS},
             )
         )
-    missing = {split: manifest["splits"][split]["missing_numbers"] for split in SPLITS}
+    missing = {split: dataset.split(split).missing_numbers for split in SPLITS}
     return DataReport(
         dataset_hash=dataset.hash,
         schema_name=fitted.schema_.name,
         rows={split: dataset.rows(split) for split in SPLITS},
         label_rate={split: dataset.label_rate(split) for split in SPLITS},
-        rejected=manifest["rejected"]["reasons"],
+        rejected=manifest.rejected.reasons,
         id_fields=id_fields,
         numeric_fields=[
             NumericFieldReport(
@@ -109,7 +109,7 @@ def inspect_dataset(dataset: Dataset, *, embedding_dim: int = 10) -> DataReport:
         table_rows=fitted.table_rows,
         embedding_dim=embedding_dim,
         table_bytes=fitted.table_rows * (embedding_dim + 1) * _BYTES_PER_WEIGHT,
-        dataset_bytes=sum(entry["bytes"] for entry in manifest["files"].values()),
+        dataset_bytes=sum(entry.bytes for entry in manifest.files.values()),
     )
 
 

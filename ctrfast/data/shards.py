@@ -21,15 +21,16 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import ValidationError
 
 from ctrfast.data.encode import SCHEMA_FILE, Encoded, Encoder
+from ctrfast.data.manifest import FORMAT, KIND, DatasetManifest, Split
 from ctrfast.errors import ArtifactError, unknown_name
 from ctrfast.folders import file_hash, read_manifest, verify_files, write_manifest
 from ctrfast.schema import LABEL, SPLITS, FittedSchema
 
 ROWS_PER_GROUP = 65_536  # what a reader holds at least
 ROWS_PER_SHARD = 1_048_576
-_KIND, _FORMAT = "dataset", 1
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Dataset:
     """An opened dataset. fitted: its schema with what the training split taught."""
 
     path: Path
-    manifest: dict[str, Any]
+    manifest: DatasetManifest
     fitted: FittedSchema
 
     @classmethod
@@ -51,47 +52,52 @@ class Dataset:
         Raises:
             ArtifactError: it is missing, is no dataset, is incomplete, or was changed.
         """
-        manifest = read_manifest(path, _KIND)
-        if manifest.get("format") != _FORMAT:
-            raise ArtifactError(
-                f"The dataset {path} must have format {_FORMAT}. Got {manifest.get('format')!r}. Prepare it again."
-            )
+        content = read_manifest(path, KIND)
+        if content.get("format") != FORMAT:
+            found = content.get("format")
+            raise ArtifactError(f"The dataset {path} must have format {FORMAT}. Got {found!r}. Prepare it again.")
+        try:
+            manifest = DatasetManifest.model_validate(content)
+        except ValidationError as error:
+            place = ".".join(str(part) for part in error.errors()[0]["loc"])
+            raise ArtifactError(f"The manifest of {path} is not a dataset's, at {place}. Prepare it again.") from error
         if verify:
-            verify_files(path, manifest)
-        fitted = FittedSchema.from_file(path / SCHEMA_FILE)
-        named = [shard["file"] for split in SPLITS for shard in manifest["splits"][split]["shards"]]
-        if not set(named) <= set(manifest["files"]):
+            verify_files(path, content)
+        named = {shard.file for split in manifest.splits.values() for shard in split.shards}
+        if not named <= set(manifest.files):
             raise ArtifactError(f"The dataset {path} names shards that its manifest does not hold. Prepare it again.")
-        if fitted.hash != manifest["fitted_hash"]:
+        fitted = FittedSchema.from_file(path / SCHEMA_FILE)
+        if fitted.hash != manifest.fitted_hash:
             raise ArtifactError(f"The dataset {path} was changed: its {SCHEMA_FILE} is another one. Prepare it again.")
         return cls(path, manifest, fitted)
 
     @property
     def hash(self) -> str:
         """sha256 of the manifest, hence of all content: the same rows under the same settings have the same."""
-        return str(self.manifest["seal"])
+        return self.manifest.seal
 
     def rows(self, split: str) -> int:
         """Rows of a split."""
-        return int(self._split(split)["rows"])
+        return self.split(split).rows
 
     def label_rate(self, split: str) -> float:
         """Share of rows with label 1; 0 for an empty split."""
-        return float(self._split(split)["label_rate"])
+        return self.split(split).label_rate
 
     def shards(self, split: str) -> list[Path]:
         """Parquet files of a split, in row order; none where it has no rows."""
-        return [self.path / shard["file"] for shard in self._split(split)["shards"]]
+        return [self.path / shard.file for shard in self.split(split).shards]
 
     def encoder(self) -> Encoder:
         """Load the encoder that made the shards."""
         return Encoder.load(self.path)
 
-    def _split(self, split: str) -> dict[str, Any]:
-        if split not in SPLITS:
-            raise unknown_name("split", split, SPLITS, path="split")
-        found: dict[str, Any] = self.manifest["splits"][split]
-        return found
+    def split(self, split: str) -> Split:
+        """What the manifest says of a split."""
+        for name, found in self.manifest.splits.items():
+            if name == split:
+                return found
+        raise unknown_name("split", split, SPLITS, path="split")
 
 
 class DatasetWriter:
@@ -146,8 +152,8 @@ class DatasetWriter:
             for name, writer in self._splits.items()
         }
         content = {
-            "kind": _KIND,
-            "format": _FORMAT,
+            "kind": KIND,
+            "format": FORMAT,
             "schema": fitted.schema_.model_dump(mode="json"),
             "fitted_hash": fitted.hash,
             "vocabulary": {"hash": fitted.vocabulary_hash, "sizes": dict(fitted.vocabulary_sizes)},

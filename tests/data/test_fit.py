@@ -1,5 +1,6 @@
 import numpy as np
 import pyarrow as pa
+import pytest
 
 from ctrfast.data.fit import Fitter, Moments
 
@@ -48,3 +49,12 @@ def test_times_teach_their_parts(tiny_csv):
     vocabularies = fitter.encoder(1).vocabularies
     assert vocabularies["hour_of_day"].values.to_pylist() == ["5", "6"]
     assert vocabularies["weekday"].values.to_pylist() == ["2", "1"]
+
+
+def test_a_constant_number_is_not_blown_up_by_rounding():
+    moments = Moments()
+    for _ in range(50):
+        moments.add(np.full(61, 0.1))
+    assert moments.statistics().std == 1.0
+    assert moments.statistics().mean == pytest.approx(0.1)
+    assert Moments().statistics().std == 1.0

@@ -135,7 +135,7 @@ def test_rows_in_are_rows_out_plus_rejected(tmp_path, tiny):
     rejected = pq.read_table(tmp_path / "out" / "rejected.parquet").to_pylist()
     assert [row["line"] for row in rejected] == [91, 92, 93, 94, 95]
     assert rejected[-1] == {"file": "raw.tsv", "line": 95, "reason": "columns", "text": "short"}
-    assert Dataset.open(tmp_path / "out").manifest["rejected"] == {"rows": 5, "reasons": report.rejected}
+    assert Dataset.open(tmp_path / "out").manifest.rejected.model_dump() == {"rows": 5, "reasons": report.rejected}
     assert not (tmp_path / "out" / "parsed").exists()
 
 

@@ -103,6 +103,14 @@ def test_a_header_that_lacks_columns_is_refused_with_all_their_names(tmp_path, t
         read(write(tmp_path, b"label,n,a,b,at,a\n1,1,x,y,14102105,z\n"), tiny_csv)
 
 
+@pytest.mark.parametrize("value", [b"," * 5000, b"x" * 3_000_000, b"a," * 2_000_000], ids=["commas", "long", "both"])
+def test_a_quoted_value_has_the_same_limit(tmp_path, tiny_csv, value):
+    rows = [b"label,n,a,b,at", b"1,1,x,y,14102105", b'1,1,"' + value + b'",y,14102105']
+    labels, _, rejected = read(write(tmp_path, b"\n".join(rows)), tiny_csv)
+    assert labels == [1]
+    assert [(row["line"], row["reason"]) for row in rejected] == [(3, "too_long")]
+
+
 def test_quoted_values(tmp_path, tiny_csv):
     rows = [
         b'1,1,"x,1",y,14102105,',

@@ -48,7 +48,7 @@ def test_row_groups_and_shards_are_cut_whatever_the_blocks(tmp_path, tiny, monke
         for shard in dataset.shards("train")
     ]
     assert groups == [[8, 8, 8], [8, 8, 8], [8, 5]]
-    assert [shard["rows"] for shard in dataset.manifest["splits"]["train"]["shards"]] == [24, 24, 13]
+    assert [shard.rows for shard in dataset.manifest.splits["train"].shards] == [24, 24, 13]
     numbers = np.concatenate([pq.read_table(shard)["n"].to_numpy() for shard in dataset.shards("train")])
     assert (np.diff(numbers) > 0).all()  # file order
 
@@ -95,6 +95,43 @@ def test_what_is_no_dataset_is_refused(small, tmp_path):
     manifest = json.loads((small / "manifest.json").read_text())
     (small / "manifest.json").write_text(json.dumps({**manifest, "format": 9, "seal": seal({**manifest, "format": 9})}))
     with pytest.raises(ArtifactError, match=r"must have format 1\. Got 9"):
+        Dataset.open(small)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda m: m.pop("splits"),
+        lambda m: m.pop("fitted_hash"),
+        lambda m: m["splits"].pop("valid"),
+        lambda m: m["splits"]["train"].update(rows="many"),
+        lambda m: m["splits"]["train"].update(label_rate=float("nan")),
+        lambda m: m.update(files=[]),
+    ],
+)
+def test_a_manifest_of_another_form_is_refused_in_one_line(small, change):
+    manifest = json.loads((small / "manifest.json").read_text())
+    change(manifest)
+    (small / "manifest.json").write_text(json.dumps({**manifest, "seal": seal(manifest)}))
+    with pytest.raises(ArtifactError) as caught:
+        Dataset.open(small)
+    assert "\n" not in caught.value.message
+
+
+@pytest.mark.parametrize("file", ["../outside.parquet", "/etc/hostname", "train/other.parquet"])
+def test_shards_that_the_manifest_does_not_hold_are_refused(small, file):
+    manifest = json.loads((small / "manifest.json").read_text())
+    manifest["splits"]["train"]["shards"][0]["file"] = file
+    (small / "manifest.json").write_text(json.dumps({**manifest, "seal": seal(manifest)}))
+    with pytest.raises(ArtifactError, match="names shards"):
+        Dataset.open(small, verify=False)
+
+
+def test_a_shard_that_is_a_link_to_the_outside_is_refused(small, tmp_path):
+    shard = next(small.glob("train/*.parquet"))
+    shard.rename(tmp_path / "outside.parquet")
+    shard.symlink_to(tmp_path / "outside.parquet")
+    with pytest.raises(ArtifactError, match="outside itself"):
         Dataset.open(small)
 
 

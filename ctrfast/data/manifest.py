@@ -1,0 +1,71 @@
+"""The form of a dataset's `manifest.json`: what each split holds, and how it was made."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ctrfast.schema import Schema
+
+KIND: Literal["dataset"] = "dataset"
+FORMAT: Literal[1] = 1
+SplitName = Literal["train", "valid", "test"]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Shard(_Part):
+    """A parquet file, named relative to the dataset."""
+
+    file: str
+    rows: int = Field(ge=1)
+    sha256: str
+
+
+class Split(_Part):
+    """A split. missing_numbers: per numeric field, values that were missing; a shard holds the mean for them."""
+
+    rows: int = Field(ge=0)
+    positives: int = Field(ge=0)
+    label_rate: float = Field(ge=0, le=1)
+    shards: tuple[Shard, ...]
+    missing_numbers: dict[str, int]
+
+
+class Rejected(_Part):
+    """Raw rows that could not be used, in all and per reason."""
+
+    rows: int = Field(ge=0)
+    reasons: dict[str, int]
+
+
+class VocabularyEntry(_Part):
+    """hash: over all vocabularies. sizes: kept values per id field."""
+
+    hash: str
+    sizes: dict[str, int]
+
+
+class FileEntry(_Part):
+    """Size and hash of a file."""
+
+    bytes: int
+    sha256: str
+
+
+class DatasetManifest(_Part):
+    """`manifest.json` of a dataset. preparation: the settings that lead from the raw files to it."""
+
+    kind: Literal["dataset"]
+    format: Literal[1]
+    schema_: Schema = Field(alias="schema")
+    fitted_hash: str
+    vocabulary: VocabularyEntry
+    splits: dict[SplitName, Split] = Field(min_length=3)
+    rejected: Rejected
+    preparation: dict[str, Any]
+    files: dict[str, FileEntry]
+    seal: str
