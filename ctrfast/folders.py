@@ -43,12 +43,12 @@ def new_folder(out: Path) -> Iterator[Path]:
         yield partial
         for file in partial.rglob("*"):
             if file.is_file():
-                _sync(file)
+                sync(file)
         try:
             partial.replace(out)
         except OSError as error:
             raise ConfigError(f"{out} was written by somebody else meanwhile. Choose another name.") from error
-        _sync(out.parent)
+        sync(out.parent)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
@@ -77,7 +77,7 @@ def new_file(out: Path) -> Iterator[Path]:
         raise ConfigError(f"The folder {out.parent} cannot be written: {error.strerror}.") from error
     try:
         yield partial
-        _sync(partial)
+        sync(partial)
         partial.replace(out)
     finally:
         partial.unlink(missing_ok=True)
@@ -166,7 +166,8 @@ def file_hash(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Have the system write a file, or a folder's list of names, to the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -38,11 +38,16 @@ def batches():
         yield ids, numbers, (rng.random(B) < 0.3).astype(np.float32)
 
 
+PLAIN = Execution(micro_batch_size=None, jit=False, touched_share=0)
+TOUCHED = Execution(micro_batch_size=None, jit=False, touched_share=1e9)
+
+
+@pytest.mark.parametrize("execution", [PLAIN, TOUCHED], ids=["whole", "touched"])
 @pytest.mark.parametrize("clip", [True, False], ids=["clip", "no clip"])
 @pytest.mark.parametrize("name", MODELS)
-def test_twenty_steps_equal_the_oracle(name, clip):
+def test_twenty_steps_equal_the_oracle(name, clip, execution):
     settings = SETTINGS | ({} if clip else {"clip_ratio": None})
-    step, optimizer, oracle, offsets = make(name, settings, Execution(micro_batch_size=None, jit=False))
+    step, optimizer, oracle, offsets = make(name, settings, execution)
     fired = 0
     for ids, numbers, labels in batches():
         loss, _, clipped = step(ids + offsets, numbers, labels)
@@ -58,11 +63,11 @@ def test_twenty_steps_equal_the_oracle(name, clip):
 
 @pytest.mark.parametrize(
     "execution",
-    [Execution(micro_batch_size=32, jit=False), Execution(micro_batch_size=40, jit=False), Execution(None, jit=True)],
-    ids=["micro-batches", "uneven micro-batches", "jit"],
+    [Execution(32, False, 0), Execution(40, False, 1e9), Execution(None, True, 0)],
+    ids=["micro-batches", "uneven micro-batches, touched rows", "jit"],
 )
 def test_each_way_of_execution_takes_the_same_step(execution):
-    plain, optimizer, _, offsets = make("deepfm", SETTINGS, Execution(micro_batch_size=None, jit=False))
+    plain, optimizer, _, offsets = make("deepfm", SETTINGS, PLAIN)
     other, other_optimizer, _, _ = make("deepfm", SETTINGS, execution)
     for ids, numbers, labels in batches():
         expected, got = plain(ids + offsets, numbers, labels), other(ids + offsets, numbers, labels)
@@ -70,3 +75,14 @@ def test_each_way_of_execution_takes_the_same_step(execution):
         np.testing.assert_array_equal(got[2], expected[2])
     for name, variable in optimizer.state().items():
         np.testing.assert_allclose(other_optimizer.state()[name], variable, rtol=0, atol=1e-6)
+
+
+def test_a_penalty_beyond_the_clip_takes_the_whole_form():
+    """With 2 l2 > ratio even absent rows are clipped, which the touched form leaves out."""
+    settings = SETTINGS | {"l2": 0.01, "clip_ratio": 0.003, "bound": 1e-5}
+    step, optimizer, oracle, offsets = make("deepfm", settings, TOUCHED)
+    assert not optimizer.can_leave_absent_rows_unclipped()
+    for ids, numbers, labels in batches():
+        step(ids + offsets, numbers, labels)
+        oracle.train(ids, numbers, labels)
+    np.testing.assert_allclose(optimizer.table, np.concatenate(oracle.tables), rtol=0, atol=5e-6)

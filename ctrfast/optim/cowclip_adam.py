@@ -1,13 +1,18 @@
-"""One optimizer step over the fused table and the dense weights: scatter, L2, clip, Adam, in one jitted function.
+"""One optimizer step over the fused table and the dense weights: scatter, L2, clip, Adam.
 
 For each row k of the table, in the batch or not (`update: dense`):
     g_k = sum of the row gradients of its occurrences + 2 l2 w_k            the embedding columns are then clipped
     w_k, m_k, v_k = adam(g_k) at lr_embed
 Dense weights: Adam at lr_dense * min(1, t / warmup_steps), those of the linear part with 2 l2 w; none is clipped.
 
+The same step in two forms, whose results agree to rounding:
+    whole     one jitted function: scatter into a (V, D+2) gradient, one pass over the table
+    touched   for batches that touch few rows: rows in the batch are gathered, updated and written back; all others have
+              g_k = 2 l2 w_k, which no clip can reach while 2 l2 <= clip_ratio, and take a pass without a gradient
+
 Source: Zheng et al. 2022, arXiv:2204.06240, Algorithm 1 and section 5 (warm-up of the dense rate alone).
-Differs from the authors' code: one table for all fields, one scatter that also counts, one compiled update: as
-separate operations the same arithmetic reads and writes the table about ten times.
+Differs from the authors' code: one table for all fields, one scatter that also counts, compiled updates: as separate
+operations the same arithmetic reads and writes the table about ten times.
 """
 
 from __future__ import annotations
@@ -75,10 +80,16 @@ class CowClipAdam:
         self.dense_first = [_zeros_like(variable) for variable in self.dense]
         self.dense_second = [_zeros_like(variable) for variable in self.dense]
         self._field_bounds = [*field_offsets, table.shape[0]]
-        self.apply = tf.function(self._apply, jit_compile=True)
+        self._whole = tf.function(self._whole_step, jit_compile=True)
+        self._pass_without_gradient = tf.function(self._decay_and_step_dense, jit_compile=True)
+        self._update_rows = tf.function(self._updated, jit_compile=True)
 
-    def _apply(
-        self, ids: tf.Tensor, row_gradients: tf.Tensor, dense_gradients: Sequence[tf.Tensor]
+    def can_leave_absent_rows_unclipped(self) -> bool:
+        """Whether an absent row's gradient, 2 l2 w, is always within its limit, ratio * ||w|| or more."""
+        return self.settings.clip_ratio is None or 2.0 * self.settings.l2 <= self.settings.clip_ratio
+
+    def apply(
+        self, ids: tf.Tensor, row_gradients: tf.Tensor, dense_gradients: Sequence[tf.Tensor], *, touched: bool = False
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Take one step.
 
@@ -86,40 +97,85 @@ class CowClipAdam:
             ids: (B, F) int32, rows of the fused table.
             row_gradients: (B, F, D+1) float32, of the mean loss over the global batch.
             dense_gradients: in the order of `linear`, `deep`.
+            touched: take the form for batches that touch few rows; needs `can_leave_absent_rows_unclipped()`.
 
         Returns:
             Per field, float32 (F,): rows present in the batch, and how many of these were clipped.
         """
-        self.step.assign_add(1)
-        step = tf.cast(self.step, tf.float32)
-        shares = self._step_table(ids, row_gradients, step)
-        self._step_dense(dense_gradients, step)
-        return shares
+        return (self._touched_step if touched else self._whole)(ids, row_gradients, dense_gradients)
 
-    def _step_table(self, ids: tf.Tensor, row_gradients: tf.Tensor, step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        settings = self.settings
-        rows = self.table.read_value()  # (V, D+1)
-        width = rows.shape[1]
-        flat_ids = tf.reshape(ids, (-1,))  # (B*F,)
-        flat_gradients = tf.reshape(row_gradients, (-1, width))  # (B*F, D+1)
-        # A column of ones makes the scatter count the occurrences as well: a second scatter would cost as much.
-        counted = tf.concat((flat_gradients, tf.ones_like(flat_gradients[:, :1])), axis=1)  # (B*F, D+2)
-        sums = tf.math.unsorted_segment_sum(counted, flat_ids, rows.shape[0])  # (V, D+2)
-        counts = sums[:, -1]  # (V,)
-        gradients = sums[:, :-1] + 2.0 * settings.l2 * rows  # (V, D+1)
-        present = counts > 0  # (V,)
-        was_clipped = tf.zeros_like(present)  # (V,)
+    def _whole_step(
+        self, ids: tf.Tensor, row_gradients: tf.Tensor, dense_gradients: Sequence[tf.Tensor]
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        step = self._next_step()
+        flat_ids, counted = _flatten(ids, row_gradients)  # (B*F,), (B*F, D+2)
+        sums = tf.math.unsorted_segment_sum(counted, flat_ids, self.table.shape[0])  # (V, D+2)
+        old = (self.table.read_value(), self.first.read_value(), self.second.read_value())
+        *new, was_clipped = self._updated(*old, sums, step)
+        self._assign_table(new)
+        self._step_dense(dense_gradients, step)
+        present = sums[:, -1] > 0  # (V,)
+        return self._by_field(present), self._by_field(present & was_clipped)
+
+    def _touched_step(
+        self, ids: tf.Tensor, row_gradients: tf.Tensor, dense_gradients: Sequence[tf.Tensor]
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        flat_ids, counted = _flatten(ids, row_gradients)  # (B*F,), (B*F, D+2)
+        present, place = tf.unique(flat_ids)  # (U,), (B*F,)
+        # Arrays of B*F rows, of which U are used: one shape, one compilation.
+        most = flat_ids.shape[0]
+        sums = tf.math.unsorted_segment_sum(counted, place, most)  # (B*F, D+2)
+        padded = tf.pad(present, [[0, most - tf.size(present)]])  # (B*F,)
+        old = [tf.gather(variable, tf.ensure_shape(padded, (most,))) for variable in self._table_variables]
+        step = self._next_step()
+        *new, was_clipped = self._update_rows(*old, sums, step)
+        self._pass_without_gradient(dense_gradients, step)
+        count = tf.size(present)
+        for variable, value in zip(self._table_variables, new, strict=True):
+            variable.scatter_update(tf.IndexedSlices(value[:count], present))
+        field = tf.searchsorted(self._field_bounds[1:-1], present, side="right")  # (U,)
+        fields = len(self._field_bounds) - 1
+        clipped = tf.cast(was_clipped[:count], tf.float32)  # (U,)
+        return (
+            tf.math.unsorted_segment_sum(tf.ones_like(clipped), field, fields),
+            tf.math.unsorted_segment_sum(clipped, field, fields),
+        )
+
+    def _next_step(self) -> tf.Tensor:
+        return tf.cast(self.step.assign_add(1, read_value=True), tf.float32)
+
+    def _updated(
+        self, rows: tf.Tensor, first: tf.Tensor, second: tf.Tensor, sums: tf.Tensor, step: tf.Tensor
+    ) -> tuple[tf.Tensor, ...]:
+        """Rows (R, D+1), moments, sums (R, D+2) of gradients and counts -> rows, moments after the step; clipped (R,)."""
+        settings, width = self.settings, rows.shape[1]
+        counts = sums[:, -1]  # (R,)
+        gradients = sums[:, :-1] + 2.0 * settings.l2 * rows  # (R, D+1)
+        was_clipped = tf.zeros_like(counts, tf.bool)  # (R,)
         if settings.clip_ratio is not None:
             factors, was_clipped = clip_factors(
                 gradients[:, :-1], rows[:, :-1], counts, ratio=settings.clip_ratio, bound=settings.bound
-            )  # (V,), (V,)
+            )  # (R,), (R,)
             # A mask keeps the linear column as it is; to cut the column off and join it again costs twice the time.
             is_embedding = tf.constant([True] * (width - 1) + [False])  # (D+1,)
-            gradients *= tf.where(is_embedding, factors[:, tf.newaxis], 1.0)  # (V, D+1)
-        new = adam(rows, self.first, self.second, gradients, step=step, rate=tf.constant(settings.lr_embed))
-        for variable, value in zip((self.table, self.first, self.second), new, strict=True):
+            gradients *= tf.where(is_embedding, factors[:, tf.newaxis], 1.0)  # (R, D+1)
+        rate = tf.constant(settings.lr_embed)
+        return *adam(rows, first, second, gradients, step=step, rate=rate), was_clipped
+
+    def _decay_and_step_dense(self, dense_gradients: Sequence[tf.Tensor], step: tf.Tensor) -> None:
+        rows = self.table.read_value()  # (V, D+1)
+        gradients = 2.0 * self.settings.l2 * rows  # (V, D+1)
+        rate = tf.constant(self.settings.lr_embed)
+        self._assign_table(adam(rows, self.first, self.second, gradients, step=step, rate=rate))
+        self._step_dense(dense_gradients, step)
+
+    @property
+    def _table_variables(self) -> tuple[tf.Variable, tf.Variable, tf.Variable]:
+        return self.table, self.first, self.second
+
+    def _assign_table(self, values: Sequence[tf.Tensor]) -> None:
+        for variable, value in zip(self._table_variables, values, strict=True):
             variable.assign(value)
-        return self._by_field(present), self._by_field(present & was_clipped)
 
     def _step_dense(self, gradients: Sequence[tf.Tensor], step: tf.Tensor) -> None:
         settings = self.settings
@@ -148,6 +204,15 @@ class CowClipAdam:
             state |= {name: variable}
             state |= {f"{name}.first": self.dense_first[index], f"{name}.second": self.dense_second[index]}
         return state
+
+
+def _flatten(ids: tf.Tensor, row_gradients: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Ids (B, F), gradients (B, F, D+1) -> ids (B*F,), gradients with a column of ones (B*F, D+2).
+
+    The ones let one scatter count the occurrences as well: a second scatter would cost as much.
+    """
+    flat = tf.reshape(row_gradients, (-1, row_gradients.shape[-1]))  # (B*F, D+1)
+    return tf.reshape(ids, (-1,)), tf.concat((flat, tf.ones_like(flat[:, :1])), axis=1)
 
 
 def _zeros_like(variable: tf.Variable) -> tf.Variable:

@@ -20,8 +20,9 @@ def arrays():
         return dict(file)
 
 
+@pytest.mark.parametrize("touched", [False, True], ids=["whole", "touched"])
 @pytest.mark.parametrize("case", CASES)
-def test_fused_table_reproduces_the_golden_steps(arrays, case):
+def test_fused_table_reproduces_the_golden_steps(arrays, case, touched):
     settings = CASES[case]
     start = [np.c_[arrays[f"rows0_{f}"], arrays[f"linear0_{f}"]] for f in range(FIELDS)]
     sizes = [len(rows) for rows in start]
@@ -37,10 +38,14 @@ def test_fused_table_reproduces_the_golden_steps(arrays, case):
     )
     optimizer = CowClipAdam(step_settings, table, [int(o) for o in offsets], [], [])
 
+    @tf.function
+    def apply(ids, gradients):
+        return optimizer.apply(ids, gradients, [], touched=touched)
+
     shares = []
     for ids, gradients in zip(arrays["ids"], arrays["row_gradients"], strict=True):
         fused = (ids + offsets).astype(np.int32)
-        present, clipped = optimizer.apply(tf.constant(fused), tf.constant(gradients.astype(np.float32)), [])
+        present, clipped = apply(tf.constant(fused), tf.constant(gradients.astype(np.float32)))
         assert present.numpy().tolist() == [len(np.unique(ids[:, f])) for f in range(FIELDS)]
         shares.append(float(np.sum(clipped) / np.sum(present)))
 
