@@ -6,10 +6,10 @@ ENV PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 CTRFAST_HOME=/var/lib/ctrfast
 RUN useradd --create-home --uid 10001 ctrfast && install -d -o ctrfast -g ctrfast /var/lib/ctrfast
 
 WORKDIR /opt/ctrfast
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY ctrfast ./ctrfast
 COPY service ./service
-RUN pip install --no-cache-dir ".[postgres]"
+RUN pip install --no-cache-dir -c constraints.txt ".[postgres]"
 
 USER ctrfast
 VOLUME /var/lib/ctrfast

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ctrfast.optim.scaling import Plan
 from service.registry import Model
-from service.specs import LARGEST_VERSION, Name
+from service.specs import Name, VersionNumber
 from service.states import Kind, Reason, State
 from service.tables import DatasetRow, Job, VersionRow
 
@@ -137,6 +137,14 @@ class VersionStatus(BaseModel):
     state: str = "AVAILABLE"
     status: StatusCode = StatusCode()
 
+    @classmethod
+    def of(cls, version: int, on_disk: bool) -> Self:
+        """A version that can be loaded when it is asked for, or one whose folder is gone."""
+        if on_disk:
+            return cls(version=str(version))
+        status = StatusCode(error_code="NOT_FOUND", error_message="The version's files are missing.")
+        return cls(version=str(version), state="END", status=status)
+
 
 class VersionPublic(BaseModel):
     """A published version. sha256: of the bundle's manifest, which holds those of all its files."""
@@ -173,7 +181,7 @@ class ModelPublic(BaseModel):
         rows = [row for row in reversed(model.versions) if only is None or row.version == only]
         return cls(
             name=model.name,
-            model_version_status=[VersionStatus(version=str(row.version)) for row in rows],
+            model_version_status=[VersionStatus.of(row.version, row.version in model.on_disk) for row in rows],
             versions=[VersionPublic.of(row) for row in rows],
             aliases={alias: version for alias, version in model.aliases.items() if only is None or version == only},
         )
@@ -188,7 +196,7 @@ class ModelList(BaseModel):
 class AliasPut(_Request):
     """The version that an alias should point at."""
 
-    version: int = Field(ge=1, le=LARGEST_VERSION)
+    version: VersionNumber
 
 
 class AliasPublic(BaseModel):

@@ -22,7 +22,13 @@ from ctrfast.errors import CtrFastError
 from service.dependencies import problems
 from service.guard import Guard
 from service.paths import without_server_paths
-from service.problems import ServiceError, library_problem, problem_response, service_problem
+from service.problems import (
+    ServiceError,
+    database_unavailable,
+    library_problem,
+    problem_response,
+    service_problem,
+)
 from service.routes import datasets, docs, health, jobs, models, plans, records, scoring
 from service.settings import Settings
 from service.wiring import Services
@@ -65,6 +71,7 @@ def create_app(settings: Settings) -> FastAPI:
         app.include_router(module.router)
     app.add_exception_handler(ServiceError, _on_service_error)
     app.add_exception_handler(CtrFastError, _on_library_error)
+    app.add_exception_handler(SQLAlchemyError, _on_database_error)
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_middleware(Guard, services=services, require_key=settings.require_key is not False)
@@ -79,6 +86,8 @@ async def _sweep_leases(services: Services) -> None:
             await asyncio.to_thread(services.leases.sweep)
         except SQLAlchemyError as error:
             log.warning("lapsed leases cannot be looked for: %s", type(error).__name__)
+        except Exception:  # the end of this task would leave lost jobs running for good
+            log.exception("lapsed leases cannot be looked for")
 
 
 def _request_id(request: Request) -> str | None:
@@ -95,6 +104,14 @@ def _on_library_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, CtrFastError):
         raise error
     return library_problem(error, without_server_paths(error.message), _request_id(request))
+
+
+def _on_database_error(request: Request, error: Exception) -> Response:
+    if not isinstance(error, SQLAlchemyError):
+        raise error
+    request_id = _request_id(request)
+    log.error("request %s: the database does not answer: %s", request_id, type(error).__name__)
+    return service_problem(database_unavailable(), request_id)
 
 
 def _on_invalid_request(request: Request, error: Exception) -> Response:

@@ -29,7 +29,10 @@ RUN, BUNDLE, DATASET, OUTPUTS, LOG = "run", "bundle", "dataset", "outputs", "log
 
 
 class Assignment(BaseModel):
-    """One attempt at a job. given: resolved path -> what the caller wrote, for messages."""
+    """One attempt at a job.
+
+    given: resolved path -> what the caller wrote, for messages. dataset_hash, bundle_sha256: what the registers hold.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -41,8 +44,10 @@ class Assignment(BaseModel):
     parent: int
     lease_s: float
     dataset: Path | None = None
+    dataset_hash: str | None = None
     run: Path | None = None
     bundle: Path | None = None
+    bundle_sha256: str | None = None
     files: tuple[Path, ...] = ()
     given: dict[str, str] = {}
 
@@ -80,7 +85,7 @@ class Assigner:
         )
 
     def _train(self, lease: Lease) -> dict[str, Any]:
-        return {"dataset": Path(self._datasets.get(parse_train_spec(lease.spec).dataset).path)}
+        return self._dataset(parse_train_spec(lease.spec).dataset)
 
     def _prepare(self, lease: Lease) -> dict[str, Any]:
         return self._files(parse_prepare_spec(lease.spec).raw, "spec.raw")
@@ -91,15 +96,22 @@ class Assigner:
         if spec.model is not None:
             job_id = self._registry.get_version(spec.model, self._version(spec.model, spec.version)).job_id
         return {
-            "dataset": Path(self._datasets.get(spec.dataset).path),
+            **self._dataset(spec.dataset),
             "run": self._settings.job_folder(self._jobs.get(job_id or "").id) / RUN,
         }
 
     def _score(self, lease: Lease) -> dict[str, Any]:
         spec = parse_spec(ScoreSpec, lease.spec)
         version = self._version(spec.model, spec.version)
-        self._registry.get_version(spec.model, version)
-        return {"bundle": self._registry.folder(spec.model, version), **self._files(spec.inputs, "spec.inputs")}
+        return {
+            "bundle": self._registry.folder(spec.model, version),
+            "bundle_sha256": self._registry.get_version(spec.model, version).sha256,
+            **self._files(spec.inputs, "spec.inputs"),
+        }
+
+    def _dataset(self, name: str) -> dict[str, Any]:
+        row = self._datasets.get(name)
+        return {"dataset": Path(row.path), "dataset_hash": row.hash}
 
     def _version(self, model: str, version: int | None) -> int:
         return version if version is not None else self._registry.get(model).aliases[LATEST]

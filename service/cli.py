@@ -8,7 +8,6 @@ ctrfast-service migrate; ctrfast-service api; ctrfast-service worker      the sa
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import socket
 import sys
@@ -107,8 +106,8 @@ def _announce(url: str) -> None:
 
 def _prepared_settings() -> Settings:
     """Settings, with folders made and the database migrated."""
-    _log_to_stderr()
     settings = Settings()
+    _log_to_stderr(settings.log_level)
     settings.make_folders()
     database = Database(settings.url)
     try:
@@ -122,8 +121,8 @@ def _child_settings(parent: int | None) -> Settings:
     """Settings of one part; its database must be migrated already."""
     if parent is not None:
         die_with_parent(parent, signal.SIGTERM)
-    _log_to_stderr()
     settings = Settings()
+    _log_to_stderr(settings.log_level)
     settings.make_folders()
     database = Database(settings.url)
     try:
@@ -134,9 +133,9 @@ def _child_settings(parent: int | None) -> Settings:
     return settings
 
 
-def _log_to_stderr() -> None:
+def _log_to_stderr(level: str) -> None:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s")
-    logging.getLogger("service").setLevel(os.environ.get("CTRFAST_LOG_LEVEL", "INFO").upper())
+    logging.getLogger("service").setLevel(level)
 
 
 @contextmanager
@@ -148,9 +147,11 @@ def _one_line_errors() -> Iterator[None]:
     except ValidationError as error:
         first = error.errors()[0]
         names = ", ".join(f"CTRFAST_{part}".upper() for part in first["loc"]) or "CTRFAST_*"
-        text = f"A setting breaks a rule: {names}: {first['msg']}."
+        text = f"A setting breaks a rule: {names}: {first['msg'].removeprefix('Value error, ')}."
     except SQLAlchemyError as error:
         text = f"The database cannot be used: {str(getattr(error, 'orig', None) or error).splitlines()[0]}"
+    except ImportError as error:
+        text = f"The package {error.name!r} is missing. PostgreSQL needs `pip install 'ctrfast[postgres]'`."
     except OSError as error:
         text = f"The service cannot start: {error.strerror or error}."
     else:

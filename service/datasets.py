@@ -32,7 +32,7 @@ class DatasetStore:
         self._database = database
 
     def register(self, name: str, path: Path) -> DatasetRow:
-        """Give a dataset on disk a name. Registering the same content under its name again changes nothing.
+        """Give a dataset on disk a name. The same content from another folder moves the name there.
 
         Raises:
             ArtifactError: there is no whole dataset at `path`.
@@ -46,9 +46,14 @@ class DatasetStore:
                     session.add(row)
                     return row
         except IntegrityError:  # somebody registered it between our look and our write
-            known = self.get(name)
-        if known.hash != row.hash:
-            raise NameTakenError(f"The dataset {name!r} exists and holds other data. Choose another name.", path="name")
+            pass
+        with self._database.write() as session:
+            known = session.get_one(DatasetRow, name, with_for_update=True)
+            if known.hash != row.hash:
+                raise NameTakenError(
+                    f"The dataset {name!r} exists and holds other data. Choose another name.", path="name"
+                )
+            known.path = row.path
         return known
 
     def deliver(self, session: Session, name: str, prepared: Path, target: Path, job_id: str) -> DatasetRow:

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import json
 import os
+import queue
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -106,12 +108,20 @@ def _service() -> Iterator[str]:
 
 
 def _wait_until_ready(process: subprocess.Popen[str]) -> str:
+    lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+    threading.Thread(target=_read_lines, args=(process, lines), daemon=True).start()  # reading blocks: not here
     deadline = time.monotonic() + _START_TIMEOUT_S
-    lines = iter(process.stdout or ())
-    while time.monotonic() < deadline and (line := next(lines, "")):
-        if line.startswith(_READY):
-            return line.removeprefix(_READY).split()[0]
+    with suppress(queue.Empty):
+        while line := lines.get(timeout=max(0.0, deadline - time.monotonic())):
+            if line.startswith(_READY):
+                return line.removeprefix(_READY).split()[0]
     raise SystemExit(f"The service did not start; {FOLDER / 'service.log'} says why.")
+
+
+def _read_lines(process: subprocess.Popen[str], lines: queue.SimpleQueue[str]) -> None:
+    for line in process.stdout or ():
+        lines.put(line)
+    lines.put("")
 
 
 def _post(client: httpx.Client, path: str, body: dict[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """What happened to a job, in order: written with the change itself, read by the event stream.
 
-Types: `state` (every move), `progress` (the newest share done), `metric` (each record, none left out), `warning`.
+Types: `state` (every move), `progress` (the newest share done), `metric` (each record, none left out).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from service.states import FINAL, State
 from service.tables import Event, Job
 
-STATE, PROGRESS, METRIC, WARNING = "state", "progress", "metric", "warning"
+STATE, PROGRESS, METRIC = "state", "progress", "metric"
 
 
 @dataclass(frozen=True)

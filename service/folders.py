@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
+
+from ctrfast.folders import sync
 
 
 def put_in_place(made: Path, target: Path) -> None:
@@ -17,8 +18,4 @@ def put_in_place(made: Path, target: Path) -> None:
     if target.exists():
         shutil.rmtree(target)
     made.replace(target)
-    handle = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    sync(target.parent)

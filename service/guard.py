@@ -13,7 +13,9 @@ import secrets
 import time
 from urllib.parse import urlsplit
 
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -22,6 +24,7 @@ from service.problems import (
     ServiceError,
     TooLargeError,
     UnauthorizedError,
+    database_unavailable,
     problem_response,
     service_problem,
 )
@@ -31,6 +34,7 @@ log = logging.getLogger("service.api")
 
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
+CLIENT_CLOSED_REQUEST = 499  # counted, never sent
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -72,6 +76,8 @@ class Guard:
 
         try:
             await self._answer(scope, receive, send_marked, headers, request_id)
+        except ClientDisconnect:
+            status = CLIENT_CLOSED_REQUEST  # nobody is left to answer
         finally:
             route = getattr(scope.get("route"), "path", "unmatched")
             self._services.telemetry.count_request(scope["method"], route, status, time.perf_counter() - started)
@@ -93,6 +99,11 @@ class Guard:
             return
         except ServiceError as error:
             refusal = service_problem(error, request_id)
+        except ClientDisconnect:
+            raise
+        except SQLAlchemyError as error:  # of the key's look-up; routes have their own handler
+            log.error("request %s: the database does not answer: %s", request_id, type(error).__name__)
+            refusal = service_problem(database_unavailable(), request_id)
         except Exception:
             log.exception("request %s failed", request_id)
             if has_begun:
@@ -147,7 +158,11 @@ def _netloc(url: str) -> str | None:
 
 
 async def _limited(receive: Receive, headers: Headers, limit: int) -> Receive:
-    """Read the body up to the limit and hand it on. A length that is announced too large is refused unread."""
+    """Read the body up to the limit and hand it on. A length that is announced too large is refused unread.
+
+    Raises:
+        TooLargeError: see above. ClientDisconnect: the caller hung up before the body was whole.
+    """
     announced = headers.get("content-length", "")
     too_large = TooLargeError(f"The body must hold at most {limit:,} bytes.", headers={"Connection": "close"})
     if announced.isascii() and announced.isdigit() and (len(announced) > 15 or int(announced) > limit):
@@ -160,7 +175,7 @@ async def _limited(receive: Receive, headers: Headers, limit: int) -> Receive:
     while more:
         message = await receive()
         if message["type"] != "http.request":
-            return _replay([message], receive)
+            raise ClientDisconnect()
         chunk = message.get("body", b"")
         size += len(chunk)
         if size > limit:

@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from service.database import Database
 from service.events import STATE, EventPage, append_event, read_events, read_metric_series
 from service.problems import BadValueError, IdempotencyConflictError, IllegalStateError, NotFoundError
-from service.states import IllegalMoveError, Kind, State, require_move
+from service.states import FINAL, IllegalMoveError, Kind, State, require_move
 from service.tables import Job
 
 
@@ -125,6 +125,14 @@ class JobStore:
             raise NotFoundError("job", job_id)
         return job
 
+    def is_preparing(self, name: str) -> bool:
+        """Whether a job that has not ended will register a dataset of this name."""
+        query = select(Job.id).where(
+            Job.kind == Kind.PREPARE, Job.state.not_in(sorted(FINAL)), Job.spec["name"].as_string() == name
+        )
+        with self._database.read() as session:
+            return session.scalar(query.limit(1)) is not None
+
     def page(self, *, state: State | None, kind: Kind | None, limit: int, cursor: str | None) -> JobPage:
         """Jobs that match, newest first, a page at a time: filtered first, then cut."""
         query = select(Job).order_by(Job.id.desc()).limit(limit + 1)
@@ -168,7 +176,8 @@ class JobStore:
                 raise IllegalStateError(State(job.state), State.QUEUED)
             _move_or_refuse(session, job, State.QUEUED)
             job.attempts_left = self._max_attempts
-            job.reason = job.message = job.finished_at = job.eta_s = None
+            job.progress, job.metrics = 0.0, {}
+            job.reason = job.message = job.started_at = job.finished_at = job.eta_s = None
             return job
 
     def events(self, job_id: str, after: int) -> EventPage:

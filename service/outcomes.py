@@ -51,7 +51,7 @@ def failure_of(error: BaseException, given: Mapping[str, str] | None = None) -> 
         return Reason.OUT_OF_MEMORY, "The job needs more memory than there is. Choose a smaller batch or table."
     if isinstance(error, OSError) and error.errno in _DISK_FULL:
         return Reason.STORAGE, f"The job's results cannot be stored: {error.strerror}."
-    return Reason.INTERNAL, f"An unexpected {type(error).__name__} ended the job. Its log has the details."
+    return Reason.INTERNAL, f"An unexpected {type(error).__name__} ended the job. The log has the details."
 
 
 def _library_reason(error: CtrFastError) -> Reason:

@@ -25,7 +25,7 @@ from ctrfast.errors import (
     DependencyError,
     TrainingError,
 )
-from service.states import State
+from service.states import IllegalMoveError, State
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -71,10 +71,11 @@ class NotFoundError(ServiceError):
 
     status, code, title = 404, "not_found", "Not found"
 
-    def __init__(self, what: str, name: str, known: Iterable[str] = ()) -> None:
-        near = difflib.get_close_matches(name, sorted(known), n=3, cutoff=0.5)
+    def __init__(self, what: str, name: str | int, known: Iterable[str] = (), *, of: str | None = None) -> None:
+        near = difflib.get_close_matches(str(name), sorted(known), n=3, cutoff=0.5)
         hint = f" Did you mean {' or '.join(near)}?" if near else ""
-        super().__init__(f"There is no {what} {name!r}.{hint}")
+        start = "There is" if of is None else f"The {of} has"
+        super().__init__(f"{start} no {what} {name!r}.{hint}")
 
 
 class IllegalStateError(ServiceError):
@@ -83,7 +84,7 @@ class IllegalStateError(ServiceError):
     status, code, title = 409, "illegal_state", "The job's state does not allow this"
 
     def __init__(self, current: State, wanted: State) -> None:
-        super().__init__(f"A job that is {current} cannot become {wanted}.")
+        super().__init__(str(IllegalMoveError(current, wanted)))
 
 
 class NameTakenError(ServiceError):
@@ -173,6 +174,11 @@ class NotReadyError(ServiceError):
     status, code, title = 503, "not_ready", "Not ready"
 
 
+def database_unavailable() -> NotReadyError:
+    """The refusal of whatever needs the database while it does not answer."""
+    return NotReadyError("The database does not answer. Try again later.")
+
+
 def problem_response(
     status: int,
     code: str,
@@ -183,18 +189,22 @@ def problem_response(
     request_id: str | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> JSONResponse:
-    """A problem document as an answer. Absent members are left out."""
+    """A problem document as an answer. Absent members are left out, and text that is no Unicode reads `?`."""
     problem = Problem(
         type=f"urn:ctrfast:problem:{code}",
-        title=title,
+        title=_valid_text(title),
         status=status,
-        detail=detail,
+        detail=_valid_text(detail),
         code=code,
-        path=path,
+        path=None if path is None else _valid_text(path),
         request_id=request_id,
     )
     content: Any = problem.model_dump(exclude_none=True)
     return JSONResponse(content, status_code=status, headers=dict(headers or {}), media_type=MEDIA_TYPE)
+
+
+def _valid_text(text: str) -> str:
+    return text.encode(errors="replace").decode()  # half of a surrogate pair, from a JSON escape, has no UTF-8
 
 
 def service_problem(error: ServiceError, request_id: str | None) -> JSONResponse:

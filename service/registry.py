@@ -29,11 +29,12 @@ LATEST = "latest"
 
 @dataclass(frozen=True)
 class Model:
-    """A name with its versions, oldest first, and its aliases."""
+    """A name with its versions, oldest first, and its aliases. on_disk: versions whose folder is there."""
 
     name: str
     versions: Sequence[VersionRow]
     aliases: Mapping[str, int]
+    on_disk: frozenset[int]
 
 
 class Registry:
@@ -86,7 +87,7 @@ class Registry:
     def get(self, name: str) -> Model:
         """One model. Raises NotFoundError."""
         with self._database.read() as session:
-            models = _models(session, name)
+            models = self._models(session, name)
             if not models:
                 raise NotFoundError("model", name, _names(session))
         return models[0]
@@ -98,13 +99,13 @@ class Registry:
             if row is None and session.get(ModelRow, name) is None:
                 raise NotFoundError("model", name, _names(session))
         if row is None:
-            raise NotFoundError(f"version of the model {name!r}", str(version))
+            raise NotFoundError("version", version, of=f"model {name!r}")
         return row
 
     def all(self) -> Sequence[Model]:
         """All models, by name."""
         with self._database.read() as session:
-            return _models(session, None)
+            return self._models(session, None)
 
     def names(self) -> Sequence[str]:
         """All names."""
@@ -121,24 +122,32 @@ class Registry:
         """Where a version's bundle lies."""
         return self._settings.model_folder(name, version)
 
+    def _models(self, session: Session, name: str | None) -> list[Model]:
+        by_name, pointers = _versions(session, name), _aliases(session, name)
+        return [Model(known, rows, pointers.get(known, {}), self._on_disk(rows)) for known, rows in by_name.items()]
+
+    def _on_disk(self, rows: Sequence[VersionRow]) -> frozenset[int]:
+        return frozenset(row.version for row in rows if (self.folder(row.name, row.version) / MANIFEST).is_file())
+
 
 def _names(session: Session) -> Sequence[str]:
     return session.scalars(select(ModelRow.name).order_by(ModelRow.name)).all()
 
 
-def _models(session: Session, name: str | None) -> list[Model]:
-    versions = select(VersionRow).order_by(VersionRow.name, VersionRow.version)
-    aliases = select(AliasRow).order_by(AliasRow.alias)
-    if name is not None:
-        versions = versions.where(VersionRow.name == name)
-        aliases = aliases.where(AliasRow.name == name)
-    by_name: dict[str, list[VersionRow]] = {}
-    for row in session.scalars(versions):
-        by_name.setdefault(row.name, []).append(row)
-    pointers: dict[str, dict[str, int]] = {}
-    for alias in session.scalars(aliases):
-        pointers.setdefault(alias.name, {})[alias.alias] = alias.version
-    return [Model(known, rows, pointers.get(known, {})) for known, rows in by_name.items()]
+def _versions(session: Session, name: str | None) -> dict[str, list[VersionRow]]:
+    query = select(VersionRow).order_by(VersionRow.name, VersionRow.version)
+    found: dict[str, list[VersionRow]] = {}
+    for row in session.scalars(query if name is None else query.where(VersionRow.name == name)):
+        found.setdefault(row.name, []).append(row)
+    return found
+
+
+def _aliases(session: Session, name: str | None) -> dict[str, dict[str, int]]:
+    query = select(AliasRow).order_by(AliasRow.alias)
+    found: dict[str, dict[str, int]] = {}
+    for row in session.scalars(query if name is None else query.where(AliasRow.name == name)):
+        found.setdefault(row.name, {})[row.alias] = row.version
+    return found
 
 
 def _insert_unless_there(dialect: Dialect, values: Mapping[str, Any]) -> Any:

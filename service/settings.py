@@ -15,6 +15,7 @@
 | CTRFAST_MAX_INSTANCES          | most rows in one scoring request                                                   |
 | CTRFAST_ALIAS_REFRESH_S        | seconds after which another process's publication is noticed                       |
 | CTRFAST_MAX_LOADED_MODELS      | model versions held in memory                                                      |
+| CTRFAST_LOG_LEVEL              | least level of the service's log: DEBUG, INFO, WARNING or ERROR                    |
 
 A relative path in a request is looked up in each data root in turn. The database is not under the default root, so no
 request can read it as data.
@@ -24,10 +25,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+_DATABASES = frozenset({"sqlite", "postgresql", "postgres"})
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
@@ -51,11 +54,24 @@ class Settings(BaseSettings):
     max_instances: int = Field(default=10_000, ge=1)
     alias_refresh_s: Seconds = 0.5
     max_loaded_models: int = Field(default=8, ge=1)
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     @field_validator("data_roots", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part for part in value.split(os.pathsep) if part) if isinstance(value, str) else value
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _in_capitals(cls, value: object) -> object:
+        return value.upper() if isinstance(value, str) else value
+
+    @field_validator("database_url")
+    @classmethod
+    def _of_a_known_database(cls, value: str | None) -> str | None:
+        if value is not None and value.partition(":")[0].partition("+")[0] not in _DATABASES:
+            raise ValueError("it must begin with sqlite: or postgresql:")  # the value may hold a password
+        return value
 
     @model_validator(mode="after")
     def _lease_outlives_heartbeat(self) -> Self:

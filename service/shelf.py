@@ -2,7 +2,7 @@
 
 An alias is answered from a table that is read again every `alias_refresh_s`; a version that an alias newly points at is
 loaded and verified in a thread while the one before goes on answering. A version that cannot be loaded never replaces
-one that can.
+one that can; it is tried again after a wait that doubles, or at once when an alias is put on it.
 """
 
 from __future__ import annotations
@@ -20,10 +20,14 @@ from ctrfast.score import Scorer
 from service.paths import without_server_paths
 from service.problems import ModelUnavailableError, NotFoundError
 from service.registry import Registry
+from service.retries import Retries
+from service.seals import require_bundle
 
 log = logging.getLogger("service.shelf")
 
 Key = tuple[str, int]
+
+_FIRST_WAIT_S, _LONGEST_WAIT_S = 10.0, 300.0
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,7 @@ class Shelf:
         self._serving: dict[tuple[str, str], int] = {}
         self._loaded: OrderedDict[Key, Served] = OrderedDict()
         self._loading: dict[Key, asyncio.Task[Served]] = {}
+        self._retries: Retries[Key] = Retries(_FIRST_WAIT_S, _LONGEST_WAIT_S)
         self._one_at_a_time = asyncio.Semaphore(1)  # loading takes a core from scoring: never more than one
 
     async def by_alias(self, name: str, alias: str) -> Served:
@@ -69,7 +74,7 @@ class Shelf:
         wanted = self._aliases.get((name, alias))
         if wanted is None:
             await asyncio.to_thread(self._registry.get, name)
-            raise NotFoundError(f"alias of the model {name!r}", alias)
+            raise NotFoundError("alias", alias, of=f"model {name!r}")
         served = await self._load((name, wanted))
         self._serving[(name, alias)] = wanted
         return served
@@ -89,6 +94,7 @@ class Shelf:
         Raises:
             NotFoundError, ModelUnavailableError: the alias stays where it was.
         """
+        self._retries.forget((name, version))  # its files may have been mended: somebody wants to know now
         await self.by_version(name, version)
         await asyncio.to_thread(self._registry.set_alias, name, alias, version)
         await self._read_aliases()
@@ -103,6 +109,8 @@ class Shelf:
                 await self._follow()
             except SQLAlchemyError as error:
                 log.warning("the aliases cannot be read: %s", type(error).__name__)
+            except Exception:  # the end of this task would leave every alias where it is, for good
+                log.exception("the aliases cannot be followed")
 
     async def _follow(self) -> None:
         for (name, alias), version in list(self._serving.items()):
@@ -112,10 +120,9 @@ class Shelf:
             elif wanted != version:
                 try:
                     await self._load((name, wanted))
-                except ModelUnavailableError as error:
-                    log.error("%s; version %d goes on answering", error.detail, version)
-                else:
-                    self._serving[(name, alias)] = wanted
+                except ModelUnavailableError:
+                    continue  # told when it failed; the version before goes on answering
+                self._serving[(name, alias)] = wanted
 
     async def _read_aliases(self) -> None:
         self._aliases = await asyncio.to_thread(self._registry.alias_table)
@@ -126,19 +133,30 @@ class Shelf:
         task = self._loading.get(key)
         if task is None:
             task = self._loading[key] = asyncio.create_task(self._load_once(key))
-            task.add_done_callback(lambda _: self._loading.pop(key, None))
+            task.add_done_callback(lambda done: self._loaded_or_not(key, done))
         return await asyncio.shield(task)  # a caller that hangs up must not stop the load for the others
+
+    def _loaded_or_not(self, key: Key, task: asyncio.Task[Served]) -> None:
+        self._loading.pop(key, None)
+        if not task.cancelled():
+            task.exception()  # looked at here, since every caller may have hung up
 
     async def _load_once(self, key: Key) -> Served:
         name, version = key
+        if (detail := self._retries.waiting(key)) is not None:
+            raise ModelUnavailableError(detail)
         try:
             async with self._one_at_a_time:
                 scorer = await asyncio.to_thread(_open, self._registry, key)
-        except CtrFastError as error:
-            detail = without_server_paths(error.message)
-            raise ModelUnavailableError(
-                f"Version {version} of the model {name!r} cannot be served: {detail}"
-            ) from error
+        except SQLAlchemyError:  # says nothing about the version
+            raise
+        except Exception as error:
+            detail = f"Version {version} of the model {name!r} cannot be served: {_why(error)}"
+            wait_s = self._retries.failed(key, detail)
+            unexpected = None if isinstance(error, CtrFastError) else error
+            log.error("%s It is tried again in %.0f s.", detail, wait_s, exc_info=unexpected)
+            raise ModelUnavailableError(detail) from error
+        self._retries.forget(key)
         served = self._loaded[key] = Served(name, version, scorer)
         while len(self._loaded) > self._capacity:
             self._loaded.popitem(last=False)
@@ -146,6 +164,14 @@ class Shelf:
 
 
 def _open(registry: Registry, key: Key) -> Scorer:
-    scorer = Scorer.load(registry.folder(*key))
+    folder = registry.folder(*key)
+    require_bundle(folder, registry.get_version(*key).sha256)
+    scorer = Scorer.load(folder)
     scorer.check_golden()  # also warms the graph up before the first caller waits for it
     return scorer
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, CtrFastError):
+        return without_server_paths(error.message)
+    return f"an unexpected {type(error).__name__} came up. The service's log has the details."

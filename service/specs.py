@@ -21,6 +21,7 @@ from service.paths import allowed_path
 NAME_PATTERN = r"^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,63}$"
 LARGEST_VERSION = 2**31 - 1
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+VersionNumber = Annotated[int, Field(strict=True, ge=1, le=LARGEST_VERSION)]  # strict: `true` is no number
 Split = Literal["train", "valid", "test"]
 
 
@@ -51,11 +52,11 @@ class PrepareSpec(_Spec):
     name: Name
     raw: Annotated[tuple[str, ...], Field(min_length=1, max_length=10_000)]
     preset: str
-    min_count: int = Field(default=1, ge=1)
+    min_count: int = Field(default=1, ge=1, strict=True)
     split: Literal["random", "sequential"] = "random"
-    valid_fraction: float = Field(default=0.1, ge=0, lt=1)
-    test_fraction: float = Field(default=0.1, ge=0, lt=1)
-    seed: int = Field(default=1, ge=0, le=2**31 - 1)
+    valid_fraction: float = Field(default=0.1, ge=0, lt=1, strict=True)
+    test_fraction: float = Field(default=0.1, ge=0, lt=1, strict=True)
+    seed: int = Field(default=1, ge=0, le=2**31 - 1, strict=True)
 
     @model_validator(mode="after")
     def _leaves_rows_to_train(self) -> Self:
@@ -69,7 +70,7 @@ class EvaluateSpec(_Spec):
 
     job: str | None = None
     model: Name | None = None
-    version: int | None = Field(default=None, ge=1, le=LARGEST_VERSION)
+    version: VersionNumber | None = None
     dataset: Name
     split: Split = "test"
 
@@ -86,7 +87,7 @@ class ScoreSpec(_Spec):
     """Score raw files with a published model; `out` is the name of the parquet file among the job's outputs."""
 
     model: Name
-    version: int | None = Field(default=None, ge=1, le=LARGEST_VERSION)
+    version: VersionNumber | None = None
     inputs: Annotated[tuple[str, ...], Field(min_length=1, max_length=10_000)]
     out: Name = "scores.parquet"
 

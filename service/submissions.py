@@ -9,7 +9,7 @@ from typing import Any
 from ctrfast.errors import ConfigError, unknown_name
 from service.datasets import DatasetStore
 from service.jobs import JobStore
-from service.problems import BadValueError, NotAvailableError, NotFoundError
+from service.problems import BadValueError, NameTakenError, NotAvailableError, NotFoundError
 from service.registry import Registry
 from service.settings import Settings
 from service.specs import (
@@ -43,7 +43,8 @@ class Submissions:
         Returns: the job, and whether an earlier request with this key made it.
 
         Raises:
-            IdempotencyConflictError, NotAvailableError, PathNotAllowedError, CtrFastError: see the routes.
+            IdempotencyConflictError, NameTakenError, NotAvailableError, PathNotAllowedError, CtrFastError: see the
+                routes.
         """
         twin = self.jobs.find_twin(kind, spec, owner, key)
         if twin is not None:
@@ -72,8 +73,13 @@ class Submissions:
     def _check_prepare(self, values: Mapping[str, Any], prefix: str) -> None:
         spec = parse_prepare_spec(values, prefix)
         if self.datasets.find(spec.name) is not None:
-            raise BadValueError(
+            raise NameTakenError(
                 f"The dataset {spec.name!r} exists already. Choose another name.", path=f"{prefix}.name"
+            )
+        if self.jobs.is_preparing(spec.name):
+            raise NameTakenError(
+                f"Another job prepares the dataset {spec.name!r} now. Wait for it, cancel it, or choose another name.",
+                path=f"{prefix}.name",
             )
         existing_files(spec.raw, self.settings.roots, f"{prefix}.raw")
 

@@ -126,7 +126,10 @@ class VersionRow(Base):
 
 
 class AliasRow(Base):
-    """A movable name of a version: `latest` follows publications until somebody moves it."""
+    """A movable name of a version.
+
+    Each publication moves `latest`, also after somebody has moved it; any other name stays where it was put.
+    """
 
     __tablename__ = "aliases"
     __table_args__ = (

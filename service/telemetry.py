@@ -2,7 +2,7 @@
 
 ctrfast_http_requests_total{method, route, status}      ctrfast_http_request_seconds{route}
 ctrfast_jobs{state}                                     ctrfast_scored_rows_total{model}
-ctrfast_unseen_values_total{model, field}
+ctrfast_unseen_values_total{model, field}               ctrfast_database_up
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
+from sqlalchemy.exc import SQLAlchemyError
 
 _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1, 5)
 
@@ -59,12 +60,26 @@ class _JobStates(Collector):
         self._job_counts = job_counts
 
     def describe(self) -> Iterator[GaugeMetricFamily]:
-        """Name the metric without asking the database."""
-        yield GaugeMetricFamily("ctrfast_jobs", "Jobs by state", labels=["state"])
+        """Name the metrics without asking the database."""
+        yield _up_family()
+        yield _jobs_family()
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Ask the database."""
-        family = GaugeMetricFamily("ctrfast_jobs", "Jobs by state", labels=["state"])
-        for state, count in self._job_counts().items():
-            family.add_metric([state], count)
-        yield family
+        """Ask the database; the other metrics are answered without it."""
+        up, jobs = _up_family(), _jobs_family()
+        try:
+            for state, count in self._job_counts().items():
+                jobs.add_metric([state], count)
+            up.add_metric([], 1)
+        except SQLAlchemyError:
+            up.add_metric([], 0)
+        yield up
+        yield jobs
+
+
+def _up_family() -> GaugeMetricFamily:
+    return GaugeMetricFamily("ctrfast_database_up", "Whether the database answers", labels=[])
+
+
+def _jobs_family() -> GaugeMetricFamily:
+    return GaugeMetricFamily("ctrfast_jobs", "Jobs by state", labels=["state"])

@@ -11,13 +11,14 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ctrfast.data.prepare import PrepareProgress, prepare
-from ctrfast.data.shards import Dataset
+from ctrfast.folders import kind_of
 from ctrfast.run import RECEIPT, Run
 from ctrfast.schema import preset
 from service.assignments import BUNDLE, DATASET, OUTPUTS, RUN, Assignment
+from service.seals import open_registered, require_bundle
 from service.specs import EvaluateSpec, ScoreSpec, TrainSpec, parse_prepare_spec, parse_spec, parse_train_spec
 from service.states import Kind
 from service.stopping import Stop
@@ -25,6 +26,7 @@ from service.stopping import Stop
 if TYPE_CHECKING:
     from ctrfast.train import Progress
 
+T = TypeVar("T")
 Tell = Callable[[Mapping[str, Any]], None]
 
 _INTERVAL_S = 0.5
@@ -69,8 +71,10 @@ def _train(assignment: Assignment, tell: Tell, stop: Stop) -> Product:
 def _run_training(assignment: Assignment, spec: TrainSpec, run: Path, tell: Tell, stop: Stop) -> None:
     from ctrfast.train import train
 
-    dataset = Dataset.open(_required(assignment.dataset))
+    dataset = open_registered(_required(assignment.dataset), _required(assignment.dataset_hash), verify=True)
     reporter = _TrainReporter(tell)
+    if kind_of(run) is None:  # a folder that says nothing is no run to go on with
+        shutil.rmtree(run, ignore_errors=True)
     with stop.deferred():
         train(dataset, spec.config, run, resume=True, on_progress=reporter, should_stop=stop.requested)
 
@@ -108,7 +112,9 @@ def _evaluate(assignment: Assignment, tell: Tell, stop: Stop) -> Product:
     stop.raise_if_requested()
     spec = parse_spec(EvaluateSpec, assignment.spec)
     tell({"type": "progress", "progress": 0.0, "eta_s": None, "facts": {"stage": "evaluate"}})
-    figures = evaluate(_required(assignment.run), [_required(assignment.dataset)], spec.split)
+    dataset = _required(assignment.dataset)
+    open_registered(dataset, _required(assignment.dataset_hash), verify=False)  # `evaluate` compares the files
+    figures = evaluate(_required(assignment.run), [dataset], spec.split)
     return Product({f"{spec.split}_{name}": value for name, value in figures.items()})
 
 
@@ -117,6 +123,7 @@ def _score(assignment: Assignment, tell: Tell, stop: Stop) -> Product:
 
     spec = parse_spec(ScoreSpec, assignment.spec)
     bundle = _required(assignment.bundle)
+    require_bundle(bundle, _required(assignment.bundle_sha256))
     out = assignment.folder / OUTPUTS / spec.out
     out.unlink(missing_ok=True)
     ticker = _Ticker()
@@ -186,10 +193,10 @@ class _PrepareReporter:
         self._tell({"type": "progress", "progress": before + share * done, "eta_s": None, "facts": facts})
 
 
-def _required(path: Path | None) -> Path:
-    if path is None:
-        raise RuntimeError("the assignment lacks a folder that its kind needs")
-    return path
+def _required(value: T | None) -> T:
+    if value is None:
+        raise RuntimeError("the assignment lacks what its kind needs")
+    return value
 
 
 _WORK: Mapping[Kind, Callable[[Assignment, Tell, Stop], Product]] = {

@@ -93,6 +93,8 @@ class Worker:
         except SQLAlchemyError as error:
             # The lease runs out and the job is tried again: whether this write arrived is not known.
             log.error("job %s: the database does not answer: %s", lease.job_id, error.__class__.__name__)
+        except Exception:  # one job must not end the worker; its lease runs out and it is tried again
+            log.exception("job %s: attempt %d broke off", lease.job_id, lease.attempt)
         else:
             log.info("job %s: %s", lease.job_id, state)
 
@@ -100,8 +102,10 @@ class Worker:
         try:
             assignment = self._assigner.assign(lease)
             child = Child(self._command, assignment, assignment.folder / LOG)
-        except (CtrFastError, ServiceError, OSError) as error:
-            return self._leases.fail(lease, *failure_of(error))
+        except SQLAlchemyError:
+            raise
+        except Exception as error:
+            return self._fail(lease, error)
         attempt = Attempt(self._settings, self._leases, lease, child, self._stop, self._sweep)
         try:
             attempt.accompany()
@@ -123,8 +127,15 @@ class Worker:
                 transcript.metrics,
                 lambda session: self._deliveries.deliver(session, lease, transcript.metrics, transcript.result),
             )
-        except (CtrFastError, ServiceError, OSError) as error:
-            return self._leases.fail(lease, *failure_of(error))
+        except (SQLAlchemyError, LeaseLostError):
+            raise
+        except Exception as error:
+            return self._fail(lease, error)
+
+    def _fail(self, lease: Lease, error: Exception) -> State:
+        if not isinstance(error, CtrFastError | ServiceError):
+            log.error("job %s: an unexpected error", lease.job_id, exc_info=error)
+        return self._leases.fail(lease, *failure_of(error))
 
     def _sweep(self) -> None:
         now = time.monotonic()

@@ -147,7 +147,7 @@ class CowClipAdam:
     def _updated(
         self, rows: tf.Tensor, first: tf.Tensor, second: tf.Tensor, sums: tf.Tensor, step: tf.Tensor
     ) -> tuple[tf.Tensor, ...]:
-        """Rows (R, D+1), moments, sums (R, D+2) of gradients and counts -> rows, moments after the step; clipped (R,)."""
+        """Rows and moments (R, D+1), sums of gradients and counts (R, D+2) -> new rows and moments, clipped (R,)."""
         settings, width = self.settings, rows.shape[1]
         counts = sums[:, -1]  # (R,)
         gradients = sums[:, :-1] + 2.0 * settings.l2 * rows  # (R, D+1)

@@ -15,10 +15,11 @@ from service.dependencies import (
     SubmissionsDep,
     problems,
 )
+from service.json_bodies import JsonRoute
 from service.paths import allowed_path, without_server_paths
 from service.states import Kind
 
-router = APIRouter(prefix="/v1/datasets", tags=["datasets"])
+router = APIRouter(prefix="/v1/datasets", tags=["datasets"], route_class=JsonRoute)
 
 
 @router.post(
@@ -36,7 +37,10 @@ def create_dataset(
     submissions: SubmissionsDep,
     idempotency_key: IdempotencyKey = None,
 ) -> DatasetPublic | JobPublic:
-    """Register a prepared dataset by path (201), or prepare one (202 and a job). 409: the name is taken."""
+    """Register a prepared dataset by path (201), or prepare one (202 and a job). 409: the name is taken.
+
+    The same content from another folder moves the name there.
+    """
     if (request.path is None) == (request.prepare is None):
         raise ConfigError("Give either `path` (a prepared dataset) or `prepare` (raw files).", path="path")
     if request.path is not None:
@@ -48,6 +52,8 @@ def create_dataset(
             raise ArtifactError(message, path="path") from error
         response.headers["Location"] = f"/v1/datasets/{row.name}"
         return DatasetPublic.of(row)
+    if "name" in (request.prepare or {}):
+        raise ConfigError("Give `name` once, beside `prepare`.", path="prepare.name")
     spec = {"name": request.name, **(request.prepare or {})}
     job, _ = submissions.submit(Kind.PREPARE, spec, owner=caller, key=idempotency_key, prefix="prepare")
     response.status_code = 202

@@ -8,12 +8,13 @@ from fastapi import APIRouter, Query, Response
 
 from service.answers import JobCreate, JobList, JobPublic
 from service.dependencies import CallerDep, IdempotencyKey, JobId, JobsDep, SubmissionsDep, problems
+from service.json_bodies import JsonRoute
 from service.states import Kind, State
 
-router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"], route_class=JsonRoute)
 
 
-@router.post("", status_code=202, responses=problems(400, 403, 422))
+@router.post("", status_code=202, responses=problems(400, 403, 409, 422))
 def create_job(
     request: JobCreate,
     response: Response,
@@ -21,7 +22,10 @@ def create_job(
     submissions: SubmissionsDep,
     idempotency_key: IdempotencyKey = None,
 ) -> JobPublic:
-    """Queue a job. 422: a setting breaks a rule (`path` names it), or the key was used for another body."""
+    """Queue a job. 422: a setting breaks a rule (`path` names it), or the key was used for another body.
+
+    409: a prepare job's name is taken, or another prepare job is at work on it.
+    """
     job, replayed = submissions.submit(request.kind, request.spec, owner=caller, key=idempotency_key)
     response.headers["Location"] = f"/v1/jobs/{job.id}"
     if replayed:

@@ -11,10 +11,12 @@ from ctrfast.optim.scaling import make_plan
 from ctrfast.schema import PRESETS
 from service.answers import Finding, MemoryEstimate, PlanPublic
 from service.dependencies import DatasetsDep, problems
+from service.jobs import fingerprint
+from service.json_bodies import JsonRoute
 from service.specs import parse_plan_request
 from service.submissions import refuse_batch_above_rows, unknown_entry
 
-router = APIRouter(prefix="/v1/plans", tags=["plans"])
+router = APIRouter(prefix="/v1/plans", tags=["plans"], route_class=JsonRoute)
 
 _COPIES = 3  # weights and Adam's two moments
 _BYTES = 4
@@ -30,6 +32,7 @@ PlanBody = Annotated[
 @router.post("", responses=problems(400, 422))
 def make_a_plan(request: PlanBody, datasets: DatasetsDep) -> PlanPublic:
     """Resolve a train spec's settings, each with its reason. `preset` stands in for a dataset."""
+    fingerprint("plan", request)  # refuses what no answer could repeat
     asked = parse_plan_request(request)
     if asked.dataset is None:
         if asked.preset not in PRESETS:

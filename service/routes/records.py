@@ -64,9 +64,11 @@ def get_metric_series(job_id: JobId, jobs: JobsDep) -> MetricSeries:
 @router.get("/outputs/{name}", response_class=FileResponse, responses=problems(404))
 def get_output(job_id: JobId, name: str, jobs: JobsDep, settings: SettingsDep) -> FileResponse:
     """A file that the job made, by a name from its `result.outputs`."""
-    if name not in jobs.get(job_id).result.get("outputs", []):
-        raise NotFoundError(f"output of the job {job_id!r}", name[:100])
-    return FileResponse(settings.job_folder(job_id) / OUTPUTS / name, filename=name)
+    listed = name in jobs.get(job_id).result.get("outputs", [])
+    file = settings.job_folder(job_id) / OUTPUTS / name
+    if not listed or not file.is_file():
+        raise NotFoundError("output", name[:100], of=f"job {job_id!r}")
+    return FileResponse(file, filename=name)
 
 
 async def _events(jobs: JobStore, job_id: str, after: int) -> AsyncIterator[ServerSentEvent]:

@@ -122,7 +122,7 @@ async def score(request: Request, services: ServicesDep) -> Response:
         elif 1 <= body.version <= LARGEST_VERSION:
             served = await services.shelf.by_version(body.model, body.version)
         else:
-            raise NotFoundError(f"version of the model {body.model[:100]!r}", str(body.version))
+            raise NotFoundError("version", body.version, of=f"model {body.model[:100]!r}")
     except NotFoundError as error:
         raise BadValueError(error.detail, path="model") from error
     return await _answer(services, served, len(body.candidates), lambda: answer_score(served, body))

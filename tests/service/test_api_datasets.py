@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 import pytest
 
+from ctrfast.folders import seal
 from tests.service.conftest import ROWS, Api
 from tests.service.test_api_jobs import problem
 
@@ -32,6 +34,21 @@ def test_a_name_stands_for_one_content(api: Api, data_root: Path, raw_file: Path
     prepare([raw_file], preset("criteo"), data_root / "other", min_count=5)
     api.client.post("/v1/datasets", json={"name": "small", "path": "prepared"})
     problem(api.client.post("/v1/datasets", json={"name": "small", "path": "other"}), 409, "name_taken", "name")
+
+
+def test_the_same_content_from_another_folder_moves_the_name(api: Api, data_root: Path) -> None:
+    first = api.client.post("/v1/datasets", json={"name": "small", "path": "prepared"}).json()
+    (data_root / "prepared").rename(data_root / "moved")
+    again = api.client.post("/v1/datasets", json={"name": "small", "path": "moved"})
+    assert (again.status_code, again.json()) == (201, first)
+    assert api.services.datasets.get("small").path == str((data_root / "moved").resolve())
+
+
+def test_a_sealed_manifest_of_a_wrong_form_is_refused(api: Api, data_root: Path) -> None:
+    file = data_root / "prepared" / "manifest.json"
+    manifest = {key: value for key, value in json.loads(file.read_text()).items() if key not in ("splits", "seal")}
+    file.write_text(json.dumps({**manifest, "seal": seal(manifest)}))
+    problem(api.client.post("/v1/datasets", json={"name": "n", "path": "prepared"}), 422, "bad_artifact", "path")
 
 
 def test_a_changed_dataset_is_refused(api: Api, data_root: Path) -> None:
@@ -70,8 +87,31 @@ def test_prepare_is_a_job(api: Api, data_root: Path) -> None:
     job = response.json()
     assert response.headers["location"] == f"/v1/jobs/{job['id']}"
     assert (job["kind"], job["spec"]["name"]) == ("prepare", "made")
+    problem(api.client.post("/v1/datasets", json=body), 409, "name_taken", "prepare.name")  # the job is queued
+    api.client.post(f"/v1/jobs/{job['id']}/cancel")
+    assert api.client.post("/v1/datasets", json=body).status_code == 202
+    api.services.datasets.register("taken", data_root / "prepared")
+    taken = {**body, "name": "taken"}
+    problem(api.client.post("/v1/datasets", json=taken), 409, "name_taken", "prepare.name")
+    spec = {**body["prepare"], "name": "made"}  # type: ignore[dict-item]
+    problem(api.client.post("/v1/jobs", json={"kind": "prepare", "spec": spec}), 409, "name_taken", "spec.name")
     bad = {"name": "made2", "prepare": {"raw": ["clicks.tsv.gz"], "preset": "critoe"}}
     assert "criteo" in problem(api.client.post("/v1/datasets", json=bad), 422, "bad_config", "prepare.preset")["detail"]
+
+
+def test_a_name_is_given_once(shared_api: Api) -> None:
+    body = {"name": "A", "prepare": {"name": "B", "raw": ["clicks.tsv.gz"], "preset": "criteo"}}
+    problem(shared_api.client.post("/v1/datasets", json=body), 422, "bad_config", "prepare.name")
+
+
+@pytest.mark.parametrize("route", ["/v1/plans", "/v1/datasets"])
+@pytest.mark.parametrize(
+    "body", [b'{"\\ud800": 1}', b'{"name": "n", "prepare": {"\\ud800": 1}}', b'{"name": "n", "path": "\\ud800"}']
+)
+def test_half_a_surrogate_pair(shared_api: Api, route: str, body: bytes) -> None:
+    response = shared_api.client.post(route, content=body)
+    assert 400 <= response.status_code < 500, response.text
+    assert response.json()["code"]
 
 
 def test_unknown_dataset(shared_api: Api) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ import httpx
 import pytest
 
 from service.assignments import LOG
-from service.leases import Report
+from service.keys import KeyStore
+from service.leases import LeaseStore, Report
 from service.states import Kind
 from tests.service.conftest import Api
 
@@ -36,6 +38,7 @@ def problem(response: httpx.Response, status: int, code: str, path: str | None =
 
 
 TRAIN = {"dataset": "small", "batch_size": 100, "model": {"name": "deepfm"}}
+PREPARE = {"name": "x", "raw": ["clicks.tsv.gz"], "preset": "criteo"}
 
 
 def test_submit_list_get_cancel_retry(registered: Api) -> None:
@@ -82,8 +85,12 @@ def test_idempotency(registered: Api) -> None:
         ("evaluate", {"dataset": "small", "job": "nope"}, "bad_request", "spec.job"),
         ("evaluate", {"dataset": "small", "model": "nope"}, "bad_config", "spec.model"),
         ("score", {"model": "nope", "inputs": ["clicks.tsv.gz"]}, "bad_config", "spec.model"),
-        ("prepare", {"name": "small", "raw": ["clicks.tsv.gz"], "preset": "criteo"}, "bad_request", "spec.name"),
-        ("prepare", {"name": "x", "raw": ["none.tsv"], "preset": "criteo"}, "bad_data", "spec.raw.0"),
+        ("train", {**TRAIN, "batch_size": True}, "bad_config", "spec.batch_size"),
+        ("evaluate", {"dataset": "small", "model": "ctr", "version": True}, "bad_config", "spec.version"),
+        ("score", {"model": "ctr", "version": True, "inputs": ["clicks.tsv.gz"]}, "bad_config", "spec.version"),
+        ("prepare", {**PREPARE, "min_count": True}, "bad_config", "spec.min_count"),
+        ("prepare", {**PREPARE, "test_fraction": False}, "bad_config", "spec.test_fraction"),
+        ("prepare", {**PREPARE, "raw": ["none.tsv"]}, "bad_data", "spec.raw.0"),
     ],
 )
 def test_refusals(shared_api: Api, kind: str, spec: dict[str, Any], code: str, path: str) -> None:
@@ -118,6 +125,8 @@ def test_paths_outside_the_roots(shared_api: Api, given: str) -> None:
         (b'{"kind": "train"}', 422, "bad_request"),
         (b'{"kind": "train", "spec": {}, "extra": 1}', 422, "bad_request"),
         (b'{"kind": "train", "spec": {"dataset": NaN}}', 422, "bad_request"),
+        (b'{"kind": "train", "spec": {}, "\\ud800": 1}', 422, "bad_request"),
+        (b'{"kind": "train", "spec": {"\\ud800": 1}}', 422, "bad_request"),
         (b'{"kind": "train", "spec": {"dataset": "small", "batch_size": 1e999}}', 422, "bad_request"),
         (
             b'{"kind": "train", "spec": {"dataset": "small", "batch_size": 1' + b"0" * 5000 + b"}}",
@@ -204,6 +213,9 @@ def test_outputs_by_their_listed_names(api: Api) -> None:
     (folder / "unlisted").write_bytes(b"no")
     assert api.client.get(f"/v1/jobs/{job_id}/outputs/scores.parquet").content == b"scores"
     problem(api.client.get(f"/v1/jobs/{job_id}/outputs/unlisted"), 404, "not_found")
+    (folder / "scores.parquet").unlink()
+    gone = problem(api.client.get(f"/v1/jobs/{job_id}/outputs/scores.parquet"), 404, "not_found")
+    assert gone["detail"] == f"The job '{job_id}' has no output 'scores.parquet'."
 
 
 def test_a_failed_job_tells_its_reason(api: Api) -> None:
@@ -223,3 +235,64 @@ def test_the_api_notices_a_lost_worker(api: Api) -> None:
     job_id = api.services.jobs.enqueue(Kind.TRAIN, {}).id
     api.services.leases.claim("dead")
     wait_for(lambda: api.client.get(f"/v1/jobs/{job_id}").json()["state"] == "queued", "the sweep")
+
+
+def test_the_sweep_survives_any_error(make_api: Callable[..., Api], monkeypatch: pytest.MonkeyPatch) -> None:
+    from tests.service.conftest import wait_for
+
+    failures = [ZeroDivisionError(), OSError(24, "Too many open files")]
+    sweep = LeaseStore.sweep
+
+    def broken(self: LeaseStore) -> int:
+        if failures:
+            raise failures.pop()
+        return sweep(self)
+
+    monkeypatch.setattr(LeaseStore, "sweep", broken)
+    api = make_api()
+    job_id = api.services.jobs.enqueue(Kind.TRAIN, {}).id
+    api.services.leases.claim("dead")
+    wait_for(lambda: api.client.get(f"/v1/jobs/{job_id}").json()["state"] == "queued", "the sweep")
+    assert failures == []
+
+
+@pytest.mark.parametrize("content_type", [None, "application/x-www-form-urlencoded", "text/plain"])
+@pytest.mark.parametrize(
+    ("route", "body", "code"),
+    [
+        ("/v1/jobs", {"kind": "sweep", "spec": {}}, "not_available"),
+        ("/v1/datasets", {"name": "n"}, "bad_config"),
+        ("/v1/plans", {"preset": "none"}, "bad_config"),
+    ],
+)
+def test_a_body_is_json_whatever_its_type_says(
+    shared_api: Api, content_type: str | None, route: str, body: dict[str, Any], code: str
+) -> None:
+    headers = {"Content-Type": content_type} if content_type else {}
+    response = shared_api.client.post(route, content=json.dumps(body), headers=headers)
+    assert (response.status_code, response.json()["code"]) == (422, code)
+    response = shared_api.client.post(route, content=b"{", headers=headers)
+    assert (response.status_code, response.json()["code"]) == (400, "malformed_json")
+
+
+@pytest.mark.parametrize("require_key", [False, True])
+def test_a_database_that_does_not_answer(make_api: Callable[..., Api], require_key: bool) -> None:
+    api = make_api(require_key=require_key)
+    key = KeyStore(api.services.database).create("test")
+    headers = {"X-API-Key": key}
+    assert api.client.get("/v1/jobs", headers=headers).status_code == 200
+    api.services.database.migrate("base")  # no table is left
+    for path in ("/v1/jobs", "/v1/jobs/x/events", "/v1/models/m", "/v1/datasets", "/readyz"):
+        problem(api.client.get(path, headers=headers), 503, "not_ready")
+    for method, path, body in (
+        ("PUT", "/v1/models/m/aliases/a", {"version": 1}),
+        ("POST", "/v1/models/m:predict", {"instances": []}),
+        ("POST", "/v1/plans", {"dataset": "d"}),
+    ):
+        problem(api.client.request(method, path, json=body, headers=headers), 503, "not_ready")
+    text = api.client.get("/metrics", headers=headers).text
+    assert "ctrfast_database_up 0.0" in text
+    assert "ctrfast_http_requests_total" in text
+    other = api.client.get("/v1/jobs", headers={"X-API-Key": f"{'0' * 12}.x"})
+    problem(other, 503, "not_ready")
+    assert api.client.get("/healthz").status_code == 200

@@ -43,8 +43,20 @@ def test_model_status(serving: Api) -> None:
     assert serving.client.get("/v1/models/ctr/versions/1").json()["model_version_status"] == [status]
     assert [entry["name"] for entry in serving.client.get("/v1/models").json()["models"]] == ["ctr"]
     problem(serving.client.get("/v1/models/ctx"), 404, "not_found")
-    problem(serving.client.get("/v1/models/ctr/versions/2"), 404, "not_found")
+    body = problem(serving.client.get("/v1/models/ctr/versions/2"), 404, "not_found")
+    assert body["detail"] == "The model 'ctr' has no version 2."
     assert serving.client.get("/v1/models/ctr/versions/0").status_code == 422
+
+
+def test_a_version_whose_folder_is_gone_is_not_available(serving: Api, bundle: Path) -> None:
+    publish(serving, bundle)
+    shutil.rmtree(serving.services.registry.folder("ctr", 1))
+    statuses = serving.client.get("/v1/models/ctr").json()["model_version_status"]
+    assert [(entry["version"], entry["state"]) for entry in statuses] == [("2", "AVAILABLE"), ("1", "END")]
+    gone = {"error_code": "NOT_FOUND", "error_message": "The version's files are missing."}
+    assert statuses[1]["status"] == gone
+    assert serving.client.get("/v1/models/ctr/versions/1").json()["model_version_status"] == [statuses[1]]
+    problem(serving.client.post("/v1/models/ctr/versions/1:predict", json={"instances": [ROW]}), 409, "bad_artifact")
 
 
 def test_rest_scores_are_the_bundles(shared_api: Api, bundle: Path, raw_rows: list[dict[str, Any]]) -> None:
@@ -158,7 +170,9 @@ def test_promote_and_roll_back(serving: Api, bundle: Path) -> None:
     label = serving.client.post("/v1/models/ctr/labels/stable:predict", json={"instances": [ROW]})
     assert label.headers["x-model-version"] == "2"
     problem(serving.client.put("/v1/models/ctr/aliases/latest", json={"version": 3}), 404, "not_found")
-    problem(serving.client.put("/v1/models/ctr/aliases/latest", json={"version": "x"}), 422, "bad_request", "version")
+    for version in ("x", True, "1", 1.5):
+        answer = serving.client.put("/v1/models/ctr/aliases/latest", json={"version": version})
+        problem(answer, 422, "bad_request", "version")
 
 
 def break_version(api: Api, version: int) -> None:

@@ -63,6 +63,11 @@ def test_parts_want_a_migrated_database(home: Path) -> None:
 def test_bad_settings_in_one_line(home: Path) -> None:
     refused(run(home, "up", "--port", "0", CTRFAST_LEASE_S="-1"), "CTRFAST_LEASE_S")
     refused(run(home, "up", "--port", "0", CTRFAST_DATABASE_URL="postgresql://127.0.0.1:1/none"), "database")
+    refused(run(home, "up", "--port", "0", CTRFAST_LOG_LEVEL="foo"), "CTRFAST_LOG_LEVEL", "INFO")
+    other = run(home, "up", "--port", "0", CTRFAST_DATABASE_URL="mysql://user:hidden@h/d")
+    refused(other, "CTRFAST_DATABASE_URL", "postgresql:")
+    assert "hidden" not in other.stderr
+    refused(run(home, "migrate", CTRFAST_DATABASE_URL="postgresql+nodriver://h/d"), "database")
 
 
 @pytest.mark.parametrize(

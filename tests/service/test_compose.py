@@ -44,3 +44,14 @@ def test_dockerfile() -> None:
         for source in line.split()[:-1]:
             assert (ROOT / source).exists(), source
     assert re.search(r"^USER (?!root)", text, re.MULTILINE)
+    install = re.search(r"^RUN pip install (.*)$", text, re.MULTILINE)
+    assert install is not None
+    assert '-c constraints.txt ".[postgres]"' in install.group(1)
+
+
+def test_the_build_context_is_what_the_dockerfile_copies() -> None:
+    lines = (ROOT / ".dockerignore").read_text().splitlines()
+    kept = {line.removeprefix("!") for line in lines if line.startswith("!")}
+    copied = re.findall(r"^COPY (.*)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    assert "*" in lines
+    assert kept == {source.removeprefix("./") for line in copied for source in line.split()[:-1]}

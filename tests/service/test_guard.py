@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
+import socket
+import time
 from collections.abc import Callable, Iterator
 
 import httpx
+import pytest
 from fastapi.routing import APIRoute
 
 from service.keys import KeyStore
-from tests.service.conftest import Api
+from tests.service.conftest import Api, wait_for
 from tests.service.test_api_jobs import problem
 
 
@@ -97,6 +101,18 @@ def test_unknown_routes_and_methods(api: Api) -> None:
     assert "GET" in answer.headers["allow"]
 
 
+def test_a_caller_who_hangs_up_leaves_no_trace_but_a_count(api: Api, caplog: pytest.LogCaptureFixture) -> None:
+    host, port = api.url.removeprefix("http://").split(":")
+    for path in ("/v1/jobs", "/v1/score"):
+        with socket.create_connection((host, int(port))) as connection:
+            head = f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 100\r\n\r\n"
+            connection.sendall(head.encode() + b'{"kind"')
+            time.sleep(0.1)  # the body has begun
+    line = 'ctrfast_http_requests_total{method="POST",route="unmatched",status="499"} 2.0'
+    wait_for(lambda: line in api.client.get("/metrics").text, "the count", 10)
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
 def test_an_unexpected_error_tells_nothing(api: Api) -> None:
     async def broken() -> None:
         raise ZeroDivisionError("/srv/secret")
@@ -110,6 +126,9 @@ def test_an_unexpected_error_tells_nothing(api: Api) -> None:
 
 def test_health_and_readiness(api: Api) -> None:
     assert api.client.get("/healthz").json() == {"status": "ok"}
+    for path in ("/healthz", "/readyz"):
+        answer = api.client.head(path)
+        assert (answer.status_code, answer.content) == (200, b"")
     assert api.client.get("/readyz").json()["status"] == "ready"
     api.services.database.migrate("base")
     problem(api.client.get("/readyz"), 503, "not_ready")
@@ -122,7 +141,17 @@ def test_a_page_lists_all_routes(api: Api) -> None:
     for path in api.app.openapi()["paths"]:
         assert path in page.text
     assert "<script" not in page.text
-    assert "//" not in page.text.replace("http://", "")
+    assert hosts_named_in(page.text) <= {api.url.removeprefix("http://")}
+
+
+def hosts_named_in(text: str) -> set[str]:
+    """Hosts of all absolute URLs, with a scheme or without."""
+    return set(re.findall(r"//([^/\s\"'<>()?#]+)", text))
+
+
+def test_hosts_are_found() -> None:
+    text = """<a href="https://evil.example/x"><img src=//cdn.example> url('http://a.example?b') /v1/jobs"""
+    assert hosts_named_in(text) == {"evil.example", "cdn.example", "a.example"}
 
 
 def test_openapi_documents_problems(api: Api) -> None:

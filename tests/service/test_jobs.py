@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from service.jobs import fingerprint
+from service.leases import Lease, Report
 from service.problems import BadValueError, IdempotencyConflictError, IllegalStateError, NotFoundError
 from service.states import Kind, Reason, State
 from service.tables import Job
@@ -120,12 +121,28 @@ def test_retry_of_a_failed_job(services: Services) -> None:
     assert lease is not None
     with pytest.raises(IllegalStateError):
         services.jobs.retry(job.id)
+    services.leases.renew(lease, Report(progress=0.5, metrics={"loss": 0.7}))
     services.leases.fail(lease, Reason.BAD_DATA, "no")
-    again = services.jobs.retry(job.id)
+    services.jobs.retry(job.id)
+    again = services.jobs.get(job.id)
+    assert (again.progress, again.metrics, again.started_at, again.finished_at) == (0.0, {}, None, None)
     assert (again.state, again.reason, again.message) == ("queued", None, None)
     second = services.leases.claim("w")
     assert second is not None
     assert second.attempt == 2
+
+
+def test_a_name_that_is_being_prepared(services: Services) -> None:
+    job = enqueue(services, kind=Kind.PREPARE, spec={"name": "d"})
+    enqueue(services, spec={"name": "e"})
+    assert services.jobs.is_preparing("d")
+    assert not services.jobs.is_preparing("e")
+    assert services.leases.claim("w") is not None
+    assert services.jobs.is_preparing("d")
+    services.jobs.cancel(job.id)
+    lease = Lease(job.id, 1, Kind.PREPARE, {})
+    services.leases.stopped(lease)
+    assert not services.jobs.is_preparing("d")
 
 
 def test_counts_name_every_state(services: Services) -> None:

@@ -91,7 +91,7 @@ def test_unknown_names(services: Services) -> None:
     publish(services, "model", "a")
     with pytest.raises(NotFoundError, match="Did you mean model"):
         services.registry.get("modl")
-    with pytest.raises(NotFoundError):
+    with pytest.raises(NotFoundError, match=r"^The model 'model' has no version 9\.$"):
         services.registry.get_version("model", 9)
     with pytest.raises(NotFoundError):
         services.registry.set_alias("other", "latest", 1)

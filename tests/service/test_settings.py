@@ -31,6 +31,10 @@ def test_postgresql_takes_psycopg(given: str) -> None:
     assert Settings(database_url=given).url == "postgresql+psycopg://u@h/d"
 
 
+def test_the_log_level_in_any_case() -> None:
+    assert Settings(log_level="debug").log_level == "DEBUG"  # type: ignore[arg-type]
+
+
 def test_a_lease_shorter_than_two_heartbeats_is_refused() -> None:
     with pytest.raises(ValidationError, match="lease_s"):
         Settings(lease_s=1, heartbeat_s=0.9)

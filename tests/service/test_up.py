@@ -62,6 +62,14 @@ class Up:
                 found["runner"] = process
         return found
 
+    def close(self) -> None:
+        """End the service where it still runs."""
+        self.client.close()
+        self.process.terminate()
+        self.process.wait(timeout=60)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
     def submit(self, kind: str, **spec: Any) -> str:
         response = self.client.post("/v1/jobs", json={"kind": kind, "spec": spec})
         assert response.status_code == 202, response.text
@@ -106,10 +114,14 @@ def up(tmp_path_factory: pytest.TempPathFactory, dataset: Path, raw_file: Path) 
     service.process.stdout.close()
 
 
-def test_the_api_process_holds_no_tensorflow(up: Up) -> None:
+def api_holds_no_tensorflow(up: Up) -> bool:
     maps = Path(f"/proc/{up.children()['api'].pid}/maps").read_text()
     assert "onnxruntime" in maps
-    assert "tensorflow" not in maps
+    return "tensorflow" not in maps
+
+
+def test_the_api_process_holds_no_tensorflow(up: Up) -> None:
+    assert api_holds_no_tensorflow(up)
 
 
 def test_prepare_train_publish_score_evaluate(up: Up, raw_rows: list[dict[str, Any]]) -> None:  # noqa: F811
@@ -135,6 +147,8 @@ def test_prepare_train_publish_score_evaluate(up: Up, raw_rows: list[dict[str, A
     assert up.client.get(f"/v1/jobs/{train}/metrics").json()["series"]
 
     predictions = up.client.post("/v1/models/ctr:predict", json={"instances": raw_rows}).json()["predictions"]
+    assert len(predictions) == len(raw_rows)
+    assert api_holds_no_tensorflow(up)  # nor after a model was loaded and asked
     scored = up.succeeded(up.submit("score", model="ctr", inputs=["clicks.tsv.gz"], out="s.parquet"))
     assert scored["result"]["rows"] == 3000
     content = up.client.get(f"/v1/jobs/{scored['id']}/outputs/s.parquet").content
@@ -184,13 +198,22 @@ def test_a_killed_service_leaves_no_process_behind(home: Path) -> None:
     service.process.stdout.close()
 
 
-def test_sigterm_ends_every_process(up: Up) -> None:
+def test_sigterm_ends_every_process_and_the_job_survives(up: Up) -> None:
+    home = Path(up.children()["worker"].environ()["CTRFAST_HOME"])
     job_id = up.submit("train", dataset="small", **SMALL, **LONG)
     wait_for(lambda: "runner" in up.children(), "the runner")
     everyone = [psutil.Process(up.process.pid), *up.children().values()]
     assert len(everyone) == 4
-    assert job_id
     up.process.send_signal(signal.SIGTERM)
     assert up.process.wait(timeout=30) == 0
     time.sleep(0.2)
     assert [process for process in everyone if process.is_running() and process.status() != "zombie"] == []
+
+    again = Up(home)
+    try:
+        taken_up = {"state": "running", "attempt": 2, "reason": None}
+        wait_for(lambda: taken_up.items() <= again.job(job_id).items(), "the second attempt", 30)
+        assert again.client.post(f"/v1/jobs/{job_id}/cancel").status_code == 202
+        assert again.ended(job_id)["state"] == "cancelled"
+    finally:
+        again.close()

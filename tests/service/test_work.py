@@ -11,10 +11,13 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from ctrfast.errors import Cancelled
+from ctrfast.data.shards import Dataset
+from ctrfast.errors import ArtifactError, Cancelled
+from ctrfast.folders import file_hash
 from ctrfast.run import Run
 from service.assignments import Assignment
-from service.states import Kind
+from service.outcomes import failure_of
+from service.states import Kind, Reason
 from service.stopping import Stop
 from service.work import do_work
 
@@ -43,14 +46,15 @@ def stop() -> Iterator[Stop]:
 
 
 def test_a_stopped_training_keeps_a_checkpoint_and_goes_on(tmp_path: Path, dataset: Path, stop: Stop) -> None:
-    work = assignment(tmp_path / "job", Kind.TRAIN, TRAIN, dataset=dataset)
+    registered = {"dataset": dataset, "dataset_hash": Dataset.open(dataset).hash}
+    work = assignment(tmp_path / "job", Kind.TRAIN, TRAIN, **registered)
     run = work.folder / "run"
 
     def stop_at_once(message: Mapping[str, Any]) -> None:
         if message["progress"] < 1:
             os.kill(os.getpid(), signal.SIGTERM)
 
-    (run / "checkpoints").mkdir(parents=True)  # as a kill before the first settings were written leaves it
+    (run / "checkpoints").mkdir(parents=True)  # a folder that is no run
     with pytest.raises(Cancelled):
         do_work(work, stop_at_once, stop)
     assert list((run / "checkpoints").glob("step-*"))
@@ -69,7 +73,7 @@ def test_a_stopped_training_keeps_a_checkpoint_and_goes_on(tmp_path: Path, datas
     assert silent == []  # it did not train again
 
     measured = assignment(
-        tmp_path / "other", Kind.EVALUATE, {"dataset": "d", "job": "j", "split": "test"}, dataset=dataset, run=run
+        tmp_path / "other", Kind.EVALUATE, {"dataset": "d", "job": "j", "split": "test"}, run=run, **registered
     )
     figures = do_work(measured, ignore, Stop()).metrics
     assert figures["test_auc"] == pytest.approx(product.metrics["test_auc"], abs=1e-6)
@@ -101,7 +105,8 @@ def test_score(tmp_path: Path, raw_file: Path, bundle: Path) -> None:
     home = tmp_path / "7"  # a version's folder is named by its number
     home.symlink_to(bundle)
     spec = {"model": "m", "inputs": ["x"], "out": "s.parquet"}
-    work = assignment(tmp_path / "job", Kind.SCORE, spec, bundle=home, files=(raw_file, raw_file))
+    sha256 = file_hash(bundle / "manifest.json")
+    work = assignment(tmp_path / "job", Kind.SCORE, spec, bundle=home, bundle_sha256=sha256, files=(raw_file, raw_file))
     for _ in range(2):
         assert do_work(work, ignore, Stop()).result == {
             "rows": 6000,
@@ -110,3 +115,23 @@ def test_score(tmp_path: Path, raw_file: Path, bundle: Path) -> None:
             "version": 7,
         }
     assert pq.read_table(work.folder / "outputs" / "s.parquet").num_rows == 6000
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec"),
+    [
+        (Kind.TRAIN, TRAIN),
+        (Kind.EVALUATE, {"dataset": "d", "job": "j"}),
+        (Kind.SCORE, {"model": "m", "inputs": ["x"]}),
+    ],
+)
+def test_what_is_not_what_was_registered_is_bad_data(
+    tmp_path: Path, dataset: Path, bundle: Path, raw_file: Path, kind: Kind, spec: dict[str, Any]
+) -> None:
+    resolved = {"dataset": dataset, "dataset_hash": "0" * 64, "run": tmp_path, "files": (raw_file,)}
+    work = assignment(tmp_path / "job", kind, spec, bundle=bundle, bundle_sha256="0" * 64, **resolved)
+    with pytest.raises(ArtifactError, match="not the one that was") as caught:
+        do_work(work, ignore, Stop())
+    reason, message = failure_of(caught.value)
+    assert reason is Reason.BAD_DATA
+    assert str(tmp_path) not in message

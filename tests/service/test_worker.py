@@ -9,11 +9,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import update
 
-from service.assignments import LOG
+from service.assignments import LOG, Assigner
+from service.attempt import Attempt
+from service.deliveries import Deliveries
+from service.leases import Lease
 from service.settings import Settings
 from service.states import FINAL, Kind, State
 from service.tables import DatasetRow, Job
@@ -208,3 +212,49 @@ def test_a_publication_without_a_bundle_fails_and_lists_nothing(services: Servic
     assert (job.state, job.reason) == ("failed", "internal")
     assert services.registry.names() == []
     assert str(services.settings.home_dir) not in (job.message or "")
+
+
+def test_the_assignment_holds_what_the_registers_say(services: Services, tmp_path: Path) -> None:
+    job_id = submit(services)
+    with working(services.settings, "tell", "dataset_hash"):
+        job = ended(services, job_id)
+    assert job.metrics == {"dataset_hash": "h"}
+
+
+@pytest.mark.parametrize("where", [(Assigner, "assign"), (Deliveries, "deliver")])
+def test_an_unexpected_error_fails_the_job_and_the_worker_goes_on(
+    services: Services, monkeypatch: pytest.MonkeyPatch, where: tuple[type, str]
+) -> None:
+    kind, name = where
+    whole = getattr(kind, name)
+
+    def broken(*arguments: Any) -> Any:
+        lease = next(argument for argument in arguments if isinstance(argument, Lease))
+        if "seed" in lease.spec:
+            raise ZeroDivisionError
+        return whole(*arguments)
+
+    monkeypatch.setattr(kind, name, broken)
+    bad, good = submit(services, seed=1), submit(services)
+    with working(services.settings, "done"):
+        job = ended(services, bad)
+        assert (job.state, job.reason, job.attempt) == ("failed", "internal", 1)
+        assert ended(services, good).state == "succeeded"
+
+
+def test_an_attempt_that_breaks_off_does_not_end_the_worker(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accompany = Attempt.accompany
+    failures = [ZeroDivisionError()]
+
+    def broken(self: Attempt) -> None:
+        if failures:
+            raise failures.pop()
+        accompany(self)
+
+    monkeypatch.setattr(Attempt, "accompany", broken)
+    job_id = submit(services)
+    with working(services.settings, "done"):
+        job = ended(services, job_id)
+    assert (job.state, job.attempt) == ("succeeded", 2)
