@@ -37,7 +37,7 @@ test: lint
 	$(BIN)/python -m pytest
 
 bench-train: .venv/.ready
-	$(BIN)/python bench/train.py --batch-size 1024 --batch-size 8192
+	$(BIN)/python bench/train.py --batch-size 1024 --batch-size 8192 --batch-size 65536
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
