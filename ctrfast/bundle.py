@@ -46,9 +46,8 @@ class Bundle:
         """
         manifest = read_manifest(path, KIND)
         if manifest.get("format") != FORMAT:
-            raise ArtifactError(
-                f"The bundle {path.name} has format {manifest.get('format')}; this version reads {FORMAT}."
-            )
+            found = manifest.get("format")
+            raise ArtifactError(f"The bundle {path.name} must have format {FORMAT}. Got {found!r}. Update ctrfast.")
         absent = sorted(_REQUIRED - set(manifest["files"]))
         if absent:
             raise ArtifactError(f"The bundle {path.name} is incomplete: its manifest lacks {', '.join(absent)}.")

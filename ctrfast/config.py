@@ -23,7 +23,15 @@ from ctrfast.yaml_text import parse_yaml, read_yaml
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
-MODEL_NAMES = ("deepfm", "wide_deep")
+# Each network, and the settings that it has beside those of all networks.
+MODEL_OPTIONS: dict[str, tuple[str, ...]] = {
+    "dcn": ("cross_layers",),
+    "dcn_mix": ("cross_layers", "low_rank", "experts"),
+    "dcn_v2": ("cross_layers", "low_rank"),
+    "deepfm": (),
+    "wide_deep": (),
+}
+MODEL_NAMES = tuple(MODEL_OPTIONS)
 RULE_NAMES = ("none", "sqrt", "sqrt_star", "linear", "n2_lambda", "cowclip")
 
 
@@ -32,11 +40,19 @@ class _Settings(BaseModel):
 
 
 class ModelConfig(_Settings):
-    """The network. embedding_dim: D, width of an id's vector. hidden: widths of the MLP's layers."""
+    """The network.
+
+    embedding_dim: D, width of an id's vector. hidden: widths of the MLP's layers.
+    cross_layers, low_rank, experts: of the deep & cross networks (`ctrfast.models.deep_cross`); `low_rank` not set
+    means a full matrix in dcn_v2.
+    """
 
     name: str = "deepfm"
     embedding_dim: int = Field(default=10, ge=1, le=1024)
     hidden: tuple[Annotated[int, Field(ge=1, le=65536)], ...] = Field(default=(400, 400, 400), max_length=32)
+    cross_layers: int | None = Field(default=None, ge=1, le=32)
+    low_rank: int | None = Field(default=None, ge=1, le=65536)
+    experts: int | None = Field(default=None, ge=1, le=256)
 
 
 class OptimizerConfig(_Settings):
@@ -100,6 +116,13 @@ def parse_config(values: Mapping[str, Any]) -> TrainConfig:
         raise _config_error(error) from error
     if config.model.name not in MODEL_NAMES:
         raise unknown_name("model", config.model.name, MODEL_NAMES, path="model.name")
+    own = MODEL_OPTIONS[config.model.name]
+    for option in ("cross_layers", "low_rank", "experts"):
+        value = getattr(config.model, option)
+        if value is not None and option not in own:
+            having = ", ".join(name for name, options in MODEL_OPTIONS.items() if option in options)
+            problem = f"`{option}` has no place in the model {config.model.name}. Got {option}={value}."
+            raise ConfigError(f"{problem} It belongs to {having}.", path=f"model.{option}")
     if config.scaling.rule not in RULE_NAMES:
         raise unknown_name("scaling rule", config.scaling.rule, RULE_NAMES, path="scaling.rule")
     return config

@@ -22,6 +22,40 @@ def forward(name, rows, numbers, dense):
     return logits, (embeddings, hidden, total)
 
 
+def forward_deep_cross(name, rows, numbers, dense, hidden_layers, cross_layers=3, low_rank=None):
+    """The deep & cross networks; dense: w, bias, the crosses' weights layer by layer, w_c, then the MLP's."""
+    w, bias, *rest = dense
+    mlp = rest[len(rest) - 2 * (hidden_layers + 1) :]
+    crosses, of_crosses = rest[: -len(mlp) - 1], rest[-len(mlp) - 1]
+    per_layer = len(crosses) // cross_layers
+    start = np.concatenate((rows[:, :, :-1].reshape(len(rows), -1), numbers), axis=1)
+    x = start
+    for layer in range(cross_layers):
+        weights = crosses[layer * per_layer : (layer + 1) * per_layer]
+        if name == "dcn":
+            kernel, offset = weights
+            x = start * (x @ kernel) + offset + x
+        elif name == "dcn_v2":
+            *kernels, offset = weights
+            product = x @ kernels[0] if len(kernels) == 1 else x @ kernels[0] @ kernels[1]
+            x = start * (product + offset) + x
+        else:
+            inward, core, outward, gate, offset = weights
+            experts, rank, _ = core.shape
+            scores = np.exp(x @ gate)
+            gates = scores / scores.sum(1, keepdims=True)
+            mixed = 0
+            for e in range(experts):
+                inner = np.tanh(np.tanh(x @ inward[:, e * rank : (e + 1) * rank]) @ core[e])
+                mixed = mixed + gates[:, e : e + 1] * (start * (inner @ outward[e] + offset))
+            x = mixed + x
+    hidden = start
+    for kernel, offset in zip(mlp[0:-2:2], mlp[1:-2:2], strict=True):
+        hidden = np.maximum(hidden @ kernel + offset, 0)
+    deep = (hidden @ mlp[-2] + mlp[-1])[:, 0]
+    return rows[:, :, -1].sum(1) + (numbers @ w)[:, 0] + bias + (x @ of_crosses)[:, 0] + deep
+
+
 def gradients(name, rows, numbers, labels, dense):
     """Mean loss, gradient of each looked-up row (B, F, D+1), gradients of the dense weights."""
     logits, (embeddings, hidden, total) = forward(name, rows, numbers, dense)

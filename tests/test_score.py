@@ -79,8 +79,9 @@ def test_an_existing_file_is_not_overwritten(bundle_path, raw_clicks, tmp_path):
     assert (tmp_path / "s.parquet").read_text() == "mine"
 
 
-@pytest.mark.parametrize("name", MODELS)
-@pytest.mark.parametrize("preset_name", ["criteo", "avazu"])
+@pytest.mark.parametrize(
+    "name, preset_name", [*((name, "criteo") for name in MODELS), ("deepfm", "avazu"), ("dcn_v2", "avazu")]
+)
 def test_every_model_is_exported_to_the_same_scores(name, preset_name, tmp_path):
     suffix = {"criteo": "tsv", "avazu": "csv"}[preset_name]
     raw = tmp_path / f"raw.{suffix}"

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from ctrfast.config import ModelConfig
-from ctrfast.models import MODELS, build_model
+from ctrfast.models import build_model
 from ctrfast.optim.cowclip_adam import CowClipAdam, StepSettings
 from ctrfast.step import Execution, TrainStep
 from tests.oracle import Trainer
@@ -44,7 +44,7 @@ TOUCHED = Execution(micro_batch_size=None, jit=False, touched_share=1e9)
 
 @pytest.mark.parametrize("execution", [PLAIN, TOUCHED], ids=["whole", "touched"])
 @pytest.mark.parametrize("clip", [True, False], ids=["clip", "no clip"])
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", ["deepfm", "wide_deep"])  # the oracle has their gradients by hand
 def test_twenty_steps_equal_the_oracle(name, clip, execution):
     settings = SETTINGS | ({} if clip else {"clip_ratio": None})
     step, optimizer, oracle, offsets = make(name, settings, execution)

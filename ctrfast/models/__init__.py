@@ -11,12 +11,21 @@ from __future__ import annotations
 from ctrfast.config import ModelConfig
 from ctrfast.errors import unknown_name
 from ctrfast.models.base import CtrModel
+from ctrfast.models.dcn import DCN
+from ctrfast.models.dcn_mix import DCNMix
+from ctrfast.models.dcn_v2 import DCNv2
 from ctrfast.models.deepfm import DeepFM
 from ctrfast.models.wide_deep import WideDeep
 
 __all__ = ["MODELS", "CtrModel", "build_model"]
 
-MODELS: dict[str, type[CtrModel]] = {"deepfm": DeepFM, "wide_deep": WideDeep}
+MODELS: dict[str, type[CtrModel]] = {
+    "dcn": DCN,
+    "dcn_mix": DCNMix,
+    "dcn_v2": DCNv2,
+    "deepfm": DeepFM,
+    "wide_deep": WideDeep,
+}
 
 
 def build_model(config: ModelConfig, *, id_fields: int, numeric_fields: int, seed: int) -> CtrModel:

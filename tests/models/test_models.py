@@ -1,20 +1,29 @@
-"""One contract for all networks: shapes, gradients, parameter counts, logits equal to an independent forward pass."""
+"""One contract for all networks: logits equal to an independent forward pass, gradients, parameter counts, seeds."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from ctrfast.config import ModelConfig
+from ctrfast.config import ModelConfig, parse_config
 from ctrfast.errors import ConfigError
 from ctrfast.models import MODELS, build_model
-from tests.oracle import forward
+from tests.oracle import forward, forward_deep_cross
 
 F, D = 5, 3
-CONFIG = {"embedding_dim": D, "hidden": (8, 4)}
+HIDDEN = (8, 4)
+CASES = {
+    "deepfm": {},
+    "wide_deep": {},
+    "dcn": {},
+    "dcn_v2": {"cross_layers": 2},
+    "dcn_v2 of low rank": {"low_rank": 3},
+    "dcn_mix": {"low_rank": 2, "experts": 3},
+}
 
 
-def make(name, N=2, seed=1):
-    return build_model(ModelConfig(name=name, **CONFIG), id_fields=F, numeric_fields=N, seed=seed)
+def make(case, N=2, seed=1):
+    config = ModelConfig(name=case.split()[0], embedding_dim=D, hidden=HIDDEN, **CASES[case])
+    return build_model(config, id_fields=F, numeric_fields=N, seed=seed)
 
 
 def inputs(B=7, N=2):
@@ -22,24 +31,61 @@ def inputs(B=7, N=2):
     return rng.normal(size=(B, F, D + 1)).astype(np.float32), rng.normal(size=(B, N)).astype(np.float32)
 
 
-@pytest.mark.parametrize("N", [0, 2])
-@pytest.mark.parametrize("name", MODELS)
-def test_logits_equal_an_independent_forward_pass(name, N):
-    model = make(name, N)
+def independent_logits(case, rows, numbers, dense):
+    name = case.split()[0]
+    if name in ("deepfm", "wide_deep"):
+        return forward(name, rows, numbers, dense)[0]
+    return forward_deep_cross(name, rows, numbers, dense, len(HIDDEN), CASES[case].get("cross_layers", 3))
+
+
+def with_random_weights(model):
     rng = np.random.default_rng(1)
     for variable in model.dense_variables:
-        variable.assign(rng.normal(size=variable.shape))
+        variable.assign(rng.normal(0, 0.5, size=variable.shape))
+    return [variable.numpy().astype(np.float64) for variable in model.dense_variables]
+
+
+def test_every_network_is_a_case():
+    assert {case.split()[0] for case in CASES} == set(MODELS)
+
+
+@pytest.mark.parametrize("N", [0, 2])
+@pytest.mark.parametrize("case", CASES)
+def test_logits_equal_an_independent_forward_pass(case, N):
+    model = make(case, N)
+    dense = with_random_weights(model)
     rows, numbers = inputs(N=N)
-    dense = [variable.numpy().astype(np.float64) for variable in model.dense_variables]
-    expected, _ = forward(name, rows.astype(np.float64), numbers.astype(np.float64), dense)
+    expected = independent_logits(case, rows.astype(np.float64), numbers.astype(np.float64), dense)
     logits = model.logits(tf.constant(rows), tf.constant(numbers))
     assert logits.shape == (7,)
     np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_a_gradient_reaches_every_weight_and_row(name):
-    model = make(name)
+@pytest.mark.parametrize("case", CASES)
+def test_row_gradients_equal_differences_of_the_independent_pass(case):
+    model = make(case)
+    dense = with_random_weights(model)
+    rows, numbers = inputs(B=2)
+    rows_tensor = tf.constant(rows)
+    with tf.GradientTape() as tape:
+        tape.watch(rows_tensor)
+        logits = model.logits(rows_tensor, tf.constant(numbers))
+    gradient = tape.gradient(logits, rows_tensor).numpy()
+    step = 1e-6
+    for place in np.ndindex(rows.shape):
+        pair = []
+        for sign in (1, -1):
+            moved = rows.astype(np.float64)
+            moved[place] += sign * step
+            pair.append(independent_logits(case, moved, numbers.astype(np.float64), dense)[place[0]])
+        difference = (pair[0] - pair[1]) / (2 * step)
+        np.testing.assert_allclose(gradient[place], difference, rtol=2e-3, atol=2e-3, err_msg=str(place))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_gradient_reaches_every_weight_and_row(case):
+    model = make(case)
+    with_random_weights(model)
     rows, numbers = (tf.constant(part) for part in inputs())
     with tf.GradientTape() as tape:
         tape.watch(rows)
@@ -48,17 +94,27 @@ def test_a_gradient_reaches_every_weight_and_row(name):
         assert np.any(gradient.numpy() != 0)
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_parameter_count_is_the_closed_form(name):
-    N, (h1, h2) = 2, CONFIG["hidden"]
-    mlp = (F * D + N) * h1 + h1 + h1 * h2 + h2 + h2 + 1
-    assert sum(int(np.prod(variable.shape)) for variable in make(name).dense_variables) == N + 1 + mlp
+@pytest.mark.parametrize("case", CASES)
+def test_parameter_count_is_the_closed_form(case):
+    N, (h1, h2) = 2, HIDDEN
+    width = F * D + N
+    mlp = width * h1 + h1 + h1 * h2 + h2 + h2 + 1
+    crosses = {
+        "deepfm": 0,
+        "wide_deep": 0,
+        "dcn": 3 * (width + width) + width,
+        "dcn_v2": 2 * (width * width + width) + width,
+        "dcn_v2 of low rank": 3 * (2 * width * 3 + width) + width,
+        "dcn_mix": 3 * (3 * (2 * width * 2 + 2 * 2) + width * 3 + width) + width,
+    }
+    count = sum(int(np.prod(variable.shape)) for variable in make(case).dense_variables)
+    assert count == N + 1 + mlp + crosses[case]
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_one_seed_gives_one_start(name):
+@pytest.mark.parametrize("case", CASES)
+def test_one_seed_gives_one_start(case):
     def start(seed):
-        return np.concatenate([v.numpy().ravel() for v in make(name, seed=seed).dense_variables])
+        return np.concatenate([v.numpy().ravel() for v in make(case, seed=seed).dense_variables])
 
     np.testing.assert_array_equal(start(1), start(1))
     assert np.any(start(1) != start(2))
@@ -66,4 +122,12 @@ def test_one_seed_gives_one_start(name):
 
 def test_an_unknown_model_is_refused():
     with pytest.raises(ConfigError, match="Did you mean wide_deep"):
-        make("wide_and_deep")
+        build_model(ModelConfig(name="wide_and_deep"), id_fields=F, numeric_fields=1, seed=1)
+
+
+@pytest.mark.parametrize(
+    "name, option, having", [("deepfm", "cross_layers", "dcn, dcn_mix, dcn_v2"), ("dcn", "experts", "dcn_mix")]
+)
+def test_an_option_without_a_place_is_refused(name, option, having):
+    with pytest.raises(ConfigError, match=f"no place in the model {name}.*belongs to {having}"):
+        parse_config({"model": {"name": name, option: 2}})

@@ -1,0 +1,49 @@
+"""What the deep & cross networks share: crosses of the joined input beside an MLP on the same input."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+import tf_keras as keras
+
+from ctrfast.models.base import CtrModel
+from ctrfast.models.layers import Linear, Mlp, join, split_rows
+
+
+class DeepCross(CtrModel):
+    """Logit = linear(x) + w^T x_L + MLP(x_0), with x_0 = [e, x] and x_L what the crosses make of it.
+
+    w^T x_L + MLP(x_0) is the sources' combination layer over [x_L, h]: one weight vector, cut in two.
+    Differs from the sources: a linear part beside, which the fused table's last column is for.
+
+    A subclass builds `self.crosses` in `_make_crosses`; each is called with (x_0, x_l) and gives x_{l+1}.
+    """
+
+    def _make_parts(self) -> None:
+        config = self.config
+        self.width = self.id_fields * config.embedding_dim + self.numeric_fields
+        self.linear = Linear(self.numeric_fields)
+        self.crosses = [self._make_cross(index) for index in range(config.cross_layers or 3)]
+        self.of_crosses = keras.layers.Dense(1, use_bias=False, kernel_initializer=self._glorot(), name="of_crosses")
+        self.mlp = Mlp(config.hidden, [self.next_seed() for _ in range(len(config.hidden) + 1)])
+
+    def _make_cross(self, index: int) -> keras.layers.Layer:
+        """The cross layer of a depth."""
+        raise NotImplementedError
+
+    def _glorot(self) -> keras.initializers.Initializer:
+        return keras.initializers.GlorotUniform(self.next_seed())
+
+    def logits(self, rows: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
+        """Rows (B, F, D+1), numbers (B, N) -> (B,)."""
+        embeddings, linear_weights = split_rows(rows)  # (B, F, D), (B, F)
+        start = join(embeddings, numbers)  # (B, F*D + N)
+        crossed = start
+        for cross in self.crosses:
+            crossed = cross(start, crossed)  # (B, F*D + N)
+        of_crosses = tf.squeeze(self.of_crosses(crossed), axis=1)  # (B,)
+        return self.linear(linear_weights, numbers) + of_crosses + self.mlp(start)  # (B,)
+
+    @property
+    def linear_variables(self) -> list[tf.Variable]:
+        """The numeric fields' linear weights (N, 1)."""
+        return [self.linear.weights_of_numbers]
