@@ -1,8 +1,13 @@
 """Schemas: what a column may mean, and names that cannot become paths."""
 
+import re
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
 
+from ctrfast.data.prepare import prepare
+from ctrfast.data.shards import Dataset
 from ctrfast.errors import ConfigError
 from ctrfast.schema import IdField, Schema, load_schema, preset
 
@@ -46,6 +51,19 @@ def test_a_schema_file_is_read(tmp_path):
     file = tmp_path / "schema.yaml"
     file.write_text("name: mine\ncolumns: [y, n, a]\nlabel: y\nid_fields: [{name: a}]\nnumeric_fields: [{name: n}]\n")
     assert load_schema(file).input_columns == ("n", "a")
+
+
+def test_the_schema_of_the_data_page_works(tmp_path):
+    page = (Path(__file__).parents[1] / "data" / "README.md").read_text()
+    (tmp_path / "schema.yaml").write_text(re.search(r"```yaml\n(.*?)```", page, re.DOTALL)[1])
+    schema = load_schema(tmp_path / "schema.yaml")
+    (tmp_path / "raw.csv").write_text(
+        "time,clicked,price,item,user\n2026-01-05 07:00:00,1,3.5,a,u\n2026-01-05 08:00:00,0,,b,u\n"
+    )
+    report = prepare([tmp_path / "raw.csv"], schema, tmp_path / "d", valid_fraction=0, test_fraction=0)
+    assert report.rows["train"] == 2
+    hours = Dataset.open(tmp_path / "d").encoder().vocabularies["hour"]
+    assert hours.values.to_pylist() == ["7", "8"]
 
 
 def test_presets():
