@@ -166,9 +166,7 @@ class Shelf:
 def _open(registry: Registry, key: Key) -> Scorer:
     folder = registry.folder(*key)
     require_bundle(folder, registry.get_version(*key).sha256)
-    scorer = Scorer.load(folder)
-    scorer.check_golden()  # also warms the graph up before the first caller waits for it
-    return scorer
+    return Scorer.load(folder)  # its golden rows warm the graph up before the first caller waits for it
 
 
 def _why(error: Exception) -> str:

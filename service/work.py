@@ -81,11 +81,9 @@ def _run_training(assignment: Assignment, spec: TrainSpec, run: Path, tell: Tell
 
 def _export(run: Path, bundle: Path) -> None:
     from ctrfast.export import export_bundle
-    from ctrfast.score import Scorer
 
     shutil.rmtree(bundle, ignore_errors=True)
-    export_bundle(run, bundle)
-    Scorer.load(bundle).check_golden()  # from disk and verified, as the service will load it
+    export_bundle(run, bundle)  # verified and scored on its golden rows before it appears
 
 
 def _prepare(assignment: Assignment, tell: Tell, stop: Stop) -> Product:

@@ -10,10 +10,11 @@ import tensorflow as tf
 import tf_keras as keras
 
 from ctrfast.config import ModelConfig
+from ctrfast.models.layers import Linear
 
 
 class CtrModel(keras.layers.Layer):  # type: ignore[misc]
-    """Base of the networks. A subclass builds its parts in `__init__` and writes `logits`.
+    """Base of the networks, with their linear part. A subclass builds the others in `_make_parts`, and `logits`.
 
     Args:
         config: widths.
@@ -28,12 +29,13 @@ class CtrModel(keras.layers.Layer):  # type: ignore[misc]
         self.id_fields = id_fields
         self.numeric_fields = numeric_fields
         self._seeds = iter(range(seed * 1000, seed * 1000 + 1000))
+        self.linear = Linear(numeric_fields)
         self._make_parts()
         width = config.embedding_dim + 1
         self(tf.zeros((1, id_fields, width)), tf.zeros((1, numeric_fields)))  # makes the variables
 
     def _make_parts(self) -> None:
-        """Build the layers; `next_seed` seeds each."""
+        """Build the layers beside `linear`; `next_seed` seeds each."""
         raise NotImplementedError
 
     def logits(self, rows: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
@@ -55,8 +57,8 @@ class CtrModel(keras.layers.Layer):  # type: ignore[misc]
 
     @property
     def linear_variables(self) -> list[tf.Variable]:
-        """Linear weights of the numeric fields; they take the table's L2 at the dense rate."""
-        return []
+        """Linear weights of the numeric fields (N, 1); they take the table's L2 at the dense rate."""
+        return [self.linear.weights_of_numbers]
 
     @property
     def deep_variables(self) -> list[tf.Variable]:

@@ -6,7 +6,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from ctrfast.models.base import CtrModel
-from ctrfast.models.layers import Linear, Mlp, join, split_rows
+from ctrfast.models.layers import Mlp, join, split_rows
 
 
 class DeepCross(CtrModel):
@@ -21,7 +21,6 @@ class DeepCross(CtrModel):
     def _make_parts(self) -> None:
         config = self.config
         self.width = self.id_fields * config.embedding_dim + self.numeric_fields
-        self.linear = Linear(self.numeric_fields)
         self.crosses = [self._make_cross(index) for index in range(config.cross_layers or 3)]
         self.of_crosses = keras.layers.Dense(1, use_bias=False, kernel_initializer=self._glorot(), name="of_crosses")
         self.mlp = Mlp(config.hidden, [self.next_seed() for _ in range(len(config.hidden) + 1)])
@@ -42,8 +41,3 @@ class DeepCross(CtrModel):
             crossed = cross(start, crossed)  # (B, F*D + N)
         of_crosses = tf.squeeze(self.of_crosses(crossed), axis=1)  # (B,)
         return self.linear(linear_weights, numbers) + of_crosses + self.mlp(start)  # (B,)
-
-    @property
-    def linear_variables(self) -> list[tf.Variable]:
-        """The numeric fields' linear weights (N, 1)."""
-        return [self.linear.weights_of_numbers]

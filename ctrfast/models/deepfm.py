@@ -5,7 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from ctrfast.models.base import CtrModel
-from ctrfast.models.layers import Linear, Mlp, factorization_pairs, join, split_rows
+from ctrfast.models.layers import Mlp, factorization_pairs, join, split_rows
 
 
 class DeepFM(CtrModel):
@@ -17,7 +17,6 @@ class DeepFM(CtrModel):
     """
 
     def _make_parts(self) -> None:
-        self.linear = Linear(self.numeric_fields)
         self.mlp = Mlp(self.config.hidden, [self.next_seed() for _ in range(len(self.config.hidden) + 1)])
 
     def logits(self, rows: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
@@ -26,8 +25,3 @@ class DeepFM(CtrModel):
         first = self.linear(linear_weights, numbers)  # (B,)
         deep = self.mlp(join(embeddings, numbers))  # (B,)
         return first + factorization_pairs(embeddings) + deep  # (B,)
-
-    @property
-    def linear_variables(self) -> list[tf.Variable]:
-        """The numeric fields' linear weights (N, 1)."""
-        return [self.linear.weights_of_numbers]

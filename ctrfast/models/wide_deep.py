@@ -5,7 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from ctrfast.models.base import CtrModel
-from ctrfast.models.layers import Linear, Mlp, join, split_rows
+from ctrfast.models.layers import Mlp, join, split_rows
 
 
 class WideDeep(CtrModel):
@@ -17,15 +17,9 @@ class WideDeep(CtrModel):
     """
 
     def _make_parts(self) -> None:
-        self.linear = Linear(self.numeric_fields)
         self.mlp = Mlp(self.config.hidden, [self.next_seed() for _ in range(len(self.config.hidden) + 1)])
 
     def logits(self, rows: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
         """Rows (B, F, D+1), numbers (B, N) -> (B,)."""
         embeddings, linear_weights = split_rows(rows)  # (B, F, D), (B, F)
         return self.linear(linear_weights, numbers) + self.mlp(join(embeddings, numbers))  # (B,)
-
-    @property
-    def linear_variables(self) -> list[tf.Variable]:
-        """The numeric fields' linear weights (N, 1)."""
-        return [self.linear.weights_of_numbers]
