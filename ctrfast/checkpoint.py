@@ -1,14 +1,16 @@
 """Checkpoints: weights, moments and position of a run, as safetensors in a folder that is whole or absent.
 
-`RUN/checkpoints/step-00000686/` holds `state.safetensors` and a manifest with its sha256, step and dataset hash. The
-last two are kept: one that the disk damaged does not end the run.
+`RUN/checkpoints/step-00000686/` holds `state.safetensors` and a manifest with its sha256, its step, and the seal of the
+run's own manifest: a checkpoint of another model, seed or dataset is refused. The last two are kept, so that one that
+the disk damaged does not end the run; and the one with the best weights, where a run ends with those.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,65 +20,146 @@ import tensorflow as tf
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from ctrfast.errors import ArtifactError
-from ctrfast.folders import new_folder, read_manifest, verify_files, write_manifest
+from ctrfast.errors import ArtifactError, StorageError
+from ctrfast.folders import new_folder, read_manifest, remove_partials, verify_files, write_manifest
 
+_KIND, _FORMAT = "checkpoint", 2
 _KEPT = 2
 _STATE = "state.safetensors"
 
 
-def save_checkpoint(folder: Path, state: Mapping[str, tf.Variable], step: int, train_s: float) -> Path:
-    """Write a checkpoint, then remove all but the last two.
+@dataclass(frozen=True)
+class Checkpoint:
+    """A whole checkpoint. step: optimizer steps taken. train_s: seconds of training up to it."""
+
+    path: Path
+    step: int
+    train_s: float
+
+    @classmethod
+    def open(cls, path: Path, run: str) -> Checkpoint:
+        """Open a checkpoint.
+
+        Args:
+            path: its folder.
+            run: seal of the run's manifest.
+
+        Raises:
+            ArtifactError: it is missing, was changed, or belongs to another run.
+        """
+        manifest = read_manifest(path, _KIND)
+        verify_files(path, manifest)
+        return cls._of(path, manifest, run)
+
+    @classmethod
+    def latest(cls, folder: Path, run: str) -> Checkpoint | None:
+        """The newest whole checkpoint of a run's `checkpoints` folder, or `None` where there is none.
+
+        Damaged ones on the way are removed, so that the run writes them again when it gets there.
+
+        Raises:
+            ArtifactError: it belongs to another run.
+        """
+        remove_partials(folder)
+        for path in reversed(_in_order(folder)):
+            try:
+                manifest = read_manifest(path, _KIND)
+                verify_files(path, manifest)
+            except ArtifactError:
+                shutil.rmtree(path)
+                continue
+            return cls._of(path, manifest, run)
+        return None
+
+    @classmethod
+    def _of(cls, path: Path, manifest: Mapping[str, Any], run: str) -> Checkpoint:
+        if manifest.get("format") != _FORMAT:
+            raise ArtifactError(
+                f"The checkpoint {path.name} must have format {_FORMAT}. Got {manifest.get('format')}. "
+                "Train the run again with this version."
+            )
+        if manifest["run"] != run:
+            raise ArtifactError(
+                f"The checkpoint {path.name} belongs to another run: its settings or dataset differ. "
+                f"Remove it from {path.parent}."
+            )
+        return cls(path, int(manifest["step"]), float(manifest["train_s"]))
+
+    def restore(self, state: Mapping[str, tf.Variable]) -> None:
+        """Set variables, all of a run's or some; the other tensors stay on disk.
+
+        Raises:
+            ArtifactError: a tensor is missing or has another shape.
+        """
+        for name, value in self.tensors(list(state)).items():
+            variable = state[name]
+            if value.shape != tuple(variable.shape):
+                raise ArtifactError(
+                    f"The tensor {name} of {self.path.name} must have shape {tuple(variable.shape)}. Got {value.shape}."
+                )
+            variable.assign(value)
+
+    def tensors(self, names: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
+        """Tensors by name.
+
+        Raises:
+            ArtifactError: one is missing.
+        """
+        try:
+            with safe_open(self.path / _STATE, framework="numpy") as file:
+                return {name: file.get_tensor(name) for name in names}
+        except (OSError, SafetensorError) as error:
+            raise ArtifactError(f"The checkpoint {self.path.name} cannot be read: {error}.") from error
+
+
+def save_checkpoint(
+    folder: Path,
+    state: Mapping[str, tf.Variable | npt.NDArray[Any]],
+    *,
+    run: str,
+    step: int,
+    train_s: float,
+    best: int | None = None,
+) -> Path:
+    """Write a checkpoint, then remove the old ones.
 
     Args:
         folder: the run's `checkpoints` folder.
-        state: all variables by name.
+        state: all variables and arrays by name.
+        run: seal of the run's manifest.
         step: optimizer steps taken.
-        train_s: seconds of training so far, kept in the manifest.
+        train_s: seconds of training so far.
+        best: step of an older checkpoint to keep.
+
+    Raises:
+        StorageError: the disk takes no more; the older checkpoints are as they were.
     """
-    out = folder / f"step-{step:08d}"
+    out = path_of(folder, step)
     if not out.exists():
         with new_folder(out) as partial:
-            write_tensors(partial / _STATE, {name: np.asarray(variable) for name, variable in state.items()})
-            write_manifest(partial, {"kind": "checkpoint", "format": 1, "step": step, "train_s": train_s})
+            write_tensors(partial / _STATE, {name: np.asarray(value) for name, value in state.items()})
+            write_manifest(partial, {"kind": _KIND, "format": _FORMAT, "run": run, "step": step, "train_s": train_s})
     for old in _in_order(folder)[:-_KEPT]:
-        shutil.rmtree(old)
+        if best is None or old != path_of(folder, best):
+            shutil.rmtree(old)
     return out
 
 
-def latest_checkpoint(folder: Path) -> tuple[Path, float] | None:
-    """The newest whole checkpoint and its seconds of training, or `None` where there is none.
-
-    Damaged ones on the way are removed, so that the run writes them again when it gets there.
-    """
-    for path in reversed(_in_order(folder)):
-        try:
-            manifest = read_manifest(path, "checkpoint")
-            verify_files(path, manifest)
-            return path, float(manifest["train_s"])
-        except (ArtifactError, KeyError):
-            shutil.rmtree(path)
-    return None
-
-
-def restore(path: Path, state: Mapping[str, tf.Variable]) -> None:
-    """Set variables, all of a run's or some, from a checkpoint; the other tensors stay on disk.
-
-    Raises:
-        ArtifactError: a tensor is missing or has another shape.
-    """
-    for name, value in _read_tensors(path, list(state)).items():
-        variable = state[name]
-        if value.shape != tuple(variable.shape):
-            raise ArtifactError(
-                f"The tensor {name} of {path.name} must have shape {tuple(variable.shape)}. Got {value.shape}."
-            )
-        variable.assign(value)
+def path_of(folder: Path, step: int) -> Path:
+    """Where the checkpoint of a step is."""
+    return folder / f"step-{step:08d}"
 
 
 def write_tensors(path: Path, tensors: Mapping[str, npt.NDArray[Any]]) -> None:
-    """Write a safetensors file that the umask's readers may read; the library leaves it to its owner alone."""
-    save_file(dict(tensors), path)
+    """Write a safetensors file that the umask's readers may read; the library leaves it to its owner alone.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    try:
+        save_file(dict(tensors), path)
+    except SafetensorError as error:  # what the library makes of an OSError, without its number
+        raise StorageError(f"{path.name} cannot be stored: {error}. Make room on the disk.") from error
     path.chmod(0o666 & ~_umask())
 
 
@@ -84,14 +167,6 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
-
-
-def _read_tensors(path: Path, names: list[str]) -> dict[str, npt.NDArray[Any]]:
-    try:
-        with safe_open(path / _STATE, framework="numpy") as file:
-            return {name: file.get_tensor(name) for name in names}
-    except (OSError, SafetensorError) as error:
-        raise ArtifactError(f"The checkpoint {path.name} cannot be read: {error}.") from error
 
 
 def _in_order(folder: Path) -> list[Path]:

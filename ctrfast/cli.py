@@ -9,6 +9,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,6 +21,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from rich.table import Table
 
 from ctrfast import __version__
+from ctrfast.allocator import keep_freed_memory
 from ctrfast.config import MODEL_NAMES, RULE_NAMES, load_config
 from ctrfast.errors import Cancelled, CtrFastError, unknown_name
 from ctrfast.schema import SPLITS, load_schema
@@ -27,6 +29,7 @@ from ctrfast.schema import preset as find_preset
 
 if TYPE_CHECKING:
     from ctrfast.data.report import DataReport
+    from ctrfast.segments import SegmentReport
 
 app = typer.Typer(
     help="Large-batch CTR training with CowClip and batch-size scaling rules.",
@@ -166,7 +169,8 @@ def plan(
     table.add_column("value", no_wrap=True)
     table.add_column("reason")
     for name, value in resolved.model_dump(exclude={"reasons", "rule", "preset"}).items():
-        table.add_row(name, f"{value:g}" if isinstance(value, float) else f"{value}", resolved.reasons[name])
+        shown = "-" if value is None else f"{value:g}" if isinstance(value, float) else f"{value}"
+        table.add_row(name, shown, resolved.reasons[name])
     console.print(f"rule {resolved.rule}, {preset}")
     console.print(table)
 
@@ -195,6 +199,7 @@ def train(
         "seed": seed,
     }
     settings = load_config(config, set_ or [], overrides)
+    keep_freed_memory()
     _load_tensorflow()
 
     from ctrfast.data.shards import Dataset
@@ -220,15 +225,23 @@ def evaluate(
     run: Annotated[Path, typer.Argument(help="Run folder.")],
     data: Annotated[list[Path], typer.Option(help="Dataset folder, or raw files with labels.")],
     split: Split = "test",
+    segment: Annotated[str | None, typer.Option(help="Id field; adds figures by its values.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
-    """Print AUC and log loss of a run."""
+    """Print AUC, log loss and calibration of a run."""
     if split not in SPLITS:
         raise unknown_name("split", split, SPLITS, path="split")
     _load_tensorflow()
 
     from ctrfast.evaluate import evaluate as measure
 
-    _print_metrics(measure(run, data, split))
+    evaluation = measure(run, data, split, segment=segment)
+    if as_json:
+        console.print_json(data=asdict(evaluation))
+        return
+    _print_metrics(evaluation.metrics)
+    if evaluation.segments is not None:
+        _print_segments(evaluation.segments)
 
 
 @app.command()
@@ -322,6 +335,21 @@ def _print_report(report: DataReport) -> None:
 def _print_metrics(metrics: dict[str, float]) -> None:
     for name, value in metrics.items():
         console.print(f"{name} {value:,.0f}" if name.endswith(("rows", "rows_per_s")) else f"{name} {value:.6f}")
+
+
+def _print_segments(report: SegmentReport) -> None:
+    table = Table(box=None, pad_edge=False)
+    table.add_column(report.field, no_wrap=True)
+    for name in ("rows", "label rate", "auc", "log loss", "normalised entropy", "calibration ratio"):
+        table.add_column(name, justify="right")
+    for of in report.segments:
+        figures = (of.label_rate, of.auc, of.log_loss, of.normalised_entropy, of.calibration_ratio)
+        table.add_row(of.value, f"{of.rows:,}", *("-" if figure is None else f"{figure:.4f}" for figure in figures))
+    console.print()
+    console.print(table)
+    gauc = "-" if report.gauc is None else f"{report.gauc:.6f}"
+    left_out = f"{report.skipped_values:,} with one class alone are left out ({report.skipped_rows:,} rows)"
+    console.print(f"gauc {gauc} over {report.values:,} values of {report.field}; {left_out}")
 
 
 def _load_tensorflow() -> None:

@@ -32,6 +32,12 @@ MODEL_OPTIONS: dict[str, tuple[str, ...]] = {
     "wide_deep": (),
 }
 MODEL_NAMES = tuple(MODEL_OPTIONS)
+Clip = Literal["none", "global", "field", "column", "adaptive_field", "adaptive_column"]
+OptimizerName = Literal["adam", "lamb", "lars"]
+LrDecay = Literal["constant", "cosine", "plateau"]
+Update = Literal["dense", "sparse"]
+ADAPTIVE_CLIPS = ("adaptive_field", "adaptive_column")
+CONSTANT_CLIPS = ("global", "field", "column")
 RULE_NAMES = ("none", "sqrt", "sqrt_star", "linear", "n2_lambda", "cowclip")
 
 
@@ -56,24 +62,33 @@ class ModelConfig(_Settings):
 
 
 class OptimizerConfig(_Settings):
-    """CowClip + Adam, at the base batch size.
+    """The optimizer, at the base batch size.
 
-    lr_dense, lr_embed: Adam's learning rates of the dense weights and of the embedding table.
+    name: the rule that turns gradients into steps.
+    lr_dense, lr_embed: learning rates of the dense weights and of the embedding table.
     l2: lambda of the penalty lambda * sum(w^2) over table rows and linear weights.
-    clip: the gradient clip of table rows. clip_ratio, bound: c and beta of its limit (`ctrfast.optim.cowclip`).
+    clip: the gradient clip of table rows (`ctrfast.optim.clip`). clip_ratio, bound: c and beta of the adaptive clips'
+    limit. clip_norm: the constant limit of the others.
     warmup_epochs: length of the dense rate's linear warm-up. embedding_init_std: of the embeddings' normal start.
-    update: `dense` updates every row at each step, present in the batch or not.
+    lr_decay: of both rates: none, half a cosine to 0 over the run, or x 0.1 where the validation AUC has not risen for
+    `plateau_patience` evaluations.
+    update: `dense` updates every row at each step, present in the batch or not; `sparse` only those in the batch, with
+    their L2 and moments, which is different mathematics.
     """
 
+    name: OptimizerName = "adam"
     lr_dense: Positive | None = None
     lr_embed: Positive | None = None
     l2: NotNegative | None = None
-    clip: Literal["none", "adaptive_column"] | None = None
+    clip: Clip | None = None
     clip_ratio: Positive | None = None
     bound: Positive | None = None
+    clip_norm: Positive | None = None
     warmup_epochs: NotNegative | None = None
     embedding_init_std: NotNegative | None = None
-    update: Literal["dense"] = "dense"
+    lr_decay: LrDecay = "constant"
+    plateau_patience: int | None = Field(default=None, ge=1)
+    update: Update = "dense"
 
 
 class ScalingConfig(_Settings):
@@ -87,20 +102,40 @@ class TrainConfig(_Settings):
     """All settings of a run.
 
     batch_size: B, rows per optimizer step, over all replicas.
+    micro_batch_size: rows of one forward and backward pass on a replica; the step is that of the whole batch. Not set:
+    the fastest for the device.
+    replicas: devices that share each batch. Not set: all GPUs, or one CPU.
+    precision: of the network's products on GPUs; weights, moments and the update stay float32.
     epochs: passes over the training split.
     seed: of initial weights and shuffling; with the same data and machine it gives the same run.
     shuffle_rows: rows held in memory to shuffle; a split that fits is shuffled whole.
     log_every_steps: steps between two progress records.
+    evaluate_every_steps: steps between two evaluations on the validation split, beside the one at each epoch's end.
+    checkpoint_every_steps: steps between two checkpoints, beside the one at each epoch's end.
+    early_stop_patience: end the run after so many evaluations without a rise of the validation AUC.
+    final_weights: those of the last step, or of the evaluation with the highest validation AUC.
     """
 
     batch_size: int = Field(default=1024, ge=1, le=16_777_216)
+    micro_batch_size: int | None = Field(default=None, ge=1)
+    replicas: int | None = Field(default=None, ge=1, le=1024)
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
     epochs: int = Field(default=1, ge=1, le=10_000)
     seed: int = Field(default=1, ge=0, le=2**31 - 1)
     shuffle_rows: int = Field(default=2_000_000, ge=1)
     log_every_steps: int = Field(default=50, ge=1)
+    evaluate_every_steps: int | None = Field(default=None, ge=1)
+    checkpoint_every_steps: int | None = Field(default=None, ge=1)
+    early_stop_patience: int | None = Field(default=None, ge=1)
+    final_weights: Literal["last", "best"] = "last"
     model: ModelConfig = ModelConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     scaling: ScalingConfig = ScalingConfig()
+
+    @property
+    def clip(self) -> Clip:
+        """The clip in force: the one set, or the scaling rule's own."""
+        return self.optimizer.clip or ("adaptive_column" if self.scaling.rule == "cowclip" else "none")
 
 
 def parse_config(values: Mapping[str, Any]) -> TrainConfig:
@@ -116,6 +151,14 @@ def parse_config(values: Mapping[str, Any]) -> TrainConfig:
         raise _config_error(error) from error
     if config.model.name not in MODEL_NAMES:
         raise unknown_name("model", config.model.name, MODEL_NAMES, path="model.name")
+    if config.scaling.rule not in RULE_NAMES:
+        raise unknown_name("scaling rule", config.scaling.rule, RULE_NAMES, path="scaling.rule")
+    _refuse_contradictions(config)
+    return config
+
+
+def _refuse_contradictions(config: TrainConfig) -> None:
+    """Refuse settings that have no effect beside the others, or cannot hold together."""
     own = MODEL_OPTIONS[config.model.name]
     for option in ("cross_layers", "low_rank", "experts"):
         value = getattr(config.model, option)
@@ -123,9 +166,49 @@ def parse_config(values: Mapping[str, Any]) -> TrainConfig:
             having = ", ".join(name for name, options in MODEL_OPTIONS.items() if option in options)
             problem = f"`{option}` has no place in the model {config.model.name}. Got {option}={value}."
             raise ConfigError(f"{problem} It belongs to {having}.", path=f"model.{option}")
-    if config.scaling.rule not in RULE_NAMES:
-        raise unknown_name("scaling rule", config.scaling.rule, RULE_NAMES, path="scaling.rule")
-    return config
+
+    optimizer, clip = config.optimizer, config.clip
+    is_adaptive, is_constant = clip in ADAPTIVE_CLIPS, clip in CONSTANT_CLIPS
+    warmup = optimizer.warmup_epochs or 0.0
+    replicas = config.replicas or 1
+    without = f"has no effect with clip {clip}"
+    contradictions = (
+        (
+            "optimizer.clip_ratio",
+            optimizer.clip_ratio is not None and not is_adaptive,
+            without,
+        ),
+        ("optimizer.bound", optimizer.bound is not None and not is_adaptive, without),
+        ("optimizer.clip_norm", optimizer.clip_norm is not None and not is_constant, without),
+        ("optimizer.clip_norm", optimizer.clip_norm is None and is_constant, f"must be set with clip {clip}"),
+        (
+            "optimizer.plateau_patience",
+            optimizer.plateau_patience is not None and optimizer.lr_decay != "plateau",
+            f"has no effect with lr_decay {optimizer.lr_decay}",
+        ),
+        ("optimizer.warmup_epochs", warmup > config.epochs, f"must be at most the run's {config.epochs} epochs"),
+        (
+            "optimizer.update",
+            optimizer.update == "sparse" and optimizer.name != "adam",
+            f"has no meaning with {optimizer.name}, whose steps follow from the norm of the whole table",
+        ),
+        (
+            "optimizer.update",
+            optimizer.update == "sparse" and clip == "adaptive_field",
+            "has no meaning with clip adaptive_field, whose limit follows from the norm of the whole field",
+        ),
+        ("replicas", config.batch_size % replicas != 0, f"must divide batch_size={config.batch_size}"),
+        (
+            "micro_batch_size",
+            (config.micro_batch_size or 1) * replicas > config.batch_size,
+            f"must be at most a replica's {config.batch_size // replicas} rows",
+        ),
+    )
+    for path, is_wrong, why in contradictions:
+        if is_wrong:
+            section, _, name = path.rpartition(".")
+            value = getattr(getattr(config, section) if section else config, name)
+            raise ConfigError(f"`{name}` {why}. Got {name}={value}.", path=path)
 
 
 def load_config(

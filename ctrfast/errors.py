@@ -4,7 +4,8 @@
     |-- ConfigError          a setting breaks a rule, or is unknown
     |-- DataError            raw rows, a dataset or a scoring request cannot be used
     |-- ArtifactError        a dataset, run, checkpoint or bundle is missing, incomplete or was changed
-    |-- TrainingError        training cannot go on (loss is not a number, out of memory)
+    |-- TrainingError        training cannot go on (loss is not a number, constant output, nothing learned)
+    |-- StorageError         the disk is full or read-only
     |-- DependencyError      an optional or conflicting package
     `-- Cancelled            somebody asked the work to stop
 
@@ -51,6 +52,12 @@ class TrainingError(CtrFastError):
     """Training cannot go on."""
 
     code = "nan_loss"
+
+
+class StorageError(CtrFastError):
+    """The disk takes no more."""
+
+    code = "storage"
 
 
 class DependencyError(CtrFastError):

@@ -1,52 +1,101 @@
-"""Evaluate a run: on a split of a dataset made with the run's vocabulary, or on raw files in its schema."""
+"""Evaluate a run: on a split of a dataset made with the run's vocabulary, or on raw files in its schema.
+
+evaluation = evaluate(Path("runs/first"), [Path("data/criteo")], "test", segment="C9")
+evaluation.metrics["auc"], evaluation.segments.gauc
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from ctrfast.data.batches import fused_ids
+from ctrfast.data.encode import Encoder
 from ctrfast.data.raw import read_raw
 from ctrfast.data.rejects import RefuseRejects
 from ctrfast.data.shards import Dataset
-from ctrfast.errors import ArtifactError, DataError
+from ctrfast.errors import ArtifactError, DataError, unknown_name
 from ctrfast.metrics import Predictions
+from ctrfast.network import Network
 from ctrfast.run import Run
 from ctrfast.run_network import open_network
-from ctrfast.train import evaluate_split
+from ctrfast.schema import FIRST_ID
+from ctrfast.segments import SegmentPredictions, SegmentReport
+from ctrfast.split_evaluation import scored_batches
+
+_Ids = npt.NDArray[np.int32]
+_Floats = npt.NDArray[np.floating]
 
 
-def evaluate(run_path: Path, data: Sequence[Path], split: str = "test") -> dict[str, float]:
-    """AUC, log loss and rows.
+@dataclass(frozen=True)
+class Evaluation:
+    """metrics: figures of all rows by name (`ctrfast.metrics`). segments: by value of the field that was asked for."""
+
+    metrics: dict[str, float]
+    segments: SegmentReport | None
+
+
+def evaluate(run_path: Path, data: Sequence[Path], split: str = "test", *, segment: str | None = None) -> Evaluation:
+    """Measure how well a run ranks and fits.
 
     Args:
         run_path: a finished run.
         data: one dataset folder, or raw files with labels.
         split: of the dataset; raw files are taken whole.
+        segment: id field by whose values the figures are broken down too.
 
     Raises:
         ArtifactError: the run or dataset cannot be used, or the dataset has another vocabulary than the run.
         DataError: a raw row cannot be used, or the split has no rows.
+        ConfigError: the run has no id field `segment`.
     """
     run = Run.open(run_path)
-    network = open_network(run)
-    if len(data) == 1 and data[0].is_dir():
-        dataset = Dataset.open(data[0])
-        if dataset.fitted.hash != run.encoder().fitted.hash:
-            raise ArtifactError(
-                f"The dataset {data[0]} has another schema or vocabulary than the run. "
-                "Evaluate on the run's own dataset, or on raw files."
-            )
-        if not dataset.rows(split):
-            raise DataError(f"The split {split!r} of {data[0]} must have rows. Got none.", path="split")
-        return evaluate_split(network, dataset, split).metrics()
     encoder = run.encoder()
-    predictions = Predictions()
+    id_names = encoder.fitted.schema_.id_names
+    if segment is not None and segment not in id_names:
+        raise unknown_name("id field", segment, id_names, path="segment")
+    dataset = _open_dataset(data[0], split, encoder) if len(data) == 1 and data[0].is_dir() else None
+    network = open_network(run)
+    scored = _score_raw(network, data, encoder) if dataset is None else _score_split(network, dataset, split)
+
+    predictions, by_value = Predictions(), SegmentPredictions()
+    field = id_names.index(segment) if segment is not None else None
+    for labels, ids, logits in scored:
+        predictions.add(labels, logits)
+        if field is not None:
+            by_value.add(labels, logits, ids[:, field] - encoder.fitted.table_offsets[field])
+    report = None
+    if segment is not None:
+        values = encoder.vocabularies[segment].values
+        report = by_value.report(segment, lambda id_: str(values[id_ - FIRST_ID]))
+    return Evaluation(predictions.metrics(), report)
+
+
+def _open_dataset(path: Path, split: str, encoder: Encoder) -> Dataset:
+    dataset = Dataset.open(path)
+    if dataset.fitted.hash != encoder.fitted.hash:
+        raise ArtifactError(
+            f"The dataset {path} has another schema or vocabulary than the run. "
+            "Evaluate on the run's own dataset, or on raw files."
+        )
+    if not dataset.rows(split):
+        raise DataError(f"The split {split!r} of {path} must have rows. Got none.", path="split")
+    return dataset
+
+
+def _score_split(network: Network, dataset: Dataset, split: str) -> Iterator[tuple[_Floats, _Ids, _Floats]]:
+    """Labels (R,), ids (R, F) as rows of the fused table, logits (R,)."""
+    for batch, logits in scored_batches(network, dataset, split):
+        yield batch.labels, batch.ids, logits
+
+
+def _score_raw(network: Network, data: Sequence[Path], encoder: Encoder) -> Iterator[tuple[_Floats, _Ids, _Floats]]:
+    """The same for raw rows."""
     for block in read_raw(data, encoder.fitted.schema_, rejects=RefuseRejects()):
         encoded = encoder.encode(block.columns, block.rows)
-        predictions.add(
-            np.asarray(block.label), network.logits(fused_ids(encoded.ids, encoder.fitted), encoded.numbers)
-        )
-    return predictions.metrics()
+        ids = fused_ids(encoded.ids, encoder.fitted)
+        yield np.asarray(block.label, np.float32), ids, network.logits(ids, encoded.numbers)

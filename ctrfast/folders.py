@@ -20,7 +20,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ctrfast.errors import ArtifactError, ConfigError
+from ctrfast.errors import ArtifactError, ConfigError, CtrFastError, StorageError
+from ctrfast.storage import is_full
 
 MANIFEST = "manifest.json"
 _PARTIAL = ".partial-"
@@ -32,13 +33,14 @@ def new_folder(out: Path) -> Iterator[Path]:
 
     Raises:
         ConfigError: `out` exists and is not an empty folder, or its parent cannot be written.
+        StorageError: the disk has no room for another folder.
     """
     refuse_existing(out)
     partial = out.parent / f"{_PARTIAL}{out.name}-{secrets.token_hex(4)}"
     try:
         partial.mkdir(parents=True)
     except OSError as error:
-        raise ConfigError(f"The folder {out.parent} cannot be written: {error.strerror}.") from error
+        raise _unwritable(out.parent, error) from error
     try:
         yield partial
         for file in partial.rglob("*"):
@@ -47,6 +49,8 @@ def new_folder(out: Path) -> Iterator[Path]:
         try:
             partial.replace(out)
         except OSError as error:
+            if is_full(error):
+                raise
             raise ConfigError(f"{out} was written by somebody else meanwhile. Choose another name.") from error
         sync(out.parent)
     except BaseException:
@@ -68,19 +72,26 @@ def new_file(out: Path) -> Iterator[Path]:
 
     Raises:
         ConfigError: the folder of `out` cannot be written.
+        StorageError: the disk has no room for another file.
     """
     partial = out.parent / f"{_PARTIAL}{out.name}-{secrets.token_hex(4)}"
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         partial.touch()
     except OSError as error:
-        raise ConfigError(f"The folder {out.parent} cannot be written: {error.strerror}.") from error
+        raise _unwritable(out.parent, error) from error
     try:
         yield partial
         sync(partial)
         partial.replace(out)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def remove_partials(folder: Path) -> None:
+    """Remove what a killed process left half-written in a folder that nobody else writes to now."""
+    for partial in folder.glob(f"{_PARTIAL}*"):
+        shutil.rmtree(partial) if partial.is_dir() else partial.unlink()
 
 
 def write_file(path: Path, content: str | bytes) -> None:
@@ -173,3 +184,8 @@ def sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _unwritable(folder: Path, error: OSError) -> CtrFastError:
+    kind = StorageError if is_full(error) else ConfigError
+    return kind(f"The folder {folder} cannot be written: {error.strerror}.")

@@ -126,6 +126,10 @@ class Predictions:
         self._labels += other._labels
         self._logits += other._logits
 
+    def logit_range(self) -> tuple[float, float]:
+        """Lowest and highest logit of the rows, of which there must be some."""
+        return min(float(part.min()) for part in self._logits), max(float(part.max()) for part in self._logits)
+
     def metrics(self) -> dict[str, float]:
         """All figures by name, with `rows`; those that the labels leave undefined are absent. Empty without rows."""
         if not self._labels or not sum(map(len, self._labels)):

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from ctrfast.checkpoint import restore
+from ctrfast.checkpoint import Checkpoint
 from ctrfast.config import ModelConfig
 from ctrfast.models import CtrModel, build_model
 from ctrfast.schema import FittedSchema
@@ -40,14 +38,14 @@ class Network:
         )
 
     @classmethod
-    def from_checkpoint(cls, config: ModelConfig, fitted: FittedSchema, checkpoint: Path) -> Network:
+    def from_checkpoint(cls, config: ModelConfig, fitted: FittedSchema, checkpoint: Checkpoint) -> Network:
         """A trained network; moments stay on disk.
 
         Raises:
             ArtifactError: the checkpoint does not fit.
         """
         network = cls(config, fitted, seed=0, embedding_init_std=0.0)
-        restore(checkpoint, network.weights())
+        checkpoint.restore(network.weights())
         return network
 
     def weights(self) -> dict[str, tf.Variable]:

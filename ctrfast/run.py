@@ -11,8 +11,14 @@ receipt.json                    final metrics, versions, seed
 
 from __future__ import annotations
 
+import os
+import platform
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -24,13 +30,18 @@ from ctrfast.folders import kind_of, new_folder, read_manifest, verify_files, wr
 from ctrfast.optim.scaling import Plan
 
 RECEIPT = "receipt.json"
+CHECKPOINTS = "checkpoints"
+EndedBy = Literal["epochs", "early_stop", "callback"]
 _KIND, _FORMAT = "run", 1
+_PACKAGES = ("ctrfast", "tensorflow", "tf-keras", "numpy", "pyarrow")
 
 
 class Receipt(BaseModel):
     """What a finished run came to.
 
-    metrics: final figures (`test_auc`, `valid_log_loss` ...).
+    metrics: final figures (`test_auc`, `valid_log_loss` ...); those of `test` and `valid` belong to the final weights.
+    checkpoint: the one with the final weights. steps: optimizer steps taken.
+    ended_by: all epochs done, the validation AUC no longer rising, or a Keras callback.
     rows_left_out_per_epoch: too few for one more batch; others in each epoch.
     train_s: seconds from the start to the last checkpoint, with evaluation and compilation, over all parts of a run.
     rows_per_s: rows trained on by train_s.
@@ -42,6 +53,7 @@ class Receipt(BaseModel):
     dataset_hash: str
     checkpoint: str = Field(pattern=r"^step-[0-9]+$")
     steps: int
+    ended_by: EndedBy = "epochs"
     rows_left_out_per_epoch: int
     seed: int
     train_s: float
@@ -49,6 +61,17 @@ class Receipt(BaseModel):
     versions: dict[str, str]
     machine: dict[str, str]
     finished_at: str
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a run came to its end, as its `Receipt` says it; checkpoint: the folder."""
+
+    metrics: Mapping[str, float]
+    checkpoint: Path
+    steps: int
+    ended_by: EndedBy
+    train_s: float
 
 
 @dataclass(frozen=True)
@@ -85,7 +108,12 @@ class Run:
     @property
     def checkpoint(self) -> Path:
         """The checkpoint with the final weights."""
-        return self.path / "checkpoints" / self.receipt.checkpoint
+        return self.path / CHECKPOINTS / self.receipt.checkpoint
+
+    @property
+    def seal(self) -> str:
+        """What the run's checkpoints carry."""
+        return run_seal(self.path)
 
     def encoder(self) -> Encoder:
         """The encoder that the run's dataset was made with."""
@@ -105,7 +133,26 @@ def start_run(out: Path, config: TrainConfig, plan: Plan, dataset: Dataset) -> N
         write_file(folder / "plan.json", plan.model_dump_json(indent=1))
         write_file(folder / "config.json", config.model_dump_json(indent=1))
         write_manifest(folder, {"kind": _KIND, "format": _FORMAT, "dataset": dataset.hash})
-        (folder / "checkpoints").mkdir()
+        (folder / CHECKPOINTS).mkdir()
+
+
+def finish_run(out: Path, dataset: Dataset, config: TrainConfig, ending: Ending) -> None:
+    """Write the receipt, with which the folder counts as a run."""
+    receipt = Receipt(
+        metrics=dict(ending.metrics),
+        dataset_hash=dataset.hash,
+        checkpoint=ending.checkpoint.name,
+        steps=ending.steps,
+        ended_by=ending.ended_by,
+        rows_left_out_per_epoch=dataset.rows("train") % config.batch_size,
+        seed=config.seed,
+        train_s=ending.train_s,
+        rows_per_s=ending.metrics["rows_per_s"],
+        versions={"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}},
+        machine={"cpus": str(os.cpu_count()), "processor": platform.machine()},
+        finished_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    )
+    write_file(out / RECEIPT, receipt.model_dump_json(indent=1))
 
 
 def check_same_run(out: Path, config: TrainConfig, dataset: Dataset) -> None:
@@ -119,9 +166,24 @@ def check_same_run(out: Path, config: TrainConfig, dataset: Dataset) -> None:
     if (out / RECEIPT).is_file():
         raise ConfigError(f"The run {out} has finished already. Choose another folder.")
     if started != config:
-        raise ArtifactError(f"The run {out} was started with other settings. Give the same ones to resume it.")
+        was, now = (_flat(settings.model_dump()) for settings in (started, config))
+        differing = {name: f"{name}={value} (now {now[name]})" for name, value in was.items() if value != now[name]}
+        raise ArtifactError(
+            f"The run {out} was started with other settings: {', '.join(differing.values())}. "
+            "Give the same ones to resume it.",
+            path=next(iter(differing)),
+        )
     if dataset_hash != dataset.hash:
         raise ArtifactError(f"The run {out} was started with another dataset. Give the same one to resume it.")
+
+
+def run_seal(path: Path) -> str:
+    """The seal of a run's manifest: it stands for settings, seed, vocabulary and dataset.
+
+    Raises:
+        ArtifactError: there is no run, or its manifest was edited.
+    """
+    return str(read_manifest(path, _KIND)["seal"])
 
 
 def open_started(path: Path) -> tuple[TrainConfig, str]:
@@ -137,3 +199,11 @@ def open_started(path: Path) -> tuple[TrainConfig, str]:
         return config, str(manifest["dataset"])
     except (OSError, KeyError, ValidationError) as error:
         raise ArtifactError(f"The files of the run {path} cannot be read. Train it again.") from error
+
+
+def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings by dotted path."""
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return flat

@@ -7,30 +7,49 @@ Each line of `metrics.jsonl` is one JSON object: `{"kind": "train", "step": 50, 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import tensorflow as tf
 
 from ctrfast.folders import write_file
 
+_FILE = "metrics.jsonl"
 
-class RunLog:
-    """Writes records. On resume, those beyond the checkpoint's step and the test's are dropped: they come again.
+
+def kept_records(folder: Path, step: int) -> list[dict[str, Any]]:
+    """The records that a run goes on from; those beyond the checkpoint's step and the test's come again.
 
     Args:
         folder: the run folder.
         step: steps that the checkpoint has taken, 0 for a new run.
     """
+    records = [json.loads(line) for line in _whole_lines(folder / _FILE)]
+    return [record for record in records if record["step"] <= step and record.get("split") != "test"]
 
-    def __init__(self, folder: Path, step: int = 0) -> None:
-        path = folder / "metrics.jsonl"
-        records = [json.loads(line) for line in _whole_lines(path)]
-        self.kept = [record for record in records if record["step"] <= step and record.get("split") != "test"]
-        write_file(path, "".join(json.dumps(record) + "\n" for record in self.kept))
+
+class RunLog:
+    """Writes records; a context manager that closes both files.
+
+    Args:
+        folder: the run folder.
+        kept: records that stay; all others are dropped.
+    """
+
+    def __init__(self, folder: Path, kept: Sequence[Mapping[str, Any]] = ()) -> None:
+        path = folder / _FILE
+        write_file(path, "".join(json.dumps(record) + "\n" for record in kept))
         self._file = path.open("a", encoding="utf-8")
         self._board = tf.summary.create_file_writer(str(folder / "tensorboard"))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._board.close()
+        self._file.close()
 
     def write(self, record: Mapping[str, Any]) -> None:
         """Append one record; numbers also go to TensorBoard, mappings of numbers one series per name."""
@@ -44,10 +63,9 @@ class RunLog:
                     if isinstance(number, float):
                         tf.summary.scalar("/".join(filter(None, (prefix, name, part))), number)
 
-    def close(self) -> None:
-        """Flush and close both files."""
-        self._board.close()
-        self._file.close()
+    def sync(self) -> None:
+        """Have the records on the disk: a checkpoint that is written next must not know of more than they tell."""
+        os.fsync(self._file.fileno())
 
 
 def _whole_lines(path: Path) -> list[str]:

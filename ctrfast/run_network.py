@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from ctrfast.folders import read_manifest, verify_files
+from ctrfast.checkpoint import Checkpoint
 from ctrfast.metrics import sigmoid
 from ctrfast.network import Network
 from ctrfast.run import Run
@@ -15,10 +15,10 @@ def open_network(run: Run) -> Network:
     """The trained network of a run.
 
     Raises:
-        ArtifactError: its checkpoint is missing, was changed, or does not fit.
+        ArtifactError: its checkpoint is missing, was changed, or belongs to another run.
     """
-    verify_files(run.checkpoint, read_manifest(run.checkpoint, "checkpoint"))
-    return Network.from_checkpoint(run.config.model, run.encoder().fitted, run.checkpoint)
+    checkpoint = Checkpoint.open(run.checkpoint, run.seal)
+    return Network.from_checkpoint(run.config.model, run.encoder().fitted, checkpoint)
 
 
 class RunScorer:

@@ -4,59 +4,49 @@
     result = train(dataset, TrainConfig(batch_size=8192), Path("runs/first"))
     result.metrics["test_auc"]
 
-A run that was stopped or killed goes on from its last checkpoint with `resume=True`: the order of the rows follows from
-(seed, epoch), so the position is a number of steps.
+A run that was stopped or killed goes on from its last checkpoint with `resume=True`, bit for bit as if nothing had
+happened. The order of the rows follows from (seed, epoch), so the position is a number of steps; all that a step causes
+(record, evaluation, lower rates) is done before the checkpoint of that step, and records beyond a checkpoint's step are
+dropped when the run goes on from it.
 """
 
 from __future__ import annotations
 
-import math
-import os
-import platform
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from importlib.metadata import version
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
-import tensorflow as tf
+from tf_keras.callbacks import Callback
 
-from ctrfast.checkpoint import latest_checkpoint, restore, save_checkpoint
+from ctrfast.bundle import GOLDEN
+from ctrfast.callbacks import Callbacks, check_callbacks
+from ctrfast.checkpoint import Checkpoint, path_of, save_checkpoint
 from ctrfast.config import TrainConfig
 from ctrfast.data.batches import Shuffle, batches, prefetch
 from ctrfast.data.shards import Dataset
-from ctrfast.errors import Cancelled, ConfigError, TrainingError
-from ctrfast.folders import write_file
-from ctrfast.metrics import Predictions, sigmoid
+from ctrfast.dataset_needs import check_dataset
+from ctrfast.device_memory import device_memory
+from ctrfast.divergence import check_figures, check_loss, check_output, check_weights
+from ctrfast.errors import Cancelled
+from ctrfast.folders import remove_partials
+from ctrfast.golden import write_golden
+from ctrfast.machine_memory import available_memory
+from ctrfast.memory import check_memory, estimate
 from ctrfast.network import Network
-from ctrfast.optim.cowclip_adam import CowClipAdam, StepSettings
 from ctrfast.optim.scaling import make_plan
-from ctrfast.run import RECEIPT, Receipt, check_same_run, start_run
-from ctrfast.run_log import RunLog
-from ctrfast.step import TrainStep
-
-_EVALUATION_BATCH = 65_536
-_GOLDEN_ROWS = 256
-_PROGRESS_INTERVAL_S = 0.5
-_LOWER_RATES = "Lower optimizer.lr_dense or optimizer.lr_embed."
-_PACKAGES = ("ctrfast", "tensorflow", "tf-keras", "numpy", "pyarrow")
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a run is. fraction: 0..1 of all steps. eta_s: seconds to go, `None` until known. metrics: the latest."""
-
-    epoch: int
-    step: int
-    total_steps: int
-    rows: int
-    fraction: float
-    eta_s: float | None
-    metrics: dict[str, float] = field(default_factory=dict)
+from ctrfast.optim.step_settings import StepSettings
+from ctrfast.optim.table_optimizer import TableOptimizer
+from ctrfast.progress import Progress, ProgressMeter
+from ctrfast.replicas import Replicas, check_replicas, choose_devices
+from ctrfast.run import CHECKPOINTS, EndedBy, Ending, check_same_run, finish_run, run_seal, start_run
+from ctrfast.run_log import RunLog, kept_records
+from ctrfast.split_evaluation import evaluate_split
+from ctrfast.step import choose_execution
+from ctrfast.step_window import StepWindow
+from ctrfast.storage import storing
+from ctrfast.validation_watch import PLATEAU_FACTOR, ValidationWatch
 
 
 @dataclass(frozen=True)
@@ -75,6 +65,7 @@ def train(
     resume: bool = False,
     on_progress: Callable[[Progress], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
+    callbacks: Sequence[Callback] = (),
 ) -> RunResult:
     """Train and leave a run folder.
 
@@ -85,221 +76,228 @@ def train(
         resume: go on from the last checkpoint of `out`, or start where there is none.
         on_progress: called about twice a second and at each epoch's end.
         should_stop: asked at each step; once true, a checkpoint is saved and `Cancelled` is raised.
+        callbacks: of Keras; `ctrfast.callbacks` says what they get and which ones work.
 
     Raises:
-        ConfigError: a setting does not fit the data, or `out` holds another run.
-        ArtifactError: a checkpoint was made with another config or dataset.
-        TrainingError: the loss is not a number.
+        ConfigError: a setting or callback does not fit the data or the run, or `out` holds another run.
+        ArtifactError: the run or a checkpoint was made with another config or dataset.
+        TrainingError: a figure or weight is not a number, all outputs are alike, or nothing is learned.
+        StorageError: the disk takes no more; the run can go on from its last checkpoint.
         Cancelled: `should_stop` was true.
     """
-    session = _Session(dataset, config, out, resume, on_progress or (lambda _: None), should_stop or (lambda: False))
-    return session.run()
+    with storing(f"The run {out}"):
+        session = _Session(dataset, config, out, resume, callbacks)
+        return session.run(on_progress or (lambda _: None), should_stop or (lambda: False))
 
 
 class _Session:
     """One call of `train`: its parts, and the position in the run."""
 
     def __init__(
-        self,
-        dataset: Dataset,
-        config: TrainConfig,
-        out: Path,
-        resume: bool,
-        on_progress: Callable[[Progress], None],
-        should_stop: Callable[[], bool],
+        self, dataset: Dataset, config: TrainConfig, out: Path, resume: bool, callbacks: Sequence[Callback]
     ) -> None:
-        rows = dataset.rows("train")
-        if config.batch_size > rows:
-            raise ConfigError(
-                f"`batch_size` must be at most the training split's {rows:,} rows. "
-                f"Got batch_size={config.batch_size:,}.",
-                path="batch_size",
-            )
+        check_dataset(dataset, config)
+        check_callbacks(callbacks)
+        devices = choose_devices(config.replicas)
+        check_replicas(config, len(devices))
+        gpu_bytes, rows = device_memory(devices), dataset.rows("train")
+        needs = estimate(dataset.fitted, config, train_rows=rows, replicas=len(devices), on_gpu=gpu_bytes is not None)
+        check_memory(needs, available_memory(), gpu_bytes)
         self.dataset, self.config, self.out = dataset, config, out
-        self.on_progress, self.should_stop = on_progress, should_stop
         self.plan = make_plan(config, dataset.fitted.schema_.name)
-        self.steps_per_epoch = rows // config.batch_size
+        self.steps_per_epoch = dataset.rows("train") // config.batch_size
         self.total_steps = self.steps_per_epoch * config.epochs
         if resume and out.is_dir() and any(out.iterdir()):
             check_same_run(out, config, dataset)
+            remove_partials(out)
         else:
             start_run(out, config, self.plan, dataset)
+        self.checkpoints, self.seal = out / CHECKPOINTS, run_seal(out)
 
-        self.network = Network(
-            config.model, dataset.fitted, seed=config.seed, embedding_init_std=self.plan.embedding_init_std
+        self.replicas = Replicas(
+            self._make_replica,
+            devices,
+            batch_size=config.batch_size,
+            execution=choose_execution(config.micro_batch_size),
+            precision=config.precision,
         )
-        model = self.network.model
-        self.optimizer = CowClipAdam(
-            StepSettings.of(self.plan, self.steps_per_epoch),
-            self.network.table,
-            dataset.fitted.table_offsets,
-            model.linear_variables,
-            model.deep_variables,
+        self.network = self.replicas.network
+        self.callbacks = Callbacks(callbacks, self.network, epochs=config.epochs, steps_per_epoch=self.steps_per_epoch)
+        self._take_up(Checkpoint.latest(self.checkpoints, self.seal))
+
+    def _make_replica(self) -> tuple[Network, TableOptimizer]:
+        config, fitted = self.config, self.dataset.fitted
+        network = Network(config.model, fitted, seed=config.seed, embedding_init_std=self.plan.embedding_init_std)
+        settings = StepSettings.of(self.plan, self.steps_per_epoch, config.epochs)
+        model = network.model
+        return network, TableOptimizer(
+            settings, network.table, fitted.table_offsets, model.linear_variables, model.deep_variables
         )
-        self.train_step = TrainStep(model, self.optimizer, config.batch_size)
-        checkpoint, self.earlier_s = latest_checkpoint(self._checkpoints) or (None, 0.0)
-        if checkpoint:
-            restore(checkpoint, self.optimizer.state())
-        self.step = int(self.optimizer.step)
-        self.log = RunLog(out, self.step)
+
+    def _take_up(self, checkpoint: Checkpoint | None) -> None:
+        """Stand where a checkpoint was saved, or at the start."""
+        if checkpoint is not None:
+            self.replicas.restore(checkpoint.restore)
+        self.step = checkpoint.step if checkpoint else 0
+        self.window = self._new_window(checkpoint)
+        self.watch = ValidationWatch(self.config, self.steps_per_epoch)
         self.metrics: dict[str, float] = {}
-        for record in self.log.kept:
+        self.kept = kept_records(self.out, self.step)
+        for record in self.kept:
             self._learn(record)
+            if record.get("split") == "valid":
+                self.watch.see(record)
+        if self._best_step not in (None, self.step):  # now, not at the end of the run, when it would be too late
+            self._best_checkpoint()
+        self.earlier_s = checkpoint.train_s if checkpoint else 0.0
         self.started = time.monotonic()
-        self.first_step = self.step
-        self.last_progress = 0.0
 
-    @property
-    def _checkpoints(self) -> Path:
-        return self.out / "checkpoints"
-
-    def run(self) -> RunResult:
-        try:
+    def run(self, on_progress: Callable[[Progress], None], should_stop: Callable[[], bool]) -> RunResult:
+        self.should_stop = should_stop
+        self.progress = ProgressMeter(
+            on_progress,
+            first_step=self.step,
+            total_steps=self.total_steps,
+            steps_per_epoch=self.steps_per_epoch,
+            batch_size=self.config.batch_size,
+        )
+        with RunLog(self.out, self.kept) as self.log:
+            self.callbacks.train_begins()
             for epoch in range(self.step // self.steps_per_epoch, self.config.epochs):
+                if self._ended_by() != "epochs":
+                    break
                 self._epoch(epoch)
-                self._evaluate("valid")
-                self._save()
-                self._report(epoch, force=True)
-            seconds = self._train_s()
-            self.metrics["rows_per_s"] = self.step * self.config.batch_size / seconds
-            self._evaluate("test")
-            self._report(self.config.epochs - 1, force=True)
-        finally:
-            self.log.close()
-        self._write_golden()
-        self._write_receipt(seconds)
+            self.callbacks.train_ends(self.metrics)
+            ended_by: EndedBy = "epochs" if self.step == self.total_steps else self._ended_by()
+            train_s = self._train_s()
+            self.metrics["rows_per_s"] = self.step * self.config.batch_size / train_s
+            final_step = self._take_final_weights()
+            self._evaluate("test", final_step)
+            self.progress.total_steps = self.step
+            self.progress.tell(self.step, self.metrics, force=True)
+        write_golden(self.out / GOLDEN, self.network, self.dataset)
+        ending = Ending(self.metrics, path_of(self.checkpoints, final_step), self.step, ended_by, train_s)
+        finish_run(self.out, self.dataset, self.config, ending)
         return RunResult(self.out, self.metrics)
 
     def _epoch(self, epoch: int) -> None:
+        """The steps of an epoch that are still to do, and all that falls due on the way."""
         config = self.config
         shuffle = Shuffle(seed=(config.seed, epoch), rows=config.shuffle_rows)
-        source = prefetch(batches(self.dataset, "train", config.batch_size, shuffle=shuffle, drop_remainder=True))
-        window = _Window(self.dataset.fitted.schema_.id_names)
+        done = self.step - epoch * self.steps_per_epoch  # a resumed epoch: already trained on
+        source = prefetch(
+            batches(self.dataset, "train", config.batch_size, shuffle=shuffle, drop_remainder=True, skip=done)
+        )
+        self.callbacks.epoch_begins(epoch)
         try:
-            for _ in range(self.step - epoch * self.steps_per_epoch):  # a resumed epoch: already trained on
-                next(source)
-            for _ in range(self.step, (epoch + 1) * self.steps_per_epoch):
+            for index in range(done, self.steps_per_epoch):
                 if self.should_stop():
                     self._save()
                     raise Cancelled(f"Stopped after {self.step:,} of {self.total_steps:,} steps; a checkpoint is kept.")
-                waited = time.monotonic()
+                self.callbacks.batch_begins(index)
+                waiting = time.monotonic()
                 batch = next(source)
-                window.waited_s += time.monotonic() - waited
-                window.add(self.train_step(batch.ids, batch.numbers, batch.labels), len(batch))
+                waited_s = time.monotonic() - waiting
+                figures = self.replicas.step(batch.ids, batch.numbers, batch.labels)
+                self.window.add(figures, rows=len(batch), waited_s=waited_s)
                 self.step += 1
-                if self.step % config.log_every_steps == 0 or self.step == (epoch + 1) * self.steps_per_epoch:
-                    self._log_window(window, epoch)
-                    window = _Window(self.dataset.fitted.schema_.id_names)
-                self._report(epoch)
+                self.callbacks.batch_ends(index, figures[0])
+
+                is_last = index == self.steps_per_epoch - 1 or self.callbacks.has_stopped
+                if is_last or self._is_due(config.log_every_steps):
+                    self._log_window(epoch)
+                is_best = (is_last or self._is_due(config.evaluate_every_steps)) and self._validate()
+                if is_last or self._ended_by() != "epochs":
+                    break
+                if is_best or self._is_due(config.checkpoint_every_steps):
+                    self._save()
+                self.progress.tell(self.step, self.metrics)
         finally:
             source.close()
+        self._log_window(epoch)
+        self.callbacks.epoch_ends(epoch, self.metrics)
+        self._save()
+        self.progress.tell(self.step, self.metrics, force=True)
 
-    def _log_window(self, window: _Window, epoch: int) -> None:
-        record = window.record()
-        if not math.isfinite(record["loss"]):
-            raise TrainingError(f"The loss is {record['loss']} at step {self.step:,}. {_LOWER_RATES}")
-        self._record({"kind": "train", "epoch": epoch, "step": self.step, **record})
+    def _is_due(self, every: int | None) -> bool:
+        return every is not None and self.step % every == 0
 
-    def _evaluate(self, split: str) -> None:
-        if not self.dataset.rows(split):
+    def _ended_by(self) -> EndedBy:
+        """Why the run is at its end; `epochs` while it is not."""
+        if self.watch.has_ended:
+            return "early_stop"
+        return "callback" if self.callbacks.has_stopped else "epochs"
+
+    def _new_window(self, checkpoint: Checkpoint | None = None) -> StepWindow:
+        earlier = checkpoint.tensors(StepWindow.NAMES) if checkpoint else None
+        return StepWindow(self.dataset.fitted.schema_.id_names, earlier)
+
+    def _log_window(self, epoch: int) -> None:
+        if not len(self.window):
             return
-        figures = evaluate_split(self.network, self.dataset, split).metrics()
-        if not all(map(math.isfinite, figures.values())):
-            raise TrainingError(
-                f"The {split} log loss is {figures['log_loss']} after step {self.step:,}. {_LOWER_RATES}"
-            )
-        self._record({"kind": "evaluation", "split": split, "step": self.step, **figures})
+        record = self.window.record()
+        check_loss(record["loss"], self.step)
+        self._record({"kind": "train", "epoch": epoch, "step": self.step, **record})
+        self.window = self._new_window()
+
+    def _validate(self) -> bool:
+        """Evaluate on the validation split and act on it; whether these weights are to be kept as the best."""
+        record = self._evaluate("valid", self.step)
+        if record is None:
+            return False
+        self.watch.see(record)
+        self.watch.refuse_chance()
+        if self.watch.wants_lower_rates:
+            self.replicas.reduce_rate(PLATEAU_FACTOR)
+        return self._best_step == self.step
+
+    def _evaluate(self, split: str, step: int) -> dict[str, Any] | None:
+        """Figures of the weights of a step."""
+        rows = self.dataset.rows(split)
+        if not rows:
+            return None
+        predictions = evaluate_split(self.network, self.dataset, split)
+        figures = predictions.metrics()
+        check_figures(split, figures, step)
+        check_output(split, *predictions.logit_range(), rows=rows, step=step)
+        record = {"kind": "evaluation", "split": split, "step": step, **figures}
+        self._record(record)
+        return record
 
     def _record(self, record: dict[str, Any]) -> None:
         self.log.write(record)
         self._learn(record)
 
-    def _learn(self, record: dict[str, Any]) -> None:
+    def _learn(self, record: Mapping[str, Any]) -> None:
         """Take a record's figures as the latest."""
         prefix = f"{record['split']}_" if "split" in record else ""
         self.metrics |= {f"{prefix}{name}": value for name, value in record.items() if isinstance(value, float)}
 
+    @property
+    def _best_step(self) -> int | None:
+        """Step of the checkpoint with the best weights, where the run ends with those and has evaluated."""
+        return self.watch.best_step if self.config.final_weights == "best" else None
+
     def _save(self) -> None:
-        weights = self.network.weights().values()
-        if not all(bool(tf.reduce_all(tf.math.is_finite(variable))) for variable in weights):
-            raise TrainingError(f"A weight is not a finite number after step {self.step:,}. {_LOWER_RATES}")
-        save_checkpoint(self._checkpoints, self.optimizer.state(), self.step, self._train_s())
+        check_weights(self.network.weights().values(), self.step)
+        self.log.sync()
+        state = {**self.replicas.state(), **self.window.tensors()}
+        save_checkpoint(
+            self.checkpoints, state, run=self.seal, step=self.step, train_s=self._train_s(), best=self._best_step
+        )
+
+    def _best_checkpoint(self) -> Checkpoint | None:
+        step = self._best_step
+        return Checkpoint.open(path_of(self.checkpoints, step), self.seal) if step is not None else None
+
+    def _take_final_weights(self) -> int:
+        """The step of the weights that the run ends with, once they and their figures are taken."""
+        best = self._best_checkpoint()
+        if best is None or self.watch.best is None:
+            return self.step
+        best.restore(self.network.weights())
+        self._learn(self.watch.best)
+        return best.step
 
     def _train_s(self) -> float:
         return self.earlier_s + time.monotonic() - self.started
-
-    def _report(self, epoch: int, *, force: bool = False) -> None:
-        now = time.monotonic()
-        if not force and now - self.last_progress < _PROGRESS_INTERVAL_S:
-            return
-        self.last_progress = now
-        done = self.step - self.first_step
-        eta = (now - self.started) / done * (self.total_steps - self.step) if done else None
-        rows = self.step * self.config.batch_size
-        fraction = self.step / self.total_steps
-        self.on_progress(Progress(epoch, self.step, self.total_steps, rows, fraction, eta, dict(self.metrics)))
-
-    def _write_golden(self) -> None:
-        """Rows with the training graph's scores, so that an exported scorer can be held against it."""
-        split = next(name for name in ("test", "valid", "train") if self.dataset.rows(name))
-        batch = next(iter(batches(self.dataset, split, _GOLDEN_ROWS)))
-        columns = {
-            "ids": pa.array(list(batch.ids), pa.list_(pa.int32())),
-            "numbers": pa.array(list(batch.numbers), pa.list_(pa.float32())),
-            "score": pa.array(sigmoid(self.network.logits(batch.ids, batch.numbers)).astype(np.float32)),
-        }
-        pq.write_table(pa.table(columns), self.out / "golden.parquet")
-
-    def _write_receipt(self, seconds: float) -> None:
-        rows = self.dataset.rows("train")
-        receipt = Receipt(
-            metrics=self.metrics,
-            dataset_hash=self.dataset.hash,
-            checkpoint=f"step-{self.step:08d}",
-            steps=self.step,
-            rows_left_out_per_epoch=rows - self.steps_per_epoch * self.config.batch_size,
-            seed=self.config.seed,
-            train_s=seconds,
-            rows_per_s=self.metrics["rows_per_s"],
-            versions={"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}},
-            machine={"cpus": str(os.cpu_count()), "processor": platform.machine()},
-            finished_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        )
-        write_file(self.out / RECEIPT, receipt.model_dump_json(indent=1))
-
-
-def evaluate_split(network: Network, dataset: Dataset, split: str) -> Predictions:
-    """Labels and logits of a split's rows."""
-    predictions = Predictions()
-    for batch in prefetch(batches(dataset, split, _EVALUATION_BATCH)):
-        predictions.add(batch.labels, network.logits(batch.ids, batch.numbers))
-    return predictions
-
-
-class _Window:
-    """Figures of the steps since the last record; tensors stay on the device until the record is made."""
-
-    def __init__(self, fields: tuple[str, ...]) -> None:
-        self._fields = fields
-        self._steps: list[tuple[tf.Tensor, tf.Tensor, tf.Tensor]] = []
-        self._rows = 0
-        self._started = time.monotonic()
-        self.waited_s = 0.0
-
-    def add(self, step: tuple[tf.Tensor, tf.Tensor, tf.Tensor], rows: int) -> None:
-        self._steps.append(step)
-        self._rows += rows
-
-    def record(self) -> dict[str, Any]:
-        """Mean loss, rows/s, share of time waiting for input, share of clipped among present rows, and per field."""
-        columns = zip(*self._steps, strict=True)
-        loss, present, clipped = (np.stack([np.asarray(part) for part in column]) for column in columns)
-        seconds = max(time.monotonic() - self._started, 1e-9)
-        shares = clipped.sum(axis=0) / np.maximum(present.sum(axis=0), 1)
-        return {
-            "loss": float(loss.mean()),
-            "rows_per_s": self._rows / seconds,
-            "input_wait_share": self.waited_s / seconds,
-            "clipped_share": float(clipped.sum() / max(float(present.sum()), 1.0)),
-            "clipped_share_by_field": {name: float(share) for name, share in zip(self._fields, shares, strict=True)},
-        }

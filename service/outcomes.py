@@ -1,30 +1,29 @@
 """What came of an attempt: the child's messages gathered, and any error as a reason of the closed list.
 
-| error                     | reason        |
-| ConfigError, NameTakenError ...    | bad_config    |
-| DataError, ArtifactError  | bad_data      |
-| TrainingError             | nan_loss      |
-| MemoryError               | out_of_memory |
-| OSError: disk full        | storage       |
-| anything else             | internal      |
+| error                            | reason        |
+| ConfigError, NameTakenError ...  | bad_config    |
+| DataError, ArtifactError         | bad_data      |
+| TrainingError                    | nan_loss      |
+| MemoryError                      | out_of_memory |
+| StorageError, OSError: disk full | storage       |
+| anything else                    | internal      |
 """
 
 from __future__ import annotations
 
 import enum
-import errno
 import math
 from collections.abc import Mapping
 from typing import Any
 
-from ctrfast.errors import ArtifactError, ConfigError, CtrFastError, DataError, TrainingError
+from ctrfast.errors import ArtifactError, ConfigError, CtrFastError, DataError, StorageError, TrainingError
+from ctrfast.storage import is_full
 from service.leases import Report
 from service.paths import without_server_paths
 from service.problems import NotFoundError, ServiceError
 from service.states import Reason
 
 _MAX_MESSAGE = 2000
-_DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 _OUT_OF_MEMORY_NAMES = {"ResourceExhaustedError", "ArrowMemoryError", "_ArrayMemoryError"}
 
 
@@ -49,7 +48,7 @@ def failure_of(error: BaseException, given: Mapping[str, str] | None = None) -> 
         return _library_reason(error), without_server_paths(error.message, given)[:_MAX_MESSAGE]
     if isinstance(error, MemoryError) or type(error).__name__ in _OUT_OF_MEMORY_NAMES:
         return Reason.OUT_OF_MEMORY, "The job needs more memory than there is. Choose a smaller batch or table."
-    if isinstance(error, OSError) and error.errno in _DISK_FULL:
+    if isinstance(error, OSError) and is_full(error):
         return Reason.STORAGE, f"The job's results cannot be stored: {error.strerror}."
     return Reason.INTERNAL, f"An unexpected {type(error).__name__} ended the job. The log has the details."
 
@@ -61,6 +60,8 @@ def _library_reason(error: CtrFastError) -> Reason:
         return Reason.BAD_DATA
     if isinstance(error, TrainingError):
         return Reason.NAN_LOSS
+    if isinstance(error, StorageError):
+        return Reason.STORAGE
     return Reason.INTERNAL
 
 

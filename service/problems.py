@@ -23,6 +23,7 @@ from ctrfast.errors import (
     CtrFastError,
     DataError,
     DependencyError,
+    StorageError,
     TrainingError,
 )
 from service.states import IllegalMoveError, State
@@ -35,6 +36,7 @@ STATUS_OF: Mapping[type[CtrFastError], int] = {
     ArtifactError: 422,
     Cancelled: 409,
     TrainingError: 500,
+    StorageError: 507,
     DependencyError: 500,
     CtrFastError: 500,
 }

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ctrfast.allocator import keep_freed_memory
 from ctrfast.data.prepare import PrepareProgress, prepare
 from ctrfast.folders import kind_of
 from ctrfast.run import RECEIPT, Run
@@ -24,7 +25,7 @@ from service.states import Kind
 from service.stopping import Stop
 
 if TYPE_CHECKING:
-    from ctrfast.train import Progress
+    from ctrfast.progress import Progress
 
 T = TypeVar("T")
 Tell = Callable[[Mapping[str, Any]], None]
@@ -69,6 +70,7 @@ def _train(assignment: Assignment, tell: Tell, stop: Stop) -> Product:
 
 
 def _run_training(assignment: Assignment, spec: TrainSpec, run: Path, tell: Tell, stop: Stop) -> None:
+    keep_freed_memory()  # this process does nothing but this job
     from ctrfast.train import train
 
     dataset = open_registered(_required(assignment.dataset), _required(assignment.dataset_hash), verify=True)
@@ -112,7 +114,7 @@ def _evaluate(assignment: Assignment, tell: Tell, stop: Stop) -> Product:
     tell({"type": "progress", "progress": 0.0, "eta_s": None, "facts": {"stage": "evaluate"}})
     dataset = _required(assignment.dataset)
     open_registered(dataset, _required(assignment.dataset_hash), verify=False)  # `evaluate` compares the files
-    figures = evaluate(_required(assignment.run), [dataset], spec.split)
+    figures = evaluate(_required(assignment.run), [dataset], spec.split).metrics
     return Product({f"{spec.split}_{name}": value for name, value in figures.items()})
 
 

@@ -13,6 +13,7 @@ from ctrfast.data.prepare import prepare
 from ctrfast.data.shards import Dataset
 from ctrfast.data.synth import synth
 from ctrfast.schema import preset
+from tests import tiny_clicks
 
 SMALL_MODEL = {"embedding_dim": 4, "hidden": [16, 8]}
 
@@ -61,4 +62,20 @@ def bundle_path(run_path, tmp_path_factory) -> Path:
 
     out = tmp_path_factory.mktemp("bundles") / "first"
     export_bundle(run_path, out)
+    return out
+
+
+@pytest.fixture(scope="session")
+def tiny_dataset(tmp_path_factory) -> Dataset:
+    """One number and two ids that tell something of the label: 2,700 train, 900 valid, 900 test rows."""
+    return tiny_clicks.make_dataset(tmp_path_factory.mktemp("tiny"), tiny_clicks.learnable(4500))
+
+
+@pytest.fixture(scope="session")
+def watched_run(tiny_dataset, tmp_path_factory) -> Path:
+    """A finished run with all that depends on validation figures; it lowers its rates, then ends early."""
+    from ctrfast.train import train
+
+    out = tmp_path_factory.mktemp("runs") / "watched"
+    train(tiny_dataset, tiny_clicks.watched_settings(), out)
     return out

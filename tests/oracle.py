@@ -77,10 +77,15 @@ def gradients(name, rows, numbers, labels, dense):
 
 
 class Trainer:
-    """The published step: per field dense gradient, L2, clip, Adam; warmed-up Adam on the dense weights."""
+    """The published step: per field dense gradient, L2, clip, Adam; warmed-up Adam on the dense weights.
+
+    Beside it the variants: each clip, LAMB and LARS with a trust ratio per table, linear column and dense matrix,
+    updates of the rows in the batch alone, a cosine over the run.
+    """
 
     def __init__(self, name, tables, dense, settings):
-        self.name, self.settings, self.step = name, settings, 0
+        plain = {"clip_norm": None, "optimizer": "adam", "update": "dense", "lr_decay": "constant", "total_steps": 1}
+        self.name, self.settings, self.step = name, plain | settings, 0
         self.tables = [np.array(table, np.float64) for table in tables]
         self.dense = [np.array(value, np.float64) for value in dense]
         self.moments = {}
@@ -88,31 +93,78 @@ class Trainer:
 
     def train(self, ids, numbers, labels):
         s = self.settings
+        decay = 0.5 * (1 + np.cos(np.pi * self.step / s["total_steps"])) if s["lr_decay"] == "cosine" else 1.0
         self.step += 1
         rows = np.stack([table[ids[:, f]] for f, table in enumerate(self.tables)], axis=1)
         loss, of_rows, of_dense = gradients(self.name, rows, numbers.astype(np.float64), labels, self.dense)
-        clipped = []
+        grads, counts = [], []
         for f, table in enumerate(self.tables):
-            gradient, counts = 2 * s["l2"] * table, np.bincount(ids[:, f], minlength=len(table))
-            np.add.at(gradient, ids[:, f], of_rows[:, f])
-            embedding = gradient[:, :-1]
-            if s["clip_ratio"]:
-                floor = s["clip_ratio"] * np.sqrt(table.shape[1] - 1) * s["bound"]
-                largest = np.maximum(np.linalg.norm(table[:, :-1], axis=1), floor)
-                limit = np.maximum(counts, 1) * s["clip_ratio"] * largest
-                norm = np.linalg.norm(embedding, axis=1)
-                embedding *= np.minimum(1, limit / np.maximum(norm, 1e-300))[:, None]
-                clipped.append(int(((norm > limit) & (counts > 0)).sum()))
-            table -= self._adam(("table", f), gradient, s["lr_embed"])
-        self.clipped = clipped
-        rate = s["lr_dense"] * min(1, self.step / max(s["warmup_steps"], 1))
+            counts.append(np.bincount(ids[:, f], minlength=len(table)))
+            penalised = np.ones(len(table)) if s["update"] == "dense" else counts[f] > 0
+            grads.append(2 * s["l2"] * table * penalised[:, None])
+            np.add.at(grads[f], ids[:, f], of_rows[:, f])
+        shrinks = self._clip([g[:, :-1] for g in grads], counts)
+        self.clipped = [int(((shrink < 1) & (n > 0)).sum()) for shrink, n in zip(shrinks, counts, strict=True)]
+        for f, table in enumerate(self.tables):
+            grads[f][:, :-1] *= shrinks[f][:, None]
+            chosen = slice(None) if s["update"] == "dense" else counts[f] > 0
+            for part, columns in (("rows", slice(0, -1)), ("linear", slice(-1, None))):
+                self._update((part, f), table[:, columns], grads[f][:, columns], s["lr_embed"] * decay, chosen)
+        rate = s["lr_dense"] * min(1, self.step / max(s["warmup_steps"], 1)) * decay
         of_dense[0] = of_dense[0] + 2 * s["l2"] * self.dense[0]
         for index, gradient in enumerate(of_dense):
-            self.dense[index] = self.dense[index] - self._adam(("dense", index), gradient, rate)
+            self._update(("dense", index), self.dense[index], np.reshape(gradient, self.dense[index].shape), rate)
         return loss
 
-    def _adam(self, name, gradient, rate):
-        m, v = self.moments.get(name, (0, 0))
-        m, v = 0.9 * m + 0.1 * gradient, 0.999 * v + 0.001 * gradient**2
-        self.moments[name] = (m, v)
-        return rate * np.sqrt(1 - 0.999**self.step) / (1 - 0.9**self.step) * m / (np.sqrt(v) + 1e-7)
+    def first_moment(self, field):
+        """Of the embeddings and linear weights, (V_f, D+1)."""
+        return np.concatenate((self.moments["rows", field][0], self.moments["linear", field][0]), axis=1)
+
+    def _clip(self, grads, counts):
+        """What each row's gradient is multiplied by, per field (V_f,)."""
+        s, size = self.settings, np.linalg.norm
+        whole = [np.ones(len(g)) for g in grads]
+        if s["clip"] == "none":
+            return whole
+        if s["clip"] == "global":
+            norm = size(np.concatenate(grads))
+            return [min(1, s["clip_norm"] / norm) * one for one in whole]
+        if s["clip"] == "field":
+            return [min(1, s["clip_norm"] / size(g)) * one for g, one in zip(grads, whole, strict=True)]
+        shrinks = []
+        for g, n, table in zip(grads, counts, self.tables, strict=True):
+            w, norms = table[:, :-1], np.maximum(size(g, axis=1), 1e-300)
+            if s["clip"] == "column":
+                shrinks.append(np.minimum(1, np.maximum(n, 1) * s["clip_norm"] / norms))
+                continue
+            c = s["clip_ratio"]
+            floor = c * np.sqrt(w.shape[1]) * s["bound"]
+            if s["clip"] == "adaptive_field":
+                shrinks.append(np.full(len(w), min(1, c * max(size(w), floor) / size(g))))
+            else:
+                shrinks.append(np.minimum(1, np.maximum(n, 1) * c * np.maximum(size(w, axis=1), floor) / norms))
+        return shrinks
+
+    def _update(self, name, weight, gradient, rate, chosen=...):
+        """In place, and for the chosen rows alone."""
+        moments = self.moments.setdefault(name, (np.zeros(weight.shape), np.zeros(weight.shape)))
+        m, v, g, t = moments[0][chosen], moments[1][chosen], gradient[chosen], self.step
+        optimizer = self.settings["optimizer"]
+        if optimizer == "lars":
+            m = 0.9 * m + rate * self._trust(weight, g, 0.001) * g
+            change = m
+        else:
+            m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g**2
+            unbiased = m / (1 - 0.9**t), v / (1 - 0.999**t)
+            if optimizer == "lamb":
+                direction = unbiased[0] / (np.sqrt(unbiased[1]) + 1e-6)
+                change = rate * self._trust(weight, direction, 1.0) * direction
+            else:  # Keras's Adam adds its epsilon to the biased root
+                change = rate * unbiased[0] * np.sqrt(1 - 0.999**t) / (np.sqrt(v) + 1e-7)
+        moments[0][chosen], moments[1][chosen] = m, v
+        weight[chosen] -= change
+
+    @staticmethod
+    def _trust(weight, direction, scale):
+        norms = np.linalg.norm(weight), np.linalg.norm(direction)
+        return scale * norms[0] / norms[1] if weight.ndim > 1 and min(norms) > 0 else 1.0

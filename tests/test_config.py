@@ -43,6 +43,50 @@ def test_a_setting_that_breaks_a_rule_is_refused_by_name(values, path, words):
 
 
 @pytest.mark.parametrize(
+    "values, path",
+    [
+        ({"optimizer": {"clip": "none", "clip_ratio": 1}}, "optimizer.clip_ratio"),
+        ({"scaling": {"rule": "linear"}, "optimizer": {"clip_ratio": 1}}, "optimizer.clip_ratio"),
+        ({"optimizer": {"clip": "column", "clip_norm": 1, "bound": 1}}, "optimizer.bound"),
+        ({"optimizer": {"clip_norm": 1}}, "optimizer.clip_norm"),
+        ({"optimizer": {"clip": "adaptive_field", "clip_norm": 1}}, "optimizer.clip_norm"),
+        ({"optimizer": {"clip": "global"}}, "optimizer.clip_norm"),
+        ({"optimizer": {"clip": "field"}}, "optimizer.clip_norm"),
+        ({"optimizer": {"plateau_patience": 2}}, "optimizer.plateau_patience"),
+        ({"optimizer": {"plateau_patience": 2, "lr_decay": "cosine"}}, "optimizer.plateau_patience"),
+        ({"epochs": 2, "optimizer": {"warmup_epochs": 2.5}}, "optimizer.warmup_epochs"),
+        ({"optimizer": {"update": "sparse", "name": "lamb"}}, "optimizer.update"),
+        ({"optimizer": {"update": "sparse", "name": "lars"}}, "optimizer.update"),
+        ({"optimizer": {"update": "sparse", "clip": "adaptive_field"}}, "optimizer.update"),
+        ({"batch_size": 100, "replicas": 3}, "replicas"),
+        ({"batch_size": 100, "micro_batch_size": 101}, "micro_batch_size"),
+        ({"batch_size": 100, "micro_batch_size": 51, "replicas": 2}, "micro_batch_size"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(values, path):
+    name = path.rpartition(".")[2]
+    with pytest.raises(ConfigError, match=rf"^`{name}` .* Got {name}=") as caught:
+        parse_config(values)
+    assert caught.value.path == path
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"optimizer": {"clip": "adaptive_field", "clip_ratio": 1, "bound": 1}},
+        {"optimizer": {"clip": "global", "clip_norm": 1}},
+        {"optimizer": {"plateau_patience": 2, "lr_decay": "plateau"}},
+        {"epochs": 2, "optimizer": {"warmup_epochs": 2}},
+        {"optimizer": {"update": "sparse"}},
+        {"optimizer": {"update": "sparse", "clip": "field", "clip_norm": 1}},
+        {"batch_size": 100, "micro_batch_size": 50, "replicas": 2},
+    ],
+)
+def test_settings_at_the_edge_of_a_refusal_are_taken(values):
+    parse_config(values)
+
+
+@pytest.mark.parametrize(
     "text", ["nothing", "=3", "model.name.x=3", "optimizer.l2=[1", "optimizer.l2=", "epochs=true", "seed=2020-13-45"]
 )
 def test_a_bad_assignment_is_refused(text):

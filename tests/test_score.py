@@ -163,12 +163,12 @@ def reseal(folder, change):
 
 def test_evaluate_agrees_with_the_run_on_dataset_and_raw_rows(run_path, dataset, raw_clicks, tmp_path):
     metrics = Run.open(run_path).metrics
-    assert evaluate(run_path, [dataset.path], "test")["auc"] == metrics["test_auc"]
+    assert evaluate(run_path, [dataset.path], "test").metrics["auc"] == metrics["test_auc"]
     with gzip.open(raw_clicks, "rt") as file:
         lines = file.readlines()
     last = tmp_path / "test.tsv"
     last.write_text("".join(lines[-dataset.rows("test") :]))
-    raw = evaluate(run_path, [last])
+    raw = evaluate(run_path, [last]).metrics
     assert raw["auc"] == pytest.approx(metrics["test_auc"], abs=1e-6)
     assert raw["log_loss"] == pytest.approx(metrics["test_log_loss"], abs=1e-6)
 

@@ -1,10 +1,14 @@
 """Parquet shards -> batches of arrays, shuffled by seed, without touching a row in Python.
 
-A pass visits the row groups of a split in an order drawn from the seed, gathers up to `shuffle_rows` rows in a pool,
-permutes the pool and cuts batches from it. A split that fits the pool is shuffled whole; a larger one in parts, with
-bounded memory. The same seed gives the same batches, so a stopped run finds its place by counting.
+A pass visits the row groups of a split in an order drawn from the seed. A pool holds the next `Shuffle.rows` rows; its
+order is permuted and batches are cut from it. Each place that a batch leaves takes a row that comes later, so reading
+never pauses and memory stays that of one pool; the later rows wait for the next permutation. A split that fits the
+pool is shuffled whole. Without a shuffle the pool is one batch, in the order of the shards.
 
-    for batch in batches(dataset, "train", 8192, shuffle=Shuffle(seed=(1, 0), rows=2_000_000), drop_remainder=True):
+The same dataset, seed, batch size and pool give the same batches, so a stopped run finds its place by counting:
+
+    shuffle = Shuffle(seed=(1, 0), rows=2_000_000)
+    for batch in prefetch(batches(dataset, "train", 8192, shuffle=shuffle, drop_remainder=True, skip=done)):
         step(batch.ids, batch.numbers, batch.labels)
 """
 
@@ -12,20 +16,25 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ctrfast.data.ahead import in_order
 from ctrfast.data.shards import Dataset
-from ctrfast.schema import FittedSchema
+from ctrfast.schema import LABEL, FittedSchema
 
-_Number = TypeVar("_Number", np.int32, np.float32)
+_WORD = 4  # bytes of an id, a number or a label in memory
+_SPLIT_ROWS = 2048  # gathered rows that stay in the cache until they are taken apart
+
+# (R,) of F ids, N numbers and the label side by side, 4 bytes each: numpy then moves a row as one piece.
+_Records = npt.NDArray[np.void]
 
 
 @dataclass(frozen=True)
@@ -39,22 +48,24 @@ class Batch:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def take(self, index: npt.NDArray[np.intp] | slice) -> Batch:
-        """The rows of an index, in its order."""
-        return Batch(self.ids[index], self.numbers[index], self.labels[index])
-
 
 @dataclass(frozen=True)
 class Shuffle:
-    """seed: any integers, for example (seed, epoch). rows: size of the pool."""
+    """seed: any integers, for example (seed, epoch). rows: size of the pool, rounded up to whole batches."""
 
     seed: tuple[int, ...]
     rows: int
 
 
 def batches(
-    dataset: Dataset, split: str, batch_size: int, *, shuffle: Shuffle | None = None, drop_remainder: bool = False
-) -> Iterator[Batch]:
+    dataset: Dataset,
+    split: str,
+    batch_size: int,
+    *,
+    shuffle: Shuffle | None = None,
+    drop_remainder: bool = False,
+    skip: int = 0,
+) -> Generator[Batch]:
     """One pass over a split.
 
     Args:
@@ -63,41 +74,34 @@ def batches(
         batch_size: rows per batch; the last one is shorter, or left out with `drop_remainder`.
         shuffle: `None` keeps the order of the shards.
         drop_remainder: only whole batches.
+        skip: leave out so many batches at the start; it costs at most the reading of two pools.
     """
-    groups = [(shard, group) for shard in dataset.shards(split) for group in range(_row_groups(shard))]
-    rng = np.random.default_rng(shuffle.seed) if shuffle else None
-    if rng is not None:
-        groups = [groups[i] for i in rng.permutation(len(groups))]
-    pool: list[Batch] = []
-    pooled = 0
-    least = max(shuffle.rows, batch_size) if shuffle else batch_size
-    for index, (shard, group) in enumerate(groups):
-        part = read_row_group(shard, group, dataset.fitted)
-        pool.append(part)
-        pooled += len(part)
-        last = index == len(groups) - 1
-        if pooled < least and not last:
-            continue
-        rows = _concatenate(pool)
-        if rng is not None:
-            rows = rows.take(rng.permutation(len(rows)))
-        whole = len(rows) - len(rows) % batch_size
-        for start in range(0, whole, batch_size):
-            yield rows.take(slice(start, start + batch_size))
-        rest = rows.take(slice(whole, None))
-        pool, pooled = [rest], len(rest)
-    if pooled and not drop_remainder:
-        yield from pool
-
-
-def read_row_group(shard: Path, group: int, fitted: FittedSchema) -> Batch:
-    """One row group of a shard as arrays; local ids become rows of the fused table."""
-    table = pq.ParquetFile(shard).read_row_group(group)
-    return Batch(
-        fused_ids(_columns(table, fitted.schema_.id_names, np.int32), fitted),
-        _columns(table, fitted.schema_.numeric_names, np.float32),
-        table.column("label").to_numpy().astype(np.float32),
-    )
+    groups = [group for shard in dataset.shards(split) for group in _row_groups(shard)]
+    if shuffle:
+        groups = [groups[i] for i in np.random.default_rng(shuffle.seed).permutation(len(groups))]
+    rows = sum(group.rows for group in groups)
+    if not rows:
+        return
+    wanted = max(shuffle.rows, batch_size) if shuffle else batch_size
+    pool_rows = min(-(-wanted // batch_size) * batch_size, rows)
+    round_, begin = divmod(skip * batch_size, pool_rows)
+    with closing(_RowStream(groups, dataset.fitted, round_ * pool_rows)) as stream:
+        fields = len(dataset.fitted.schema_.id_names)
+        pool = np.empty(pool_rows, _record_type(dataset.fitted))
+        order = np.arange(pool_rows)  # places in the pool of the rows that this round hands out
+        order = order[: stream.fill(pool, order)]
+        while len(order):
+            if shuffle:
+                np.random.default_rng(np.random.SeedSequence(shuffle.seed, spawn_key=(round_,))).shuffle(order)
+            refilled = 0
+            for start in range(0, len(order), batch_size):
+                places = order[start : start + batch_size]
+                if drop_remainder and len(places) < batch_size:
+                    return
+                if start >= begin:
+                    yield _take(pool, places, fields)
+                refilled += stream.fill(pool, places)
+            order, begin, round_ = order[:refilled], 0, round_ + 1
 
 
 def fused_ids(local: npt.NDArray[np.int32], fitted: FittedSchema) -> npt.NDArray[np.int32]:
@@ -105,7 +109,7 @@ def fused_ids(local: npt.NDArray[np.int32], fitted: FittedSchema) -> npt.NDArray
     return local + np.asarray(fitted.table_offsets, np.int32)
 
 
-def prefetch(source: Iterable[Batch], depth: int = 2) -> Generator[Batch]:
+def prefetch(source: Generator[Batch], depth: int = 2) -> Generator[Batch]:
     """Read ahead in a thread, so that reading and training overlap. Errors of the source come out here."""
     ready: queue.Queue[Batch | BaseException | None] = queue.Queue(maxsize=depth)
     stopped = threading.Event()
@@ -121,9 +125,10 @@ def prefetch(source: Iterable[Batch], depth: int = 2) -> Generator[Batch]:
 
     def fill() -> None:
         try:
-            for batch in source:
-                if not offer(batch):
-                    return
+            with closing(source):
+                for batch in source:
+                    if not offer(batch):
+                        return
         except BaseException as error:
             offer(error)
         else:
@@ -141,22 +146,86 @@ def prefetch(source: Iterable[Batch], depth: int = 2) -> Generator[Batch]:
         thread.join()
 
 
-def _row_groups(shard: Path) -> int:
-    return int(pq.read_metadata(shard).num_row_groups)
+@dataclass(frozen=True)
+class _RowGroup:
+    """One row group of a shard. metadata: of the shard, so that it is parsed once."""
+
+    shard: Path
+    index: int
+    rows: int
+    metadata: pq.FileMetaData
 
 
-def _columns(table: pa.Table, names: Sequence[str], dtype: type[_Number]) -> npt.NDArray[_Number]:
-    out = np.empty((table.num_rows, len(names)), dtype)
-    for index, name in enumerate(names):
-        out[:, index] = table.column(name).to_numpy()
-    return out
+def _row_groups(shard: Path) -> list[_RowGroup]:
+    metadata = pq.read_metadata(shard)
+    return [_RowGroup(shard, i, metadata.row_group(i).num_rows, metadata) for i in range(metadata.num_row_groups)]
 
 
-def _concatenate(parts: Sequence[Batch]) -> Batch:
-    if len(parts) == 1:
-        return parts[0]
-    return Batch(
-        np.concatenate([part.ids for part in parts]),
-        np.concatenate([part.numbers for part in parts]),
-        np.concatenate([part.labels for part in parts]),
-    )
+class _RowStream:
+    """Rows of row groups, one after the other, read ahead in threads.
+
+    Args:
+        groups: in the order of reading.
+        fitted: what the shards hold.
+        skip: leave out so many rows at the start; groups among them are not read.
+    """
+
+    def __init__(self, groups: Sequence[_RowGroup], fitted: FittedSchema, skip: int) -> None:
+        first = 0
+        while first < len(groups) and groups[first].rows <= skip:
+            skip -= groups[first].rows
+            first += 1
+        self._parts = in_order(partial(_read, fitted=fitted), groups[first:])
+        self._part = next(self._parts, np.empty(0, _record_type(fitted)))[skip:]
+
+    def fill(self, pool: _Records, places: npt.NDArray[np.intp]) -> int:
+        """Put the next rows at places (K,) of the pool; return how many there were."""
+        done = 0
+        while done < len(places):
+            if not len(self._part):
+                self._part = next(self._parts, self._part)
+                if not len(self._part):
+                    break
+            part = self._part[: len(places) - done]
+            pool[places[done : done + len(part)]] = part
+            self._part = self._part[len(part) :]
+            done += len(part)
+        return done
+
+    def close(self) -> None:
+        """End the threads."""
+        self._parts.close()
+
+
+def _record_type(fitted: FittedSchema) -> np.dtype[np.void]:
+    schema = fitted.schema_
+    return np.dtype((np.void, _WORD * (len(schema.id_names) + len(schema.numeric_names) + 1)))
+
+
+def _read(group: _RowGroup, fitted: FittedSchema) -> _Records:
+    """The rows of a row group; local ids become rows of the fused table."""
+    schema = fitted.schema_
+    with pq.ParquetFile(group.shard, metadata=group.metadata) as file:
+        table = file.read_row_group(group.index, use_threads=False).combine_chunks()
+    names = (*schema.id_names, *schema.numeric_names, LABEL)
+    columns = [table.column(name).chunk(0).to_numpy() for name in names]  # without a copy, unlike the whole column's
+    columns[-1] = columns[-1].astype(np.float32)
+    words = np.empty((group.rows, len(names)), np.int32)
+    for index, column in enumerate(columns):
+        words[:, index] = column.view(np.int32)
+    words[:, : len(schema.id_names)] += np.asarray(fitted.table_offsets, np.int32)
+    return words.view(_record_type(fitted))[:, 0]
+
+
+def _take(pool: _Records, places: npt.NDArray[np.intp], fields: int) -> Batch:
+    """The rows at places (B,) of the pool, taken apart."""
+    B, columns = len(places), pool.itemsize // _WORD
+    ids, numbers = np.empty((B, fields), np.int32), np.empty((B, columns - fields - 1), np.float32)
+    labels = np.empty(B, np.float32)
+    for start in range(0, B, _SPLIT_ROWS):
+        block = slice(start, start + _SPLIT_ROWS)
+        words = pool.take(places[block]).view(np.int32).reshape(-1, columns)
+        ids[block] = words[:, :fields]
+        numbers[block] = words[:, fields:-1].view(np.float32)
+        labels[block] = words[:, -1].view(np.float32)
+    return Batch(ids, numbers, labels)

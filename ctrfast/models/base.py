@@ -1,4 +1,9 @@
-"""What every CTR network shares: it maps looked-up table rows and numbers to a logit.
+"""What every CTR network shares: it maps looked-up table rows and numbers to a logit, in two parts.
+
+    arrange   element by element: the shallow terms' logit, and the input of the deep part
+    deep      matrix products
+
+The parts are apart because a CPU runs the first fastest compiled and the second fastest as operations (`ctrfast.step`).
 
 The fused table itself is not part of the network. It belongs to the optimizer step, which updates it as a whole and
 hands the looked-up rows in; so the row gradients come out dense, (B, F, D+1), without `IndexedSlices`.
@@ -10,11 +15,11 @@ import tensorflow as tf
 import tf_keras as keras
 
 from ctrfast.config import ModelConfig
-from ctrfast.models.layers import Linear
+from ctrfast.models.layers import Linear, Mlp, join, split_rows
 
 
 class CtrModel(keras.layers.Layer):  # type: ignore[misc]
-    """Base of the networks, with their linear part. A subclass builds the others in `_make_parts`, and `logits`.
+    """Base of the networks, with their linear part. A subclass builds the others in `_make_parts`, and `deep`.
 
     Args:
         config: widths.
@@ -29,6 +34,7 @@ class CtrModel(keras.layers.Layer):  # type: ignore[misc]
         self.id_fields = id_fields
         self.numeric_fields = numeric_fields
         self._seeds = iter(range(seed * 1000, seed * 1000 + 1000))
+        self.width = id_fields * config.embedding_dim + numeric_fields
         self.linear = Linear(numeric_fields)
         self._make_parts()
         width = config.embedding_dim + 1
@@ -38,9 +44,19 @@ class CtrModel(keras.layers.Layer):  # type: ignore[misc]
         """Build the layers beside `linear`; `next_seed` seeds each."""
         raise NotImplementedError
 
+    def arrange(self, rows: tf.Tensor, numbers: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Rows (B, F, D+1), numbers (B, N) -> the deep part's input (B, F*D + N), logit of the shallow terms (B,)."""
+        embeddings, linear_weights = split_rows(rows)  # (B, F, D), (B, F)
+        return join(embeddings, numbers), self.linear(linear_weights, numbers)
+
+    def deep(self, joined: tf.Tensor) -> tf.Tensor:
+        """What `arrange` joined, (B, F*D + N), in any float type -> logit of the deep part (B,)."""
+        raise NotImplementedError
+
     def logits(self, rows: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
         """Rows (B, F, D+1) float32, numbers (B, N) float32 -> logits (B,) float32."""
-        raise NotImplementedError
+        joined, shallow = self.arrange(rows, numbers)
+        return shallow + self.deep(joined)  # (B,)
 
     def call(self, rows: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
         """Keras's name for `logits`."""
@@ -65,3 +81,8 @@ class CtrModel(keras.layers.Layer):  # type: ignore[misc]
         """The other dense weights; they take no L2."""
         linear = {id(variable) for variable in self.linear_variables}
         return [variable for variable in self.trainable_variables if id(variable) not in linear]
+
+    def _make_mlp(self) -> Mlp:
+        """The MLP of the configured widths on the deep part's input."""
+        hidden = self.config.hidden
+        return Mlp(self.width, hidden, [self.next_seed() for _ in range(len(hidden) + 1)])

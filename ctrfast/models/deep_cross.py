@@ -6,7 +6,6 @@ import tensorflow as tf
 import tf_keras as keras
 
 from ctrfast.models.base import CtrModel
-from ctrfast.models.layers import Mlp, join, split_rows
 
 
 class DeepCross(CtrModel):
@@ -20,10 +19,9 @@ class DeepCross(CtrModel):
 
     def _make_parts(self) -> None:
         config = self.config
-        self.width = self.id_fields * config.embedding_dim + self.numeric_fields
         self.crosses = [self._make_cross(index) for index in range(config.cross_layers or 3)]
         self.of_crosses = keras.layers.Dense(1, use_bias=False, kernel_initializer=self._glorot(), name="of_crosses")
-        self.mlp = Mlp(config.hidden, [self.next_seed() for _ in range(len(config.hidden) + 1)])
+        self.mlp = self._make_mlp()
 
     def _make_cross(self, index: int) -> keras.layers.Layer:
         """The cross layer of a depth."""
@@ -32,12 +30,11 @@ class DeepCross(CtrModel):
     def _glorot(self) -> keras.initializers.Initializer:
         return keras.initializers.GlorotUniform(self.next_seed())
 
-    def logits(self, rows: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
-        """Rows (B, F, D+1), numbers (B, N) -> (B,)."""
-        embeddings, linear_weights = split_rows(rows)  # (B, F, D), (B, F)
-        start = join(embeddings, numbers)  # (B, F*D + N)
+    def deep(self, joined: tf.Tensor) -> tf.Tensor:
+        """Joined input (B, F*D + N) -> (B,). The crosses compute in float32, whatever the input's type."""
+        start = tf.cast(joined, tf.float32)
         crossed = start
         for cross in self.crosses:
             crossed = cross(start, crossed)  # (B, F*D + N)
         of_crosses = tf.squeeze(self.of_crosses(crossed), axis=1)  # (B,)
-        return self.linear(linear_weights, numbers) + of_crosses + self.mlp(start)  # (B,)
+        return of_crosses + tf.cast(self.mlp(joined), tf.float32)  # (B,)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from ctrfast.models.base import CtrModel
-from ctrfast.models.layers import Mlp, factorization_pairs, join, split_rows
+from ctrfast.models.layers import factorization_pairs, split_rows
 
 
 class DeepFM(CtrModel):
@@ -17,11 +17,13 @@ class DeepFM(CtrModel):
     """
 
     def _make_parts(self) -> None:
-        self.mlp = Mlp(self.config.hidden, [self.next_seed() for _ in range(len(self.config.hidden) + 1)])
+        self.mlp = self._make_mlp()
 
-    def logits(self, rows: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
-        """Rows (B, F, D+1), numbers (B, N) -> (B,)."""
-        embeddings, linear_weights = split_rows(rows)  # (B, F, D), (B, F)
-        first = self.linear(linear_weights, numbers)  # (B,)
-        deep = self.mlp(join(embeddings, numbers))  # (B,)
-        return first + factorization_pairs(embeddings) + deep  # (B,)
+    def arrange(self, rows: tf.Tensor, numbers: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Rows (B, F, D+1), numbers (B, N) -> joined input (B, F*D + N), linear part plus pairs (B,)."""
+        joined, first = super().arrange(rows, numbers)
+        return joined, first + factorization_pairs(split_rows(rows)[0])
+
+    def deep(self, joined: tf.Tensor) -> tf.Tensor:
+        """Joined input (B, F*D + N) -> (B,)."""
+        return self.mlp(joined)  # (B,)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import tensorflow as tf
@@ -45,25 +46,30 @@ class Linear(keras.layers.Layer):  # type: ignore[misc]
 
 
 class Mlp(keras.layers.Layer):  # type: ignore[misc]
-    """ReLU layers of the given widths, then one linear output: (B, H0) -> (B,). Glorot uniform start, biases 0."""
+    """ReLU layers of the given widths, then one linear output: (B, H0) -> (B,). Glorot uniform start, biases 0.
 
-    def __init__(self, hidden: Sequence[int], seeds: Sequence[int]) -> None:
-        super().__init__(name="mlp")
-        self.layers = [
-            keras.layers.Dense(
-                width,
-                activation="relu",
-                kernel_initializer=keras.initializers.GlorotUniform(seed),
-                name=f"hidden_{i}",
-            )
-            for i, (width, seed) in enumerate(zip(hidden, seeds, strict=False))
-        ]
-        self.output_layer = keras.layers.Dense(
-            1, kernel_initializer=keras.initializers.GlorotUniform(seeds[-1]), name="output"
-        )
+    It computes in the type of its input: weights are cast to it, so that a half-precision input gives half-precision
+    products from float32 weights.
+    """
+
+    def __init__(self, width: int, hidden: Sequence[int], seeds: Sequence[int]) -> None:
+        super().__init__(name="mlp", autocast=False)
+        widths = (width, *hidden, 1)
+        self.kernels, self.biases = [], []
+        for index, (inward, outward) in enumerate(itertools.pairwise(widths)):
+            name = f"hidden_{index}" if index < len(hidden) else "output"
+            start = keras.initializers.GlorotUniform(seeds[index])
+            self.kernels.append(self.add_weight(name=f"{name}/kernel", shape=(inward, outward), initializer=start))
+            self.biases.append(self.add_weight(name=f"{name}/bias", shape=(outward,), initializer="zeros"))
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Inputs (B, H0) -> (B,)."""
-        for layer in self.layers:
-            inputs = layer(inputs)  # (B, H)
-        return tf.squeeze(self.output_layer(inputs), axis=1)  # (B,)
+        *hidden, output = zip(self.kernels, self.biases, strict=True)
+        for kernel, bias in hidden:
+            inputs = tf.nn.relu(_affine(inputs, kernel, bias))  # (B, H)
+        return tf.squeeze(_affine(inputs, *output), axis=1)  # (B,)
+
+
+def _affine(inputs: tf.Tensor, kernel: tf.Variable, bias: tf.Variable) -> tf.Tensor:
+    dtype = inputs.dtype
+    return tf.nn.bias_add(tf.matmul(inputs, tf.cast(kernel, dtype)), tf.cast(bias, dtype))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import tensorflow as tf
 
 from ctrfast.models.base import CtrModel
-from ctrfast.models.layers import Mlp, join, split_rows
 
 
 class WideDeep(CtrModel):
@@ -17,9 +16,8 @@ class WideDeep(CtrModel):
     """
 
     def _make_parts(self) -> None:
-        self.mlp = Mlp(self.config.hidden, [self.next_seed() for _ in range(len(self.config.hidden) + 1)])
+        self.mlp = self._make_mlp()
 
-    def logits(self, rows: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
-        """Rows (B, F, D+1), numbers (B, N) -> (B,)."""
-        embeddings, linear_weights = split_rows(rows)  # (B, F, D), (B, F)
-        return self.linear(linear_weights, numbers) + self.mlp(join(embeddings, numbers))  # (B,)
+    def deep(self, joined: tf.Tensor) -> tf.Tensor:
+        """Joined input (B, F*D + N) -> (B,)."""
+        return self.mlp(joined)  # (B,)

@@ -20,7 +20,7 @@ import math
 
 import tensorflow as tf
 
-_UNROLLED_WIDTH = 64
+from ctrfast.optim.norms import row_norms
 
 
 def clip_factors(
@@ -39,20 +39,17 @@ def clip_factors(
         Factors (V,) float32 in (0, 1], and which rows are clipped (V,) bool.
     """
     gradients, rows = tf.convert_to_tensor(gradients), tf.convert_to_tensor(rows)
-    norm = _row_norms(gradients)  # (V,)
-    floor = ratio * math.sqrt(rows.shape[1]) * bound
-    limit = tf.maximum(counts, 1.0) * ratio * tf.maximum(_row_norms(rows), floor)  # (V,)
-    was_clipped = norm > limit  # (V,)
-    return tf.where(was_clipped, limit / tf.where(was_clipped, norm, 1.0), 1.0), was_clipped  # (V,), (V,)
+    floor = smallest_norm(rows, ratio=ratio, bound=bound)
+    limit = tf.maximum(counts, 1.0) * ratio * tf.maximum(row_norms(rows), floor)  # (V,)
+    return factors_within(limit, row_norms(gradients))  # (V,), (V,)
 
 
-def _row_norms(rows: tf.Tensor) -> tf.Tensor:
-    """Euclidean norms (V, D) -> (V,).
+def smallest_norm(rows: tf.Tensor, *, ratio: float, bound: float) -> float:
+    """What a row of width D counts at least as, so that it can leave zero: ratio * sqrt(D) * bound."""
+    return ratio * math.sqrt(rows.shape[1]) * bound
 
-    Column by column: XLA does not vectorise a reduction over a short last axis on CPU, and takes as long for it as for
-    the rest of the update.
-    """
-    width = rows.shape[1]
-    if width > _UNROLLED_WIDTH:
-        return tf.sqrt(tf.reduce_sum(tf.square(rows), axis=1))
-    return tf.sqrt(tf.add_n([tf.square(rows[:, column]) for column in range(width)]))
+
+def factors_within(limit: tf.Tensor, norm: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Factors min(1, limit / norm), and where these are below 1. Shapes broadcast; a norm may be 0."""
+    was_clipped = norm > limit
+    return tf.where(was_clipped, limit / tf.where(was_clipped, norm, 1.0), 1.0), was_clipped

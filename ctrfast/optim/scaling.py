@@ -10,6 +10,7 @@
 
 Source: Zheng et al. 2022, arXiv:2204.06240, Rules 1-4 and Tables of the appendix.
 Differs from the source: n2_lambda's factor of lr_dense is not stated there; sqrt s is our reading; the plan says so.
+No rule scales the clips' limits; CowClip's grow with the batch by its counts.
 
     plan = make_plan(TrainConfig(batch_size=131072), preset="criteo")
     plan.lr_dense, plan.l2          # 0.00905..., 0.00128
@@ -21,14 +22,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from ctrfast.config import TrainConfig
+from ctrfast.config import ADAPTIVE_CLIPS, CONSTANT_CLIPS, Clip, LrDecay, OptimizerName, TrainConfig, Update
 from ctrfast.errors import unknown_name
 
-Clip = Literal["none", "adaptive_column"]
 SOURCE = "arXiv:2204.06240"
 
 
@@ -99,8 +99,29 @@ PUBLISHED: dict[str, Published] = {
 }
 
 
+CHOICES: dict[str, dict[str, str]] = {
+    "optimizer": {
+        "adam": "the source's",
+        "lamb": "set; arXiv:1904.00962. It wants rates of its own, those published are Adam's",
+        "lars": "set; arXiv:1708.03888. It wants rates of its own, those published are Adam's and hardly move it",
+    },
+    "lr_decay": {
+        "constant": "the source's",
+        "cosine": "set; both rates fall to 0 over the run",
+        "plateau": "set; both rates x 0.1 where the validation AUC has not risen",
+    },
+    "update": {
+        "dense": "the source's: every row at each step",
+        "sparse": "set; different mathematics: rows absent from a batch keep weights and moments, and do not decay",
+    },
+}
+
+
 class Plan(BaseModel):
-    """The resolved settings of a run; `reasons` says where each comes from."""
+    """The resolved settings of a run; `reasons` says where each comes from.
+
+    clip_ratio, bound, clip_norm: `None` where the clip has no such value.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -109,14 +130,18 @@ class Plan(BaseModel):
     base_batch_size: int
     batch_size: int
     scale: float
+    optimizer: OptimizerName
     lr_dense: float
     lr_embed: float
+    lr_decay: LrDecay
     l2: float
     clip: Clip
-    clip_ratio: float
-    bound: float
+    clip_ratio: float | None
+    bound: float | None
+    clip_norm: float | None
     warmup_epochs: float
     embedding_init_std: float
+    update: Update
     reasons: dict[str, str]
 
 
@@ -161,16 +186,27 @@ def make_plan(config: TrainConfig, preset: str) -> Plan:
     if exception:
         reasons["lr_dense"] += f". The published row is off the rule, {exception}; it is not applied"
 
-    for name, fallback, why in (
-        ("clip", rule.clip, f"rule {scaling.rule}"),
-        ("warmup_epochs", rule.warmup_epochs, f"rule {scaling.rule}"),
-        ("embedding_init_std", rule.embedding_init_std, f"rule {scaling.rule}"),
-        ("clip_ratio", published.clip_ratio, origin),
-        ("bound", published.bound(config.batch_size), origin),
-    ):
+    rule_says = f"rule {scaling.rule}"
+    fallbacks = {
+        "clip": (rule.clip, rule_says),
+        "warmup_epochs": (rule.warmup_epochs, rule_says),
+        "embedding_init_std": (rule.embedding_init_std, rule_says),
+        "clip_ratio": (published.clip_ratio, origin),
+        "bound": (published.bound(config.batch_size), origin),
+        "clip_norm": (None, ""),  # `parse_config` has seen to it that it is set where it is needed
+    }
+    for name, (fallback, why) in fallbacks.items():
         given = getattr(optimizer, name)
         values[name] = fallback if given is None else given
         reasons[name] = why if given is None else "set"
+    for name, clips in (("clip_ratio", ADAPTIVE_CLIPS), ("bound", ADAPTIVE_CLIPS), ("clip_norm", CONSTANT_CLIPS)):
+        if values["clip"] not in clips:
+            values[name], reasons[name] = None, f"clip {values['clip']} has none"
+    if values["clip_norm"] is not None:
+        reasons["clip_norm"] += "; the same at each batch size"
+    for name, texts in CHOICES.items():
+        chosen = optimizer.name if name == "optimizer" else getattr(optimizer, name)
+        values[name], reasons[name] = chosen, texts[chosen]
 
     return Plan(
         rule=scaling.rule,

@@ -1,23 +1,55 @@
-"""Batches hold every row once, in an order that the seed fixes."""
+"""Batches hold every row once, in an order that the seed fixes, in the memory of one pool."""
+
+import threading
+import tracemalloc
+from itertools import pairwise
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from ctrfast.data import shards
 from ctrfast.data.batches import Batch, Shuffle, batches, prefetch
-from ctrfast.schema import SPLITS
+from ctrfast.data.prepare import prepare
+from ctrfast.data.shards import Dataset
+from ctrfast.schema import SPLITS, preset
+
+GROUP = 150  # rows of a row group; the split has 28 of them in 7 shards
 
 
-def everything(dataset, split, **options):
-    parts = list(batches(dataset, split, 100, **options))
+@pytest.fixture(scope="module")
+def grouped(raw_clicks, tmp_path_factory) -> Dataset:
+    """The 4,200 training rows of `dataset` in many small row groups."""
+    out = tmp_path_factory.mktemp("grouped") / "data"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shards, "ROWS_PER_GROUP", GROUP)
+        patch.setattr(shards, "ROWS_PER_SHARD", 4 * GROUP)
+        prepare(
+            [raw_clicks], preset("criteo"), out, min_count=2, split="sequential", valid_fraction=0.1, test_fraction=0.2
+        )
+    return Dataset.open(out)
+
+
+def joined(parts):
+    parts = list(parts)
     return Batch(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("ids", "numbers", "labels")))
 
 
+def everything(dataset, split, size=100, **options):
+    return joined(batches(dataset, split, size, **options))
+
+
+def rows(batch):
+    """Each row as bytes, in order."""
+    return list(map(bytes, np.c_[batch.ids, batch.numbers.view(np.int32), batch.labels.astype(np.int32)]))
+
+
+@pytest.mark.parametrize("size", [100, 64, 10**6])
 @pytest.mark.parametrize("split", SPLITS)
-def test_unshuffled_batches_are_the_shards(dataset, split):
-    table = pq.read_table(dataset.shards(split)).to_pandas()
-    got = everything(dataset, split)
-    fitted = dataset.fitted
+def test_unshuffled_batches_are_the_shards(grouped, split, size):
+    table = pq.read_table(grouped.shards(split)).to_pandas()
+    got = everything(grouped, split, size)
+    fitted = grouped.fitted
     np.testing.assert_array_equal(got.labels, table["label"])
     np.testing.assert_array_equal(got.ids - np.array(fitted.table_offsets), table[list(fitted.schema_.id_names)])
     np.testing.assert_array_equal(got.numbers, table[list(fitted.schema_.numeric_names)])
@@ -25,29 +57,97 @@ def test_unshuffled_batches_are_the_shards(dataset, split):
     assert got.ids.max() < fitted.table_rows
 
 
-@pytest.mark.parametrize("pool", [10, 250, 10**6])
-def test_shuffled_batches_hold_every_row_once(dataset, pool):
-    plain, mixed = everything(dataset, "train"), everything(dataset, "train", shuffle=Shuffle((1, 0), pool))
-
-    def rows(batch):
-        return sorted(map(bytes, np.c_[batch.ids, batch.numbers.view(np.int32), batch.labels.astype(np.int32)]))
-
-    assert rows(plain) == rows(mixed)
-    assert np.any(plain.ids != mixed.ids)
+@pytest.mark.parametrize("pool", [10, 250, 4200, 10**6])
+@pytest.mark.parametrize("size", [64, 100, 10**4])
+def test_shuffled_batches_hold_every_row_once(grouped, pool, size):
+    plain = everything(grouped, "train")
+    mixed = everything(grouped, "train", size, shuffle=Shuffle((1, 0), pool))
+    assert sorted(rows(plain)) == sorted(rows(mixed))
+    assert rows(plain) != rows(mixed)
 
 
-def test_the_seed_fixes_the_order(dataset):
-    first, again, other = (
-        everything(dataset, "train", shuffle=Shuffle(seed, 10**6)).ids for seed in ((1, 0), (1, 0), (1, 1))
+def test_a_pool_takes_whole_row_groups_in_their_drawn_order_and_permutes_them(grouped):
+    plain = rows(everything(grouped, "train"))
+    groups = [set(plain[start : start + GROUP]) for start in range(0, len(plain), GROUP)]
+    shuffle = Shuffle((1, 0), 4 * GROUP)
+    seen = []
+    for part in batches(grouped, "train", 4 * GROUP, shuffle=shuffle):
+        part = rows(part)
+        inside = [index for index, group in enumerate(groups) if group & set(part)]
+        assert len(inside) == 4
+        assert set(part) == set().union(*(groups[index] for index in inside))
+        is_first = [row in groups[inside[0]] for row in part]
+        changes = sum(a != b for a, b in pairwise(is_first))
+        assert changes > GROUP / 2  # one group's rows lie among the others'
+        seen += inside
+    assert sorted(seen) == list(range(len(groups)))
+    assert seen != sorted(seen)
+
+
+def test_each_pool_of_a_pass_is_permuted_otherwise(grouped):
+    """Positions that the rows of one row group take within their pool, one group to a pool."""
+    place = {row: index % GROUP for index, row in enumerate(rows(everything(grouped, "train")))}
+    orders = [
+        tuple(place[row] for row in rows(part))
+        for part in batches(grouped, "train", GROUP, shuffle=Shuffle((1, 0), GROUP))
+    ]
+    assert len(set(orders)) == len(orders)
+
+
+def test_the_seed_fixes_the_order(grouped):
+    first, again, other, longer = (
+        rows(everything(grouped, "train", shuffle=Shuffle(seed, 1000)))
+        for seed in ((1, 0), (1, 0), (1, 1), (1, 0, 0, 0, 1))
     )
-    np.testing.assert_array_equal(first, again)
-    assert np.any(first != other)
+    assert first == again
+    assert first != other
+    assert first != longer
 
 
-def test_the_last_short_batch_is_kept_or_dropped(dataset):
-    rows = dataset.rows("train")
-    assert [len(b) for b in batches(dataset, "train", 1000)] == [1000] * (rows // 1000) + [rows % 1000]
-    assert [len(b) for b in batches(dataset, "train", 1000, drop_remainder=True)] == [1000] * (rows // 1000)
+@pytest.mark.parametrize("shuffle", [None, Shuffle((2, 3), 300), Shuffle((2, 3), 10**6)], ids=["plain", "pools", "one"])
+@pytest.mark.parametrize("drop", [False, True])
+def test_to_skip_is_to_drop(grouped, shuffle, drop):
+    options = {"shuffle": shuffle, "drop_remainder": drop}
+    whole = [rows(part) for part in batches(grouped, "train", 101, **options)]
+    assert len(whole) == 42 - drop
+    for skip in (0, 1, 3, 4, 9, 41, 42, 100):
+        assert [rows(part) for part in batches(grouped, "train", 101, skip=skip, **options)] == whole[skip:]
+
+
+def test_skipped_row_groups_are_not_read(grouped, monkeypatch):
+    read = []
+
+    class Spy(pq.ParquetFile):
+        def read_row_group(self, *args, **kwargs):
+            read.append(args)
+            return super().read_row_group(*args, **kwargs)
+
+    monkeypatch.setattr("ctrfast.data.batches.pq.ParquetFile", Spy)
+    list(batches(grouped, "train", 100, shuffle=Shuffle((1, 0), 400), skip=39))
+    assert len(read) == 4  # the last pool starts at row 3,600, where a row group does
+
+
+def test_the_last_short_batch_is_kept_or_dropped(grouped):
+    count = grouped.rows("train")
+    for shuffle in (None, Shuffle((1,), 2000)):
+        sizes = [len(b) for b in batches(grouped, "train", 1000, shuffle=shuffle)]
+        assert sizes == [1000] * (count // 1000) + [count % 1000]
+        sizes = [len(b) for b in batches(grouped, "train", 1000, shuffle=shuffle, drop_remainder=True)]
+        assert sizes == [1000] * (count // 1000)
+
+
+def test_memory_is_that_of_one_pool(grouped):
+    pool_rows = 3000
+    row_bytes = 4 * (26 + 13 + 1)
+    list(batches(grouped, "train", 100, shuffle=Shuffle((1, 0), pool_rows)))  # imports and caches
+    tracemalloc.start()
+    try:
+        for _ in batches(grouped, "train", 100, shuffle=Shuffle((1, 0), pool_rows)):
+            pass
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert pool_rows * row_bytes < peak < 2 * pool_rows * row_bytes
 
 
 def test_prefetch_hands_on_batches_and_errors(dataset):
@@ -64,10 +164,20 @@ def test_prefetch_hands_on_batches_and_errors(dataset):
         next(source)
 
 
-def test_prefetch_ends_its_thread_when_the_reader_stops(dataset):
-    import threading
+def test_an_unreadable_row_group_comes_out_of_prefetch(grouped, monkeypatch):
+    class Broken(pq.ParquetFile):
+        def read_row_group(self, *args, **kwargs):
+            raise OSError("disk")
 
-    source = prefetch(batches(dataset, "train", 10))
+    monkeypatch.setattr("ctrfast.data.batches.pq.ParquetFile", Broken)
+    with pytest.raises(OSError, match="disk"):
+        next(prefetch(batches(grouped, "train", 10)))
+
+
+def test_prefetch_ends_all_threads_when_the_reader_stops(grouped):
+    before = set(threading.enumerate())
+    source = prefetch(batches(grouped, "train", 10, shuffle=Shuffle((1, 0), 100)))
     next(source)
+    assert {thread.name.split("_")[0] for thread in set(threading.enumerate()) - before} == {"prefetch", "ctrfast-data"}
     source.close()
-    assert not [t for t in threading.enumerate() if t.name == "prefetch"]
+    assert set(threading.enumerate()) == before

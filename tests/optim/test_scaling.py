@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from ctrfast.config import TrainConfig, parse_config
+from ctrfast.config import CONSTANT_CLIPS, TrainConfig, parse_config
 from ctrfast.optim.scaling import PUBLISHED, RULES, make_plan
 
 
@@ -61,9 +61,30 @@ def test_each_rule_at_64_times_the_base(rule, dense, embed, l2):
 
 
 def test_what_is_set_wins_over_the_rule():
-    got = plan(optimizer={"clip": "none", "warmup_epochs": 0, "embedding_init_std": 0.5, "bound": 0.1, "clip_ratio": 2})
-    assert (got.clip, got.warmup_epochs, got.embedding_init_std, got.bound, got.clip_ratio) == ("none", 0, 0.5, 0.1, 2)
-    assert {got.reasons[n] for n in ("clip", "warmup_epochs", "embedding_init_std", "bound", "clip_ratio")} == {"set"}
+    given = {"warmup_epochs": 0, "embedding_init_std": 0.5, "bound": 0.1, "clip_ratio": 2, "clip": "adaptive_field"}
+    got = plan(optimizer=given)
+    assert {name: getattr(got, name) for name in given} == given
+    assert {got.reasons[name] for name in given} == {"set"}
+
+
+@pytest.mark.parametrize("clip", CONSTANT_CLIPS)
+def test_a_constant_clip_is_not_scaled_and_an_adaptive_one_has_no_constant(clip):
+    values = {"clip": clip, "clip_norm": 0.25}
+    got = [plan(batch_size=b, optimizer=values) for b in (1024, 131072)]
+    assert [(p.clip, p.clip_norm, p.clip_ratio, p.bound) for p in got] == [(clip, 0.25, None, None)] * 2
+    assert got[0].reasons["bound"] == f"clip {clip} has none"
+    assert plan().clip_norm is None
+    bare = plan(optimizer={"clip": "none"})
+    assert (bare.clip_ratio, bare.bound, bare.clip_norm) == (None, None, None)
+
+
+def test_choices_that_leave_the_source_say_so():
+    assert "different mathematics" in plan(optimizer={"update": "sparse"}).reasons["update"]
+    for name, article in (("lamb", "1904.00962"), ("lars", "1708.03888")):
+        got = plan(optimizer={"name": name})
+        assert got.optimizer == name
+        assert article in got.reasons["optimizer"]
+    assert plan(optimizer={"lr_decay": "cosine"}).lr_decay == "cosine"
 
 
 def test_every_value_has_a_reason_and_ours_are_named():

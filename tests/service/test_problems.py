@@ -12,6 +12,7 @@ from ctrfast.errors import (
     CtrFastError,
     DataError,
     DependencyError,
+    StorageError,
     TrainingError,
 )
 from service.outcomes import failure_of
@@ -61,6 +62,7 @@ def test_absent_members_are_left_out() -> None:
         (TrainingError("x"), Reason.NAN_LOSS),
         (DependencyError("x"), Reason.INTERNAL),
         (MemoryError(), Reason.OUT_OF_MEMORY),
+        (StorageError("x"), Reason.STORAGE),
         (OSError(28, "No space left on device"), Reason.STORAGE),
         (OSError(13, "denied", "/srv/secret"), Reason.INTERNAL),
         (ZeroDivisionError("/srv/secret"), Reason.INTERNAL),

@@ -1,0 +1,195 @@
+"""How much memory a training run will take at its peak, by part and by field, before it starts.
+
+    table        V (D+1)                   V rows, D embedding columns and the linear weight
+    moments      V (D+1) slots             2 slots for adam and lamb, 1 for lars
+    gradient     V (D+2)                   sums of row gradients and counts; `update: sparse` has min(V, B F) rows of it
+    dense        P (2 + slots)             P weights outside the table, with their gradient
+    batch        B F (D+1) x copies of the row gradients, and M rows of activations, M the micro-batch
+    checkpoint   (V (D+1) + P)(1 + slots)  a copy of weights and moments while they are written
+    input        the pool of `shuffle_rows` rows, row groups being read, batches that wait
+    process      Python, TensorFlow and compiled code
+
+each times 4 bytes but the last. An upper estimate: measured peaks on CPU, for tables of 0.8 to 10 million rows and
+batches of 64 to 131,072, were 80 to 95 % of it. Those of GPUs have not been measured.
+
+    needs = estimate(dataset.fitted, config, train_rows=dataset.rows("train"))
+    check_memory(needs, available_memory())
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ctrfast.config import ModelConfig, TrainConfig
+from ctrfast.errors import ConfigError
+from ctrfast.schema import FittedSchema
+
+SLOTS = {"adam": 2, "lamb": 2, "lars": 1}
+CPU_MICRO_BATCH_ROWS = 8192
+CROSS_LAYERS, EXPERTS, EXPERT_RANK = 3, 4, 32  # where not set
+
+_BYTES = 4
+_PLACE_BYTES = 8  # of a row's place in the pool
+_PROCESS_BYTES = 1000 * 2**20
+_ACTIVATION_COPIES = 6  # forward, backward, and what operations hold on the way
+_ROW_GRADIENT_COPIES = 5
+_BATCHES = 5  # being made, waiting (2), handed over, in the step
+_ROWS_BEING_READ = 17 * 65_536  # row groups of 8 threads (`ctrfast.data.ahead`): 8 at work, 9 done
+
+_ON_DEVICE = ("table", "moments", "gradient", "dense", "batch")
+_REMEDIES = {
+    "dense": ("model.hidden", "Choose smaller model.hidden, model.cross_layers or model.low_rank."),
+    "batch": ("batch_size", "Choose a smaller batch_size or micro_batch_size."),
+    "input": ("shuffle_rows", "Choose a smaller shuffle_rows."),
+}
+
+
+@dataclass(frozen=True)
+class FieldMemory:
+    """rows of an id field in the table, and bytes of their weights and moments."""
+
+    rows: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class MemoryEstimate:
+    """by_part: bytes at the peak, of all replicas where a part is on the devices. by_field: of one replica."""
+
+    by_part: Mapping[str, int]
+    by_field: Mapping[str, FieldMemory]
+    replicas: int
+
+    @property
+    def total_bytes(self) -> int:
+        """All parts: what a machine needs that trains on its CPU."""
+        return sum(self.by_part.values())
+
+    @property
+    def device_bytes(self) -> int:
+        """The parts that lie on each GPU."""
+        return sum(self.by_part[part] for part in _ON_DEVICE) // self.replicas
+
+    @property
+    def host_bytes(self) -> int:
+        """The parts that stay in the machine's memory where GPUs hold the others."""
+        return sum(size for part, size in self.by_part.items() if part not in _ON_DEVICE)
+
+
+def estimate(
+    fitted: FittedSchema,
+    config: TrainConfig,
+    *,
+    train_rows: int | None = None,
+    replicas: int | None = None,
+    on_gpu: bool = False,
+) -> MemoryEstimate:
+    """Foresee the peak.
+
+    Args:
+        fitted: says F, N and the rows of each field.
+        config: the run's settings.
+        train_rows: of the training split; a pool is not larger. Not known: the pool counts as full.
+        replicas: N devices that share each batch; by default those of the config, or one.
+        on_gpu: without `micro_batch_size`, a GPU takes its share of the batch at once, a CPU in micro-batches.
+    """
+    replicas = replicas or config.replicas or 1
+    schema, slots = fitted.schema_, SLOTS[config.optimizer.name]
+    V, F, N, D = fitted.table_rows, len(schema.id_names), len(schema.numeric_names), config.model.embedding_dim
+    B = -(-config.batch_size // replicas)
+    M = min(config.micro_batch_size or (B if on_gpu else CPU_MICRO_BATCH_ROWS), B)
+    summed_rows = min(V, B * F) if config.optimizer.update == "sparse" else V
+    P = dense_parameters(config.model, F, N)
+    activations = M * _activations(config.model, F, N) * _ACTIVATION_COPIES
+    pool_rows = max(config.shuffle_rows, config.batch_size)
+    row_bytes = (F + N + 1) * _BYTES
+    read_rows = _ROWS_BEING_READ
+    if train_rows is not None:
+        pool_rows, read_rows = min(pool_rows, train_rows), min(read_rows, train_rows)
+    on_device = {
+        "table": V * (D + 1) * _BYTES,
+        "moments": V * (D + 1) * slots * _BYTES,
+        "gradient": summed_rows * (D + 2) * _BYTES,
+        "dense": P * (2 + slots) * _BYTES,
+        "batch": (B * F * (D + 1) * _ROW_GRADIENT_COPIES + activations) * _BYTES,
+    }
+    by_part = {
+        **{part: size * replicas for part, size in on_device.items()},
+        "checkpoint": (V * (D + 1) + P) * (1 + slots) * _BYTES,
+        "input": pool_rows * (row_bytes + _PLACE_BYTES) + (read_rows + _BATCHES * config.batch_size) * row_bytes,
+        "process": _PROCESS_BYTES,
+    }
+    by_field = {
+        name: FieldMemory(rows, rows * (D + 1) * (1 + slots) * _BYTES)
+        for name, rows in zip(schema.id_names, fitted.table_sizes, strict=True)
+    }
+    return MemoryEstimate(by_part, by_field, replicas)
+
+
+def check_memory(needs: MemoryEstimate, available_bytes: int, device_bytes: int | None = None) -> None:
+    """Refuse a run that will not fit.
+
+    Args:
+        needs: of the run.
+        available_bytes: what the process can have of the machine's (`ctrfast.machine_memory`).
+        device_bytes: what it can have of each GPU's; `None` where the run is on the CPU.
+
+    Raises:
+        ConfigError: too little memory. It names the largest field of the table, or the part that is larger still.
+    """
+    if device_bytes is None:
+        _check(needs, "memory", needs.total_bytes, available_bytes, tuple(needs.by_part))
+    else:
+        _check(needs, "device memory", needs.device_bytes, device_bytes, _ON_DEVICE)
+        _check(needs, "memory", needs.host_bytes, available_bytes, tuple(set(needs.by_part) - set(_ON_DEVICE)))
+
+
+def dense_parameters(model: ModelConfig, id_fields: int, numeric_fields: int) -> int:
+    """P, the count of a network's weights outside the table."""
+    width = id_fields * model.embedding_dim + numeric_fields
+    mlp = sum((inward + 1) * outward for inward, outward in itertools.pairwise((width, *model.hidden, 1)))
+    weights, _ = _cross_layer(model, width)
+    crosses = (model.cross_layers or CROSS_LAYERS) * weights + width if weights else 0
+    return numeric_fields + 1 + mlp + crosses
+
+
+def _activations(model: ModelConfig, id_fields: int, numeric_fields: int) -> int:
+    """Numbers per row of a batch that the network's layers put out: looked-up rows, joined input, MLP, crosses."""
+    width = id_fields * model.embedding_dim + numeric_fields
+    _, outputs = _cross_layer(model, width)
+    looked_up = id_fields * (model.embedding_dim + 1)
+    return looked_up + width + sum(model.hidden) + (model.cross_layers or CROSS_LAYERS) * outputs
+
+
+def _cross_layer(model: ModelConfig, width: int) -> tuple[int, int]:
+    """Weights of one cross layer, and numbers per row that it puts out on the way; 0 where there are no crosses."""
+    experts, rank = model.experts or EXPERTS, model.low_rank or EXPERT_RANK
+    if model.name == "dcn":
+        return 2 * width, width
+    if model.name == "dcn_v2":
+        return (2 * width * rank if model.low_rank else width * width) + width, 2 * width
+    if model.name == "dcn_mix":
+        return experts * rank * (2 * width + rank) + width * (experts + 1), 2 * width + 2 * experts * rank
+    return 0, 0
+
+
+def _check(needs: MemoryEstimate, what: str, wanted: int, available: int, parts: Sequence[str]) -> None:
+    if wanted <= available:
+        return
+    problem = f"The run must fit in the {_gib(available)} of {what} that are free. Got an estimate of {_gib(wanted)}"
+    largest = max((part for part in parts if part != "process"), key=lambda part: needs.by_part[part])
+    if largest in _REMEDIES:
+        path, remedy = _REMEDIES[largest]
+        raise ConfigError(f"{problem}, of which {largest} {_gib(needs.by_part[largest])}. {remedy}", path=path)
+    name, field = max(needs.by_field.items(), key=lambda item: item[1].bytes)
+    raise ConfigError(
+        f"{problem}; the largest table is that of {name}, {_gib(field.bytes)} for {field.rows:,} rows. "
+        "Prepare the data with a higher --min-count, or choose a smaller model.embedding_dim.",
+        path="model.embedding_dim",
+    )
+
+
+def _gib(size: int) -> str:
+    return f"{size / 2**30:,.2f} GiB"

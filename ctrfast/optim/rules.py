@@ -1,0 +1,52 @@
+"""The optimizers by name: each one's update of a weight, and the slots (moments) that it keeps beside the weight.
+
+rule = OPTIMIZERS["lars"]
+weight, *slots = rule.update(weight, slots, gradient, step, rate, trust_of(variable))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import tensorflow as tf
+
+from ctrfast.optim.adam import adam
+from ctrfast.optim.lamb import lamb
+from ctrfast.optim.lars import lars
+from ctrfast.optim.trust import Trust
+
+# Weight, slots, gradient, step () from 1, rate (), trust ratio -> the new weight and slots.
+Update = Callable[[tf.Tensor, Sequence[tf.Tensor], tf.Tensor, tf.Tensor, tf.Tensor, Trust], tuple[tf.Tensor, ...]]
+
+
+@dataclass(frozen=True)
+class UpdateRule:
+    """slots: names of what it keeps, each of the weight's shape. by_row: a table row's update needs no other row."""
+
+    slots: tuple[str, ...]
+    by_row: bool
+    update: Update
+
+
+OPTIMIZERS = {
+    "adam": UpdateRule(
+        ("first", "second"),
+        by_row=True,
+        update=lambda weight, slots, gradient, step, rate, _: adam(
+            weight, slots[0], slots[1], gradient, step=step, rate=rate
+        ),
+    ),
+    "lamb": UpdateRule(
+        ("first", "second"),
+        by_row=False,
+        update=lambda weight, slots, gradient, step, rate, trust: lamb(
+            weight, slots[0], slots[1], gradient, step=step, rate=rate, trust=trust
+        ),
+    ),
+    "lars": UpdateRule(
+        ("first",),
+        by_row=False,
+        update=lambda weight, slots, gradient, _, rate, trust: lars(weight, slots[0], gradient, rate=rate, trust=trust),
+    ),
+}

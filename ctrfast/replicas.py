@@ -1,0 +1,135 @@
+"""Replicas: copies of a network and its optimizer, one per device, that take each step together.
+
+Each replica computes the gradients of its share of the batch. Their row sums and counts, (V, D+2), and the dense
+gradients are added up over the replicas **before** the clip, so that N replicas at batch B/N take the step of one at B.
+Every replica then applies the same sums to its own copy.
+
+    replicas = Replicas(lambda: (network, optimizer), choose_devices(config.replicas), batch_size=8192)
+    loss, present, clipped = replicas.step(batch.ids, batch.numbers, batch.labels)
+
+Source: TensorFlow's `MirroredStrategy`, whose all-reduce this uses.
+Differs from it: each replica's variables are its own, not mirrored ones, so that the update is one compiled function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from ctrfast.config import TrainConfig
+from ctrfast.errors import ConfigError
+from ctrfast.network import Network
+from ctrfast.optim.table_optimizer import TableOptimizer
+from ctrfast.step import Execution, TrainStep
+
+Step = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
+
+
+def choose_devices(replicas: int | None) -> list[str]:
+    """Names of the devices to train on: so many GPUs, or CPUs where there is no GPU; not set: all GPUs, or one CPU.
+
+    Raises:
+        ConfigError: there are fewer devices.
+    """
+    kind = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
+    names = [device.name for device in tf.config.list_logical_devices(kind)]
+    wanted = replicas or (len(names) if kind == "GPU" else 1)
+    if wanted > len(names):
+        problem = f"`replicas` must be at most this machine's {len(names)} {kind} devices. Got replicas={wanted}."
+        raise ConfigError(f"{problem} Leave it out to use what there is.", path="replicas")
+    return names[:wanted]
+
+
+def check_replicas(config: TrainConfig, replicas: int) -> None:
+    """Refuse settings that do not fit so many replicas.
+
+    Raises:
+        ConfigError: the batch does not divide, or the update is one that replicas cannot share.
+    """
+    if config.batch_size % replicas:
+        raise ConfigError(
+            f"`batch_size` must be a multiple of the {replicas} replicas. Got batch_size={config.batch_size}.",
+            path="batch_size",
+        )
+    if replicas > 1 and config.optimizer.update == "sparse":
+        problem = f"`update` must be dense with {replicas} replicas, which add up the sums of whole tables."
+        raise ConfigError(f"{problem} Got update=sparse.", path="optimizer.update")
+
+
+class Replicas:
+    """The replicas of a run; one of them where there is one device.
+
+    Args:
+        make: builds a network and its optimizer, the same at each call, on the device that is current.
+        devices: one per replica.
+        batch_size: B, rows of a step over all replicas.
+        execution: how a replica runs its share; by default the fastest for the device.
+        precision: of the deep part's products.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[], tuple[Network, TableOptimizer]],
+        devices: Sequence[str],
+        *,
+        batch_size: int,
+        execution: Execution | None = None,
+        precision: str = "float32",
+    ) -> None:
+        self._optimizers: list[TableOptimizer] = []
+        self._steps: list[TrainStep] = []
+        networks: list[Network] = []
+        for device in devices:
+            with tf.device(device):
+                network, optimizer = make()
+                step = TrainStep(network.model, optimizer, batch_size, execution, precision, len(devices))
+            networks.append(network)
+            self._optimizers.append(optimizer)
+            self._steps.append(step)
+        self.network = networks[0]
+        self.step: Callable[..., Step] = self._steps[0]
+        if len(devices) > 1:
+            self._strategy = tf.distribute.MirroredStrategy(devices)
+            self._run = tf.function(lambda *parts: self._strategy.run(self._on_replica, args=parts))
+            self.step = self._together
+
+    def state(self) -> dict[str, tf.Variable]:
+        """Everything that a checkpoint holds, by name; equal in all replicas."""
+        return self._optimizers[0].state()
+
+    def restore(self, restore: Callable[[Mapping[str, tf.Variable]], None]) -> None:
+        """Set the state of each replica by `restore`, as `Checkpoint.restore`."""
+        for optimizer in self._optimizers:
+            restore(optimizer.state())
+
+    def reduce_rate(self, factor: float) -> None:
+        """Multiply all rates by `factor` from the next step on."""
+        for optimizer in self._optimizers:
+            optimizer.reduce_rate(factor)
+
+    def _together(
+        self, ids: npt.NDArray[np.int32], numbers: npt.NDArray[np.float32], labels: npt.NDArray[np.float32]
+    ) -> Step:
+        """One step of all replicas on a batch, cut in equal parts."""
+        parts = [self._shares(array) for array in (ids, numbers, labels)]
+        loss, present, clipped = (self._strategy.experimental_local_results(each)[0] for each in self._run(*parts))
+        return loss, present, clipped
+
+    def _shares(self, array: npt.NDArray[np.generic]) -> tf.distribute.DistributedValues:
+        cut = np.split(array, len(self._steps))
+        return self._strategy.experimental_distribute_values_from_function(
+            lambda context: tf.constant(cut[context.replica_id_in_sync_group])
+        )
+
+    def _on_replica(self, ids: tf.Tensor, numbers: tf.Tensor, labels: tf.Tensor) -> Step:
+        context = tf.distribute.get_replica_context()
+        index = int(tf.get_static_value(context.replica_id_in_sync_group))  # traced once per replica
+        optimizer = self._optimizers[index]
+        loss, rows, dense = self._steps[index].gradients(ids, numbers, labels)
+        gathered = [loss, optimizer.sum_rows(ids, rows), *dense]
+        loss, sums, *dense = context.all_reduce(tf.distribute.ReduceOp.SUM, gathered)
+        present, clipped = optimizer.apply_sums(sums, dense)
+        return loss, present, clipped

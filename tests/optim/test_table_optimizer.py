@@ -1,0 +1,114 @@
+"""What the optimizer of the table keeps, and where sparse updates part from dense ones."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from ctrfast.config import parse_config
+from ctrfast.optim.scaling import make_plan
+from ctrfast.optim.step_settings import StepSettings
+from ctrfast.optim.table_optimizer import TableOptimizer
+
+START = np.random.default_rng(3).normal(0, 0.1, (6, 3)).astype(np.float32)
+OFFSETS = [0, 4]
+PLAIN = {"lr_dense": 0.01, "lr_embed": 0.01, "l2": 0.0, "clip": "none", "warmup_steps": 0, "total_steps": 10}
+
+
+def make(dense=(), **settings):
+    table = tf.Variable(START)
+    return TableOptimizer(
+        StepSettings(**(PLAIN | settings)), table, OFFSETS, [], [tf.Variable(value) for value in dense]
+    )
+
+
+def step(optimizer, ids, *, seed=0, touched=False):
+    """One step with random row gradients; ids (B, 2)."""
+    ids = np.array(ids, np.int32)
+    gradients = np.random.default_rng(seed).normal(size=(*ids.shape, 3)).astype(np.float32)
+    dense = [tf.ones_like(variable) for variable in optimizer.dense]
+    return optimizer.apply(tf.constant(ids), tf.constant(gradients), dense, touched=touched)
+
+
+@pytest.mark.parametrize(
+    "name, slots", [("adam", ["first", "second"]), ("lamb", ["first", "second"]), ("lars", ["first"])]
+)
+def test_a_checkpoint_holds_the_slots_of_the_optimizer_and_no_other(name, slots):
+    state = make([np.ones(2, np.float32)], optimizer=name).state()
+    expected = [f"{of}{slot}" for of in ("table", "dense.00") for slot in ("", *(f".{slot}" for slot in slots))]
+    assert list(state) == ["step", "decay", *expected]
+    assert state["table.first"].shape == (6, 3)
+    assert state["dense.00.first"].shape == (2,)
+
+
+def test_a_reduced_rate_holds_from_the_next_step_on_and_for_all_weights():
+    plain, reduced = make([np.zeros(1, np.float32)]), make([np.zeros(1, np.float32)])
+    reduced.reduce_rate(0.5)
+    reduced.reduce_rate(0.5)
+    assert float(reduced.state()["decay"]) == 0.25
+    for optimizer in (plain, reduced):
+        step(optimizer, [[0, 4], [1, 5]])
+    np.testing.assert_allclose(reduced.table - START, 0.25 * (plain.table - START), rtol=1e-4, atol=1e-8)
+    np.testing.assert_allclose(reduced.dense[0], 0.25 * plain.dense[0], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "settings, has",
+    [
+        ({}, True),
+        ({"clip": "adaptive_column", "clip_ratio": 1.0, "bound": 1e-5, "l2": 0.5}, True),
+        ({"clip": "adaptive_column", "clip_ratio": 0.9, "bound": 1e-5, "l2": 0.5}, False),
+        ({"clip": "global", "clip_norm": 1.0}, False),
+        ({"clip": "column", "clip_norm": 1.0}, False),
+        ({"clip": "adaptive_field", "clip_ratio": 1.0, "bound": 1e-5}, False),
+        ({"optimizer": "lamb"}, False),
+        ({"optimizer": "lars"}, False),
+        ({"update": "sparse"}, False),
+    ],
+)
+def test_absent_rows_have_a_pass_of_their_own_where_nothing_else_reaches_them(settings, has):
+    assert make(**settings).has_touched_form() is has
+
+
+def test_sparse_updates_part_from_dense_ones_after_an_absence():
+    dense, sparse = make(), make(update="sparse")
+    for optimizer in (dense, sparse):
+        present, clipped = step(optimizer, [[0, 4], [0, 5]])
+        assert present.numpy().tolist() == [1, 2]
+        assert clipped.numpy().tolist() == [0, 0]
+    np.testing.assert_allclose(sparse.table, dense.table, rtol=0, atol=1e-7)  # no moments yet, and no L2
+    for optimizer in (dense, sparse):
+        before = optimizer.table.numpy()
+        step(optimizer, [[1, 4], [1, 4]], seed=1)
+        moved = np.abs(optimizer.table.numpy() - before).max(axis=1) > 1e-4
+        absent = [0, 5]  # seen in the first step
+        assert moved[absent].tolist() == [optimizer is dense] * 2
+        assert moved[[1, 4]].all()
+    assert int(sparse.step) == 2
+    np.testing.assert_array_equal(sparse.state()["table.first"][2:4], np.zeros((2, 3)))
+
+
+def test_sparse_updates_decay_present_rows_alone():
+    sparse, dense = make(update="sparse", l2=0.1), make(l2=0.1)
+    for optimizer in (dense, sparse):
+        step(optimizer, [[0, 4]])
+    changed = [np.abs(optimizer.table.numpy() - START).max(axis=1) > 0 for optimizer in (dense, sparse)]
+    assert changed[0].all()
+    assert changed[1].tolist() == [True, False, False, False, True, False]
+    np.testing.assert_allclose(sparse.table.numpy()[[0, 4]], dense.table.numpy()[[0, 4]], rtol=0, atol=1e-7)
+
+
+def test_a_lamb_run_leaves_biases_without_a_trust_ratio():
+    optimizer = make([np.full((2, 1), 5.0, np.float32), np.full(2, 5.0, np.float32)], optimizer="lamb")
+    step(optimizer, [[0, 4]])
+    np.testing.assert_allclose(optimizer.dense[0], np.full((2, 1), 5 - 0.01 * 5), rtol=1e-5)
+    np.testing.assert_allclose(optimizer.dense[1], np.full(2, 5 - 0.01), rtol=1e-5)
+
+
+def test_settings_of_a_plan_know_the_length_of_the_run():
+    config = parse_config(
+        {"optimizer": {"clip": "column", "clip_norm": 0.5, "lr_decay": "cosine", "warmup_epochs": 0.5}, "epochs": 3}
+    )
+    settings = StepSettings.of(make_plan(config, "criteo"), steps_per_epoch=100, epochs=config.epochs)
+    assert (settings.warmup_steps, settings.total_steps) == (50, 300)
+    assert (settings.clip, settings.clip_norm, settings.clip_ratio, settings.bound) == ("column", 0.5, None, None)
+    assert (settings.optimizer, settings.lr_decay, settings.update) == ("adam", "cosine", "dense")

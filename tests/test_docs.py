@@ -1,0 +1,39 @@
+"""The Python blocks of each page under docs/ run as they stand, in order, as one program."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted(ROOT.glob("docs/*.md"))
+LAST_LINES = {"keras.md": r"AUC 0\.(79|8\d)\d*"}  # what a page's program ends with, where it says something
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_python_blocks_run(page, tmp_path):
+    blocks = re.findall(r"^```python\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+    program = tmp_path / "page.py"
+    program.write_text("".join(blocks))
+    # Without the switch, as a reader's shell is: the page's imports must select Keras 2 themselves.
+    environment = {name: value for name, value in os.environ.items() if name != "TF_USE_LEGACY_KERAS"}
+    done = subprocess.run(
+        [sys.executable, program],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    last_line = done.stdout.strip().splitlines()[-1:] or [""]
+    assert re.fullmatch(LAST_LINES.get(page.name, ".*"), last_line[0])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_readme_links_the_page(page):
+    assert f"(docs/{page.name})" in (ROOT / "README.md").read_text()

@@ -1,0 +1,83 @@
+"""Evaluation by segment, on a dataset and on raw rows."""
+
+import gzip
+import json
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from ctrfast.batch_score import score_files
+from ctrfast.data.batches import batches
+from ctrfast.errors import ConfigError
+from ctrfast.evaluate import evaluate
+from tests.test_cli import ctrfast
+
+FIELD = "C9"
+
+
+@pytest.fixture(scope="module")
+def raw_test(raw_clicks, dataset, tmp_path_factory):
+    """The raw rows of the test split, which is the file's end."""
+    with gzip.open(raw_clicks, "rt") as file:
+        lines = file.readlines()[-dataset.rows("test") :]
+    path = tmp_path_factory.mktemp("raw") / "test.tsv"
+    path.write_text("".join(lines))
+    return path
+
+
+def test_segments_hold_the_rows_of_their_raw_value(run_path, dataset, raw_test):
+    report = evaluate(run_path, [dataset.path], segment=FIELD).segments
+    cells = np.array([line.rstrip("\n").split("\t")[13 + 9] for line in raw_test.read_text().splitlines()])
+    known = set(dataset.encoder().vocabularies[FIELD].values.to_pylist())
+    named = np.array([{"": "<missing>"}.get(cell, cell if cell in known else "<unseen>") for cell in cells])
+    counts = dict(zip(*np.unique(named, return_counts=True), strict=True))
+    listed = [s for s in report.segments if s.value != "<other>"]
+    assert report.values == len(counts)
+    assert {s.value: s.rows for s in listed} == {s.value: counts[s.value] for s in listed}
+    assert [s.rows for s in listed] == sorted(counts.values(), reverse=True)[: len(listed)]
+
+
+def test_areas_follow_from_the_scores_of_the_rows(run_path, dataset, tmp_path, raw_test):
+    scores_file = tmp_path / "scores.parquet"
+    score_files(run_path, [raw_test], scores_file)
+    scores = pq.read_table(scores_file)["score"].to_numpy()
+    parts = list(batches(dataset, "test", 10**6))
+    ids, labels = parts[0].ids[:, dataset.fitted.schema_.id_names.index(FIELD)], parts[0].labels
+    local = ids - dataset.fitted.table_offsets[dataset.fitted.schema_.id_names.index(FIELD)]
+    report = evaluate(run_path, [dataset.path], segment=FIELD).segments
+    first = report.segments[0]
+    assert first.auc == pytest.approx(roc_auc_score(labels[local == first.id], scores[local == first.id]), abs=1e-4)
+
+
+def test_dataset_and_raw_rows_give_the_same_segments(run_path, dataset, raw_test):
+    of_dataset, of_raw = (evaluate(run_path, [data], segment=FIELD).segments for data in (dataset.path, raw_test))
+    assert [(s.value, s.id, s.rows, s.label_rate) for s in of_dataset.segments] == [
+        (s.value, s.id, s.rows, s.label_rate) for s in of_raw.segments
+    ]
+    assert of_raw.gauc == pytest.approx(of_dataset.gauc, abs=1e-6)
+
+
+def test_without_a_field_there_are_no_segments(run_path, dataset):
+    assert evaluate(run_path, [dataset.path]).segments is None
+
+
+def test_an_unknown_field_is_refused_with_near_names(run_path, dataset):
+    with pytest.raises(ConfigError, match=r"Unknown id field 'C99'\. Did you mean .*C9") as caught:
+        evaluate(run_path, [dataset.path], segment="C99")
+    assert caught.value.path == "segment"
+
+
+def test_the_command_line_prints_segments_as_a_table_and_as_json(run_path, dataset):
+    arguments = ("evaluate", run_path, "--data", dataset.path, "--segment", FIELD)
+    text = ctrfast(*arguments).stdout
+    printed = json.loads(ctrfast(*arguments, "--json").stdout)
+    segments = printed["segments"]["segments"]
+    assert printed["metrics"]["rows"] == dataset.rows("test")
+    for segment in segments:
+        (line,) = [line for line in text.splitlines() if line.startswith(segment["value"])]
+        figures = line.split()
+        assert figures[1] == f"{segment['rows']:,}"
+        assert figures[3] == ("-" if segment["auc"] is None else f"{segment['auc']:.4f}")
+    assert f"gauc {printed['segments']['gauc']:.6f}" in text

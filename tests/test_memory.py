@@ -1,0 +1,140 @@
+"""The estimate's closed forms, and the refusals."""
+
+import pytest
+
+from ctrfast.config import parse_config
+from ctrfast.errors import ConfigError
+from ctrfast.memory import CPU_MICRO_BATCH_ROWS, SLOTS, check_memory, dense_parameters, estimate
+from ctrfast.models import build_model
+from ctrfast.optim.rules import OPTIMIZERS
+from ctrfast.schema import FittedSchema, IdField, NumericField, Schema
+from ctrfast.step import choose_execution
+
+MODELS = [
+    {"name": "deepfm"},
+    {"name": "wide_deep", "hidden": []},
+    {"name": "dcn"},
+    {"name": "dcn", "cross_layers": 5},
+    {"name": "dcn_v2"},
+    {"name": "dcn_v2", "low_rank": 3, "cross_layers": 2},
+    {"name": "dcn_mix"},
+    {"name": "dcn_mix", "low_rank": 2, "experts": 3, "cross_layers": 1},
+]
+
+
+def fitted(**sizes):
+    """A schema with two numbers and id fields of so many kept values."""
+    schema = Schema(
+        name="tiny",
+        columns=("label", "n", "m", *sizes),
+        label="label",
+        numeric_fields=(NumericField(name="n"), NumericField(name="m")),
+        id_fields=tuple(IdField(name=name) for name in sizes),
+    )
+    statistics = {name: {"mean": 0.0, "std": 1.0} for name in ("n", "m")}
+    return FittedSchema(schema=schema, statistics=statistics, vocabulary_sizes=sizes, vocabulary_hash="x")
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: "-".join(map(str, model.values())))
+def test_dense_parameters_are_those_of_the_network(model):
+    config = parse_config({"model": {"embedding_dim": 3, "hidden": [5, 4], **model}}).model
+    network = build_model(config, id_fields=4, numeric_fields=2, seed=1)
+    assert dense_parameters(config, 4, 2) == sum(int(variable.shape.num_elements()) for variable in network.weights)
+
+
+def test_the_constants_are_those_of_the_parts_that_need_tensorflow():
+    assert {name: len(rule.slots) for name, rule in OPTIMIZERS.items()} == SLOTS
+    assert choose_execution().micro_batch_size == CPU_MICRO_BATCH_ROWS
+
+
+@pytest.mark.parametrize(("optimizer", "slots"), [("adam", 2), ("lamb", 2), ("lars", 1)])
+def test_each_part_is_its_closed_form(optimizer, slots):
+    config = parse_config(
+        {
+            "batch_size": 1000,
+            "micro_batch_size": 100,
+            "shuffle_rows": 5000,
+            "model": {"name": "wide_deep", "embedding_dim": 3, "hidden": [5, 4]},
+            "optimizer": {"name": optimizer},
+        }
+    )
+    needs = estimate(fitted(a=8, b=88), config, train_rows=4000)
+    V, F, N, D, P = 10 + 90, 2, 2, 3, (8 + 1) * 5 + (5 + 1) * 4 + (4 + 1) + 3
+    record = 4 * (F + N + 1)
+    assert needs.by_part == {
+        "table": V * (D + 1) * 4,
+        "moments": V * (D + 1) * 4 * slots,
+        "gradient": V * (D + 2) * 4,
+        "dense": P * 4 * (2 + slots),
+        "batch": 4 * (1000 * F * (D + 1) * 5 + 100 * (F * (D + 1) + (F * D + N) + 5 + 4) * 6),
+        "checkpoint": (V * (D + 1) + P) * 4 * (1 + slots),
+        "input": 4000 * (record + 8) + 4000 * record + 5 * 1000 * record,
+        "process": 1000 * 2**20,
+    }
+    assert needs.total_bytes == sum(needs.by_part.values()) == needs.host_bytes + needs.device_bytes
+    assert {name: (field.rows, field.bytes) for name, field in needs.by_field.items()} == {
+        "a": (10, 10 * 4 * 4 * (1 + slots)),
+        "b": (90, 90 * 4 * 4 * (1 + slots)),
+    }
+
+
+def test_what_makes_a_part_smaller_or_larger():
+    data = fitted(a=10**6)
+    settings = {"batch_size": 16384, "model": {"embedding_dim": 4, "hidden": [8]}, "shuffle_rows": 10**6}
+
+    def parts(change=None, **options):
+        return estimate(data, parse_config({**settings, **(change or {})}), **options).by_part
+
+    plain = parts()
+    assert parts({"optimizer": {"update": "sparse"}})["gradient"] == 16384 * 6 * 4 < plain["gradient"]
+    assert parts(on_gpu=True)["batch"] > plain["batch"] == parts({"micro_batch_size": 8192})["batch"]
+    assert parts({"micro_batch_size": 8192}, on_gpu=True)["batch"] == plain["batch"]
+    assert parts({"batch_size": 8192})["batch"] < plain["batch"]
+    assert parts(train_rows=20_000)["input"] < plain["input"] < parts({"shuffle_rows": 10**7})["input"]
+
+
+def test_replicas_hold_a_table_each_and_share_the_batch():
+    data, config = fitted(a=10**6), parse_config({"batch_size": 65536})
+    one, two = estimate(data, config), estimate(data, config, replicas=2)
+    assert two.by_part["table"] == 2 * one.by_part["table"]
+    assert one.by_part["batch"] < two.by_part["batch"] < 2 * one.by_part["batch"]
+    assert (two.by_part["checkpoint"], two.host_bytes) == (one.by_part["checkpoint"], one.host_bytes)
+    assert two.device_bytes < one.device_bytes
+    assert estimate(data, parse_config({"batch_size": 65536, "replicas": 2})) == two
+
+
+def test_a_table_that_is_too_large_is_refused_with_its_largest_field():
+    needs = estimate(fitted(a=1000, big=100_000_000, c=30_000_000), parse_config({}))
+    check_memory(needs, needs.total_bytes)
+    with pytest.raises(ConfigError) as caught:
+        check_memory(needs, needs.total_bytes - 1)
+    message = caught.value.message
+    assert caught.value.path == "model.embedding_dim"
+    assert "that of big, 12.29 GiB for 100,000,002 rows" in message  # x 11 x 4 x 3 bytes
+    assert f"Got an estimate of {needs.total_bytes / 2**30:.2f} GiB" in message
+    assert "--min-count" in message
+    assert "\n" not in message
+
+
+def test_device_and_host_are_checked_apart():
+    needs = estimate(fitted(a=100_000_000), parse_config({}), on_gpu=True)
+    check_memory(needs, needs.host_bytes, needs.device_bytes)
+    with pytest.raises(ConfigError, match="of device memory that are free"):
+        check_memory(needs, needs.host_bytes, needs.device_bytes - 1)
+    with pytest.raises(ConfigError, match="GiB of memory that are free"):
+        check_memory(needs, needs.host_bytes - 1, needs.device_bytes)
+
+
+@pytest.mark.parametrize(
+    ("settings", "path"),
+    [
+        ({"batch_size": 4_194_304, "micro_batch_size": 4_194_304}, "batch_size"),
+        ({"shuffle_rows": 1_000_000_000}, "shuffle_rows"),
+        ({"model": {"hidden": [65536, 65536]}}, "model.hidden"),
+    ],
+)
+def test_another_part_that_is_larger_is_named_instead(settings, path):
+    with pytest.raises(ConfigError) as caught:
+        check_memory(estimate(fitted(a=1000), parse_config(settings)), 2**30)
+    assert caught.value.path == path
+    assert "table" not in caught.value.message

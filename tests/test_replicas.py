@@ -1,0 +1,34 @@
+"""N replicas at batch B/N take the steps of one at B."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from ctrfast.config import parse_config
+from ctrfast.errors import ConfigError
+from ctrfast.run import Run
+from ctrfast.run_network import open_network
+
+
+def test_two_replicas_take_the_steps_of_one(dataset, tmp_path):
+    program = [sys.executable, "-m", "tests.replicas_program", dataset.path, tmp_path]
+    result = subprocess.run(program, capture_output=True, text=True, timeout=240)
+    assert result.returncode == 0, result.stderr
+    one, two = (Run.open(tmp_path / name) for name in ("one", "two"))
+    assert one.receipt.steps == two.receipt.steps > 20
+    weights = [open_network(run).weights() for run in (one, two)]
+    for name, value in weights[0].items():
+        np.testing.assert_allclose(weights[1][name], value, rtol=0, atol=2e-6, err_msg=name)
+    assert two.metrics["test_auc"] == pytest.approx(one.metrics["test_auc"], abs=1e-4)
+    assert two.metrics["clipped_share"] == pytest.approx(one.metrics["clipped_share"], abs=1e-3)
+    refusals = result.stdout.splitlines()
+    assert refusals[0].startswith("replicas `replicas` must be at most this machine's 2 CPU devices. Got replicas=3.")
+    assert refusals[1].startswith("optimizer.update `update` must be dense with 2 replicas")
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_batch_that_does_not_divide_is_refused():
+    with pytest.raises(ConfigError, match=r"`replicas` must divide batch_size=100\. Got replicas=3"):
+        parse_config({"batch_size": 100, "replicas": 3})
