@@ -3,7 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
-.PHONY: setup demo test lint serve bench-train clean
+BENCHES := bench-train bench-input bench-memory bench-scaling bench-allocator bench-rules
+
+.PHONY: setup demo test lint serve $(BENCHES) clean
 
 setup: .venv/.ready-dev
 
@@ -21,6 +23,16 @@ setup: .venv/.ready-dev
 	$(PIP) install --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
+.venv/.ready-bench: .venv/.ready
+	$(PIP) install --constraint constraints.txt --editable '.[bench]'
+	@touch $@
+
+# Other systems, to be compared with; kept apart from what ctrfast needs.
+.venv-peers/.ready: bench/peers/requirements.txt
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/pip --disable-pip-version-check --quiet install --requirement $<
+	@touch $@
+
 demo: .venv/.ready
 	$(BIN)/python -m service.demo
 
@@ -36,8 +48,11 @@ lint: .venv/.ready-dev
 test: lint
 	$(BIN)/python -m pytest
 
-bench-train: .venv/.ready
-	$(BIN)/python bench/train.py --batch-size 1024 --batch-size 8192 --batch-size 65536
+# bench/README.md says what each shows; `make bench-train BENCH_OPTIONS='--rounds 3'` and the like.
+$(BENCHES): bench-%: .venv/.ready-bench
+	$(BIN)/python -m bench.$* $(BENCH_OPTIONS)
+
+bench-train: .venv-peers/.ready
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-peers build/bench .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

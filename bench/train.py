@@ -1,146 +1,223 @@
-"""Training speed: our step beside a plain Keras DeepFM that does the same arithmetic. Run by `make bench-train`.
+"""Training speed of ctrfast, from parquet on disk, beside that of other systems, from memory. `make bench-train`.
 
-The peer is written as the method is usually written: one embedding layer and one linear layer per field, one clip and
-one dense Adam update per table, all in a `tf.function`. Both start from the same weights and see the same batches, and
-the losses are compared, so that the two figures stand for the same work.
+All train a DeepFM on the workload's rows (`bench.workload`). Each system is one process per batch size; the processes
+are asked in turns for a few steps, round after round, and the medians are compared (`bench.turns`).
 """
 
 from __future__ import annotations
 
 import argparse
 import math
-import os
-import platform
-import time
+import statistics
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+from bench.clicks import ROWS, make_clicks
+from bench.plots import Line, against_batch_size
+from bench.report import Report, Table, spread, write
+from bench.turns import System, SystemFailedError, in_turns
+from bench.workload import FIELDS, HIDDEN, NUMBERS, TABLE_ROWS, WIDTH
 
-import ctrfast  # noqa: I001  (selects Keras 2 before TensorFlow is imported)
-import numpy as np
-import tensorflow as tf
-import tf_keras as keras
-
-from ctrfast.config import ModelConfig
-from ctrfast.models import build_model
-from ctrfast.optim.cowclip_adam import CowClipAdam, StepSettings
-from ctrfast.step import TrainStep
-
-FIELDS, NUMBERS, WIDTH = 26, 13, 10
-SETTINGS = StepSettings(lr_dense=1e-3, lr_embed=1e-4, l2=1e-5, clip_ratio=1.0, bound=1e-5, warmup_steps=1)
-
-
-def make_batches(sizes, batch_size, count, seed=0):
-    rng = np.random.default_rng(seed)
-    made = []
-    for _ in range(count):
-        skew = rng.random((batch_size, len(sizes))) ** 4  # few frequent ids, many rare ones
-        ids = np.floor(skew * np.asarray(sizes)).astype(np.int32)
-        numbers = rng.standard_normal((batch_size, NUMBERS), np.float32)
-        labels = (rng.random(batch_size) < 0.25).astype(np.float32)
-        made.append((ids, numbers, labels))
-    return made
+PEERS = Path(".venv-peers/bin/python")
+OURS, PUBLISHED = "ctrfast", "CowClip as published"
+# What `ctrfast.allocator` sets, for a program that cannot call it: large buffers are reused, not mapped anew.
+ALLOCATOR = {
+    "MALLOC_ARENA_MAX": "1",
+    "MALLOC_MMAP_MAX_": "0",
+    "MALLOC_TRIM_THRESHOLD_": str(2**31 - 1),
+    "MALLOC_TOP_PAD_": str(64 * 2**20),
+}
+ROWS_PER_TURN = 131_072
+_LARGEST_DIFFERENCE = 1e-4  # between the first losses of two systems that do the same arithmetic
+_PEER_PACKAGES = ("torch", "deepctr", "fuxictr", "tf_keras")
 
 
-def our_step(sizes, batch_size, start):
-    offsets = np.concatenate(([0], np.cumsum(sizes)[:-1])).astype(np.int32)
-    model = build_model(ModelConfig(), id_fields=FIELDS, numeric_fields=NUMBERS, seed=1)
-    table = tf.Variable(np.concatenate((start, np.zeros((len(start), 1), np.float32)), axis=1))
-    optimizer = CowClipAdam(SETTINGS, table, offsets.tolist(), model.linear_variables, model.deep_variables)
-    step = TrainStep(model, optimizer, batch_size)
-    dense = [variable.numpy() for variable in model.dense_variables]
-    return lambda ids, numbers, labels: step(ids + offsets, numbers, labels)[0], dense
+@dataclass(frozen=True)
+class Entry:
+    """A program in the comparison. what: its work and where its rows come from. environment: variables beside ours."""
+
+    name: str
+    what: str
+    module: str
+    options: Sequence[str] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_limit(self) -> bool:
+        """It trains nothing, and needs no rows."""
+        return "limit" in self.module
+
+    def start(self, data: Path, batch_size: int) -> System:
+        """Start it.
+
+        Raises:
+            SystemFailedError: it ended before it was ready.
+        """
+        python = PEERS if self.module.startswith("bench.peers") else sys.executable
+        rows = [] if self.is_limit else ["--data", str(data)]
+        command = [str(python), "-m", self.module, *rows, "--batch-size", str(batch_size), *self.options]
+        return System(self.name, command, self.environment)
 
 
-def keras_step(sizes, start, dense):
-    """One embedding layer per field; per table: IndexedSlices -> dense gradient, L2, clip, Adam."""
-    embeddings = [keras.layers.Embedding(size, WIDTH) for size in sizes]
-    firsts = [keras.layers.Embedding(size, 1, embeddings_initializer="zeros") for size in sizes]
-    hidden_layers = [keras.layers.Dense(kernel.shape[1], "relu") for kernel in dense[2:-2:2]]
-    output_layer = keras.layers.Dense(1)
-    for layer in (*embeddings, *firsts):
-        layer.build(())
-    for layer, kernel, offset in zip([*hidden_layers, output_layer], dense[2::2], dense[3::2], strict=True):
-        layer.build((None, len(kernel)))
-        layer.set_weights([kernel, offset])
-    for layer, rows in zip(embeddings, np.split(start, np.cumsum(sizes)[:-1]), strict=True):
-        layer.set_weights([rows])
-    of_numbers, bias = (tf.Variable(value) for value in dense[:2])
-    tables, linears = ([layer.embeddings for layer in layers] for layers in (embeddings, firsts))
-    mlp = [weight for layer in (*hidden_layers, output_layer) for weight in layer.trainable_weights]
-    embed_adam = keras.optimizers.Adam(SETTINGS.lr_embed, epsilon=1e-7)
-    dense_adam = keras.optimizers.Adam(SETTINGS.lr_dense, epsilon=1e-7)
-
-    def logits(ids, numbers):
-        columns = [layer(ids[:, f]) for f, layer in enumerate(embeddings)]
-        first = tf.add_n([layer(ids[:, f])[:, 0] for f, layer in enumerate(firsts)])
-        stacked = tf.stack(columns, axis=1)
-        pairs = 0.5 * tf.reduce_sum(tf.reduce_sum(stacked, 1) ** 2 - tf.reduce_sum(stacked**2, 1), axis=1)
-        hidden = tf.concat([*columns, numbers], axis=1)
-        for layer in hidden_layers:
-            hidden = layer(hidden)
-        deep = output_layer(hidden)[:, 0]
-        return first + (numbers @ of_numbers)[:, 0] + bias + pairs + deep
-
-    def clip(gradient, rows, ids):
-        unique, _, counts = tf.unique_with_counts(ids)
-        counts = tf.maximum(tf.scatter_nd(unique[:, None], tf.cast(counts, tf.float32), (rows.shape[0],)), 1.0)
-        norm = tf.norm(gradient, axis=1)
-        limit = counts * SETTINGS.clip_ratio * tf.maximum(tf.norm(rows, axis=1), math.sqrt(WIDTH) * SETTINGS.bound)
-        return gradient * tf.minimum(1.0, tf.math.divide_no_nan(limit, norm))[:, None]
-
-    @tf.function
-    def step(ids, numbers, labels):
-        weights = [*tables, *linears, of_numbers, bias, *mlp]
-        with tf.GradientTape() as tape:
-            loss = tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(labels=labels, logits=logits(ids, numbers)))
-        gradients = [tf.convert_to_tensor(gradient) for gradient in tape.gradient(loss, weights)]
-        regular = 2 * len(tables) + 1
-        gradients[:regular] = [g + 2 * SETTINGS.l2 * w for g, w in zip(gradients[:regular], weights, strict=False)]
-        for f, table in enumerate(tables):
-            gradients[f] = clip(gradients[f], table, ids[:, f])
-        split = 2 * len(tables)
-        embed_adam.apply_gradients(zip(gradients[:split], weights[:split], strict=True))
-        dense_adam.apply_gradients(zip(gradients[split:], weights[split:], strict=True))
-        return loss
-
-    return step
+_IDS = ("--ids", str(TABLE_ROWS))
+_TORCH = "bench.peers.torch_fused"
+ENTRIES = (
+    Entry(OURS, "exact dense CowClip + L2 + Adam; parquet", "bench.ours"),
+    Entry("ctrfast, update: sparse", "the same on present rows alone; parquet", "bench.ours", ("--update", "sparse")),
+    Entry("torch by hand", "Adam; memory; tuned allocator", _TORCH, _IDS, ALLOCATOR),
+    Entry("torch by hand, plain", "Adam; memory", _TORCH, _IDS),
+    Entry(
+        "torch by hand, sparse",
+        "Adam on present rows alone; memory; tuned allocator",
+        _TORCH,
+        (*_IDS, "--gradients", "sparse"),
+        ALLOCATOR,
+    ),
+    Entry("DeepCTR", "L2 + Adam; memory", "bench.peers.deepctr_plain", _IDS),
+    Entry(PUBLISHED, "exact dense CowClip + L2 + Adam; memory", "bench.peers.published", _IDS),
+    Entry("FuxiCTR", "global-norm clip + Adam; memory", "bench.peers.fuxictr_plain", _IDS),
+    Entry("limit, TensorFlow", "the MLP's matrix products alone", "bench.limit"),
+    Entry("limit, torch", "the MLP's matrix products alone", "bench.peers.torch_limit"),
+)
 
 
-def timed(step, batches):
-    started = time.perf_counter()
-    losses = [float(step(*batch)) for batch in batches]
-    return (time.perf_counter() - started) / len(batches), losses
+@dataclass
+class Measured:
+    """Of one batch size, by system: figures of each round, peak memory; what failed; the first losses' difference."""
+
+    batch_size: int
+    rows_per_s: dict[str, list[float]] = field(default_factory=dict)
+    cpu_us_per_row: dict[str, list[float]] = field(default_factory=dict)
+    peak_rss_bytes: dict[str, int] = field(default_factory=dict)
+    failures: list[str] = field(default_factory=list)
+    loss_difference: float | None = None
+
+    def ratio(self, name: str, other: str) -> float | None:
+        """Median over the rounds of `name`'s speed / `other`'s in the same round."""
+        if name not in self.rows_per_s or other not in self.rows_per_s:
+            return None
+        pairs = zip(self.rows_per_s[name], self.rows_per_s[other], strict=True)
+        return statistics.median(ours / theirs for ours, theirs in pairs)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--ids", type=int, default=1_000_000)
-    parser.add_argument("--batch-size", type=int, action="append")
-    parser.add_argument("--rounds", type=int, default=5)
-    arguments = parser.parse_args()
-    sizes = [arguments.ids // FIELDS] * FIELDS
-    start = np.random.default_rng(7).standard_normal((sum(sizes), WIDTH), np.float32) * np.float32(1e-2)
-    print(
-        f"DeepFM {FIELDS}x{WIDTH} + {NUMBERS} numbers, MLP 3x400, {sum(sizes):,} ids; exact dense CowClip + L2 + Adam"
+def measure(entries: Sequence[Entry], data: Path, batch_size: int, rounds: int) -> Measured:
+    """Start the systems, let them warm up, and time them in turns."""
+    measured = Measured(batch_size)
+    systems = []
+    with ExitStack() as stack:
+        for entry in entries:
+            print(f"batch {batch_size:,}: starting {entry.name}", file=sys.stderr)
+            try:
+                systems.append(stack.enter_context(entry.start(data, batch_size)))
+            except SystemFailedError as error:
+                measured.failures.append(str(error))
+        measured.loss_difference = _loss_difference(systems)
+        turns, failures = in_turns(systems, rounds, max(1, ROWS_PER_TURN // batch_size))
+    measured.failures += failures
+    for system in systems:
+        if taken := turns.get(system.name):
+            measured.rows_per_s[system.name] = [batch_size / turn.seconds for turn in taken]
+            measured.cpu_us_per_row[system.name] = [1e6 * turn.cpu_seconds / batch_size for turn in taken]
+            measured.peak_rss_bytes[system.name] = system.peak_rss_bytes
+    return measured
+
+
+def _loss_difference(systems: Sequence[System]) -> float | None:
+    losses = {system.name: system.facts["first_losses"] for system in systems if "first_losses" in system.facts}
+    if OURS not in losses or PUBLISHED not in losses:
+        return None
+    difference = max(abs(a - b) for a, b in zip(losses[OURS], losses[PUBLISHED], strict=True))
+    if difference > _LARGEST_DIFFERENCE:
+        raise SystemExit(f"{OURS} and {PUBLISHED} do not do the same: {losses[OURS]}, {losses[PUBLISHED]}.")
+    return difference
+
+
+def report(results: Sequence[Measured], rounds: int) -> Report:
+    """Tables of speed, of ratios and of memory."""
+    names = [entry.name for entry in ENTRIES if any(entry.name in result.rows_per_s for result in results)]
+    what = {entry.name: entry.what for entry in ENTRIES}
+    sizes = [f"{result.batch_size:,}" for result in results]
+    speed = [[n, what[n], *(spread(r.rows_per_s[n]) if n in r.rows_per_s else "-" for r in results)] for n in names]
+    ratios = [[n, *(_number(r.ratio(OURS, n)) for r in results)] for n in names if n != OURS]
+    cpu = [[n, *(_number(statistics.median(r.cpu_us_per_row.get(n, [math.nan]))) for r in results)] for n in names]
+    memory = [[n, *(_gib(r.peak_rss_bytes.get(n)) for r in results)] for n in names]
+    tables = [
+        Table("Rows per second: median (lowest-highest round)", ["system", "work, input", *sizes], speed),
+        Table("ctrfast / system: median of the rounds' ratios", ["system", *sizes], ratios),
+        Table("Processor time, microseconds per row, all threads: median", ["system", *sizes], cpu),
+        Table("Peak memory of the process, GiB", ["system", *sizes], memory),
+    ]
+    return Report(
+        name="train",
+        title=f"Training a DeepFM: {FIELDS} id fields x {WIDTH}, {NUMBERS} numbers, MLP {list(HIDDEN)}, "
+        f"{TABLE_ROWS:,} ids",
+        tables=tables,
+        notes=_notes(results, rounds),
+        figures={str(result.batch_size): vars(result) for result in results},
+        versions=_peer_versions(),
     )
-    print(f"{os.cpu_count()} cores, {platform.machine()}, tensorflow {tf.__version__}, ctrfast {ctrfast.__version__}")
-    print(
-        f"{'batch':>7} {'ctrfast':>10} {'plain Keras':>12} {'ratio':>6}   samples/s, medians; largest loss difference"
-    )
-    for batch_size in arguments.batch_size or [8192]:
-        batches = make_batches(sizes, batch_size, 3)
-        ours, dense = our_step(sizes, batch_size, start)
-        theirs = keras_step(sizes, start, dense)
-        difference = np.max(np.abs(np.subtract(timed(ours, batches)[1], timed(theirs, batches)[1])))
-        seconds = {name: [] for name in ("ours", "theirs")}
-        for _ in range(arguments.rounds):  # in turns, so that a noisy minute meets both
-            seconds["ours"].append(timed(ours, batches)[0])
-            seconds["theirs"].append(timed(theirs, batches)[0])
-        speed = {name: batch_size / np.median(values) for name, values in seconds.items()}
-        print(
-            f"{batch_size:>7,} {speed['ours']:>10,.0f} {speed['theirs']:>12,.0f} "
-            f"{speed['ours'] / speed['theirs']:>5.1f}x   {difference:.1e}"
+
+
+def _notes(results: Sequence[Measured], rounds: int) -> list[str]:
+    notes = [f"{rounds} rounds of {ROWS_PER_TURN:,} rows per system, at least one step, in turns."]
+    differences = [result.loss_difference for result in results if result.loss_difference is not None]
+    if differences:
+        notes.append(f"Largest difference of the first losses, {OURS} and {PUBLISHED}: {max(differences):.1e}.")
+    base = results[0].rows_per_s.get(PUBLISHED)
+    for result in results[1:]:
+        if base and OURS in result.rows_per_s:
+            gain = statistics.median(result.rows_per_s[OURS]) / statistics.median(base)
+            sizes = f"at batch {result.batch_size:,} / {PUBLISHED} at {results[0].batch_size:,}"
+            notes.append(f"{OURS} {sizes}: {gain:.1f}.")
+    return [*notes, *(f"FAILED: {failure}" for result in results for failure in result.failures)]
+
+
+def lines(results: Sequence[Measured]) -> list[Line]:
+    """Speed against batch size, of each system."""
+    found = [
+        Line(
+            entry.name,
+            {result.batch_size: result.rows_per_s[entry.name] for result in results if entry.name in result.rows_per_s},
+            dashed=entry.is_limit,
+            bold=entry.name == OURS,
         )
+        for entry in ENTRIES
+    ]
+    return [line for line in found if line.values]
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None or math.isnan(value) else f"{value:.2f}"
+
+
+def _gib(value: int | None) -> str:
+    return "-" if value is None else f"{value / 2**30:.2f}"
+
+
+def _peer_versions() -> Mapping[str, str]:
+    code = f"from importlib.metadata import version; print(*map(version, {_PEER_PACKAGES}))"
+    if not PEERS.exists():
+        return {}
+    numbers = subprocess.run([PEERS, "-c", code], check=True, capture_output=True, text=True).stdout.split()
+    return dict(zip(_PEER_PACKAGES, numbers, strict=True))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--batch-size", type=int, action="append", help="1,024, 8,192, 65,536 and 131,072 if not given")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--system", action="append", choices=[entry.name for entry in ENTRIES], help="all if not given")
+    parser.add_argument("--data", type=Path, default=Path("build/bench"), help="where the rows are made and kept")
+    arguments = parser.parse_args()
+    data = make_clicks(arguments.data, ROWS, TABLE_ROWS)
+    entries = [entry for entry in ENTRIES if not arguments.system or entry.name in arguments.system]
+    sizes = arguments.batch_size or [1024, 8192, 65536, 131072]
+    results = [measure(entries, data, size, arguments.rounds) for size in sizes]
+    write(report(results, arguments.rounds), against_batch_size(lines(results), "rows per second"))
 
 
 if __name__ == "__main__":

@@ -7,21 +7,19 @@ the disk damaged does not end the run; and the one with the best weights, where 
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
-from ctrfast.errors import ArtifactError, StorageError
+from ctrfast.errors import ArtifactError
 from ctrfast.folders import new_folder, read_manifest, remove_partials, verify_files, write_manifest
+from ctrfast.tensors import write_tensors
 
 _KIND, _FORMAT = "checkpoint", 2
 _KEPT = 2
@@ -91,8 +89,8 @@ class Checkpoint:
         Raises:
             ArtifactError: a tensor is missing or has another shape.
         """
-        for name, value in self.tensors(list(state)).items():
-            variable = state[name]
+        for name, variable in state.items():  # one at a time: together they are as large as the run
+            value = self.tensors([name])[name]
             if value.shape != tuple(variable.shape):
                 raise ArtifactError(
                     f"The tensor {name} of {self.path.name} must have shape {tuple(variable.shape)}. Got {value.shape}."
@@ -137,7 +135,7 @@ def save_checkpoint(
     out = path_of(folder, step)
     if not out.exists():
         with new_folder(out) as partial:
-            write_tensors(partial / _STATE, {name: np.asarray(value) for name, value in state.items()})
+            write_tensors(partial / _STATE, state)
             write_manifest(partial, {"kind": _KIND, "format": _FORMAT, "run": run, "step": step, "train_s": train_s})
     for old in _in_order(folder)[:-_KEPT]:
         if best is None or old != path_of(folder, best):
@@ -148,25 +146,6 @@ def save_checkpoint(
 def path_of(folder: Path, step: int) -> Path:
     """Where the checkpoint of a step is."""
     return folder / f"step-{step:08d}"
-
-
-def write_tensors(path: Path, tensors: Mapping[str, npt.NDArray[Any]]) -> None:
-    """Write a safetensors file that the umask's readers may read; the library leaves it to its owner alone.
-
-    Raises:
-        StorageError: it cannot be written.
-    """
-    try:
-        save_file(dict(tensors), path)
-    except SafetensorError as error:  # what the library makes of an OSError, without its number
-        raise StorageError(f"{path.name} cannot be stored: {error}. Make room on the disk.") from error
-    path.chmod(0o666 & ~_umask())
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _in_order(folder: Path) -> list[Path]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's start-up chatter; set it to 0 to see all
 
@@ -23,13 +23,10 @@ from rich.table import Table
 from ctrfast import __version__
 from ctrfast.allocator import keep_freed_memory
 from ctrfast.config import MODEL_NAMES, RULE_NAMES, load_config
+from ctrfast.console import console, print_memory, print_metrics, print_report, print_segments
 from ctrfast.errors import Cancelled, CtrFastError, unknown_name
 from ctrfast.schema import SPLITS, load_schema
 from ctrfast.schema import preset as find_preset
-
-if TYPE_CHECKING:
-    from ctrfast.data.report import DataReport
-    from ctrfast.segments import SegmentReport
 
 app = typer.Typer(
     help="Large-batch CTR training with CowClip and batch-size scaling rules.",
@@ -37,8 +34,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-console = Console(soft_wrap=True, highlight=False, markup=False)
-
 Preset = Annotated[str | None, typer.Option(help="Columns of a public data set: criteo or avazu.")]
 Seed = Annotated[int, typer.Option(help="Same seed, same result.")]
 ConfigFile = Annotated[Path | None, typer.Option(help="Settings as YAML.")]
@@ -142,22 +137,32 @@ def inspect(
     if as_json:
         console.print_json(report.model_dump_json())
     else:
-        _print_report(report)
+        print_report(report)
 
 
 @app.command()
 def plan(
     rule: Annotated[str | None, typer.Option(help=f"{', '.join(RULE_NAMES)} (default cowclip).")] = None,
-    preset: Annotated[str, typer.Option(help="Whose published values to start from: criteo or avazu.")] = "criteo",
+    preset: Annotated[
+        str | None, typer.Option(help="Whose published values to start from: criteo or avazu (default the dataset's).")
+    ] = None,
     batch_size: BatchSize = None,
     base_batch_size: BaseBatchSize = None,
     config: ConfigFile = None,
     set_: Assignments = None,
+    data: Annotated[Path | None, typer.Option(help="Dataset folder; adds the memory that training will take.")] = None,
 ) -> None:
     """Show the settings that a scaling rule gives for a batch size, each with its reason."""
+    from ctrfast.data.shards import Dataset
+    from ctrfast.machine_memory import available_memory
+    from ctrfast.memory import estimate
     from ctrfast.optim.scaling import make_plan
 
-    find_preset(preset)
+    dataset = Dataset.open(data, verify=False) if data is not None else None
+    if preset is not None:
+        find_preset(preset)
+    else:
+        preset = dataset.fitted.schema_.name if dataset is not None else "criteo"
     settings = load_config(
         config,
         set_ or [],
@@ -173,6 +178,9 @@ def plan(
         table.add_row(name, shown, resolved.reasons[name])
     console.print(f"rule {resolved.rule}, {preset}")
     console.print(table)
+    if dataset is not None:
+        needs = estimate(dataset.fitted, settings, train_rows=dataset.rows("train"))
+        print_memory(needs, available_memory())
 
 
 @app.command()
@@ -216,7 +224,7 @@ def train(
 
         with _stop_on_interrupt() as should_stop:
             result = run(dataset, settings, out, resume=resume, on_progress=on_progress, should_stop=should_stop)
-    _print_metrics({name: v for name, v in result.metrics.items() if name.startswith(SPLITS) or name == "rows_per_s"})
+    print_metrics({name: v for name, v in result.metrics.items() if name.startswith(SPLITS) or name == "rows_per_s"})
     console.print(f"run: {out}")
 
 
@@ -239,9 +247,9 @@ def evaluate(
     if as_json:
         console.print_json(data=asdict(evaluation))
         return
-    _print_metrics(evaluation.metrics)
+    print_metrics(evaluation.metrics)
     if evaluation.segments is not None:
-        _print_segments(evaluation.segments)
+        print_segments(evaluation.segments)
 
 
 @app.command()
@@ -311,45 +319,6 @@ def _bar(unit: str) -> Iterator[Callable[..., None]]:
             progress.update(task, completed=done, total=total, description=note)
 
         yield show
-
-
-def _print_report(report: DataReport) -> None:
-    splits = [split for split in SPLITS if report.rows[split]]
-    for split in splits:
-        console.print(f"{split}: {report.rows[split]:,} rows, label rate {report.label_rate[split]:.4f}")
-    console.print(f"rejected: {sum(report.rejected.values()):,} rows")
-    size = f"{report.table_bytes / 2**20:,.1f} MiB at D = {report.embedding_dim}"
-    console.print(f"embedding table: {report.table_rows:,} rows, {size}\n")
-    table = Table(box=None, pad_edge=False)
-    for name in ("field", "kept values", *(f"{what} in {split}" for split in splits for what in ("missing", "unseen"))):
-        table.add_column(name, justify="left" if name == "field" else "right")
-    for number in report.numeric_fields:
-        shares = [text for split in splits for text in (f"{number.missing_share[split]:.1%}", "")]
-        table.add_row(number.name, "number", *shares)
-    for field in report.id_fields:
-        pairs = ((field.missing_share[split], field.unseen_share[split]) for split in splits)
-        table.add_row(field.name, f"{field.values:,}", *(f"{share:.1%}" for pair in pairs for share in pair))
-    console.print(table)
-
-
-def _print_metrics(metrics: dict[str, float]) -> None:
-    for name, value in metrics.items():
-        console.print(f"{name} {value:,.0f}" if name.endswith(("rows", "rows_per_s")) else f"{name} {value:.6f}")
-
-
-def _print_segments(report: SegmentReport) -> None:
-    table = Table(box=None, pad_edge=False)
-    table.add_column(report.field, no_wrap=True)
-    for name in ("rows", "label rate", "auc", "log loss", "normalised entropy", "calibration ratio"):
-        table.add_column(name, justify="right")
-    for of in report.segments:
-        figures = (of.label_rate, of.auc, of.log_loss, of.normalised_entropy, of.calibration_ratio)
-        table.add_row(of.value, f"{of.rows:,}", *("-" if figure is None else f"{figure:.4f}" for figure in figures))
-    console.print()
-    console.print(table)
-    gauc = "-" if report.gauc is None else f"{report.gauc:.6f}"
-    left_out = f"{report.skipped_values:,} with one class alone are left out ({report.skipped_rows:,} rows)"
-    console.print(f"gauc {gauc} over {report.values:,} values of {report.field}; {left_out}")
 
 
 def _load_tensorflow() -> None:

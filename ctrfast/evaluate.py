@@ -19,13 +19,13 @@ from ctrfast.data.raw import read_raw
 from ctrfast.data.rejects import RefuseRejects
 from ctrfast.data.shards import Dataset
 from ctrfast.errors import ArtifactError, DataError, unknown_name
+from ctrfast.loop.split_evaluation import scored_batches
 from ctrfast.metrics import Predictions
 from ctrfast.network import Network
 from ctrfast.run import Run
 from ctrfast.run_network import open_network
 from ctrfast.schema import FIRST_ID
 from ctrfast.segments import SegmentPredictions, SegmentReport
-from ctrfast.split_evaluation import scored_batches
 
 _Ids = npt.NDArray[np.int32]
 _Floats = npt.NDArray[np.floating]

@@ -12,19 +12,18 @@ import struct
 import warnings
 from pathlib import Path
 
-import numpy as np
 import onnx
 import tensorflow as tf
 from onnx import TensorProto, external_data_helper, helper
 
 from ctrfast._version import VERSION
 from ctrfast.bundle import FORMAT, GOLDEN, GRAPH, KIND, WEIGHTS
-from ctrfast.checkpoint import write_tensors
 from ctrfast.folders import new_folder, write_file, write_manifest
 from ctrfast.network import Network
 from ctrfast.run import Run
 from ctrfast.run_network import open_network
 from ctrfast.score import Scorer
+from ctrfast.tensors import write_tensors
 
 _OPSET = 18
 
@@ -44,8 +43,7 @@ def export_bundle(run_path: Path, out: Path, *, saved_model: bool = False) -> No
     run = Run.open(run_path)
     network = open_network(run)
     with new_folder(out) as folder:
-        weights = {name: np.asarray(variable) for name, variable in network.weights().items()}
-        write_tensors(folder / WEIGHTS, weights)
+        write_tensors(folder / WEIGHTS, network.weights())
         onnx.save_model(_graph(network, folder / WEIGHTS), folder / GRAPH)
         run.encoder().save(folder)
         for name in ("config.json", "plan.json", GOLDEN):

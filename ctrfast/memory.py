@@ -5,12 +5,12 @@
     gradient     V (D+2)                   sums of row gradients and counts; `update: sparse` has min(V, B F) rows of it
     dense        P (2 + slots)             P weights outside the table, with their gradient
     batch        B F (D+1) x copies of the row gradients, and M rows of activations, M the micro-batch
-    checkpoint   (V (D+1) + P)(1 + slots)  a copy of weights and moments while they are written
+    checkpoint   V (D+1)                   a copy of the largest tensor while it is written
     input        the pool of `shuffle_rows` rows, row groups being read, batches that wait
     process      Python, TensorFlow and compiled code
 
 each times 4 bytes but the last. An upper estimate: measured peaks on CPU, for tables of 0.8 to 10 million rows and
-batches of 64 to 131,072, were 80 to 95 % of it. Those of GPUs have not been measured.
+batches of 64 to 131,072, were 80 to 96 % of it. Those of GPUs have not been measured.
 
     needs = estimate(dataset.fitted, config, train_rows=dataset.rows("train"))
     check_memory(needs, available_memory())
@@ -32,9 +32,9 @@ CROSS_LAYERS, EXPERTS, EXPERT_RANK = 3, 4, 32  # where not set
 
 _BYTES = 4
 _PLACE_BYTES = 8  # of a row's place in the pool
-_PROCESS_BYTES = 1000 * 2**20
-_ACTIVATION_COPIES = 6  # forward, backward, and what operations hold on the way
-_ROW_GRADIENT_COPIES = 5
+_PROCESS_BYTES = 1200 * 2**20
+_ACTIVATION_COPIES = 2  # forward and backward
+_ROW_GRADIENT_COPIES = 4  # of micro-batches, joined, with counts, being summed
 _BATCHES = 5  # being made, waiting (2), handed over, in the step
 _ROWS_BEING_READ = 17 * 65_536  # row groups of 8 threads (`ctrfast.data.ahead`): 8 at work, 9 done
 
@@ -92,7 +92,7 @@ def estimate(
         fitted: says F, N and the rows of each field.
         config: the run's settings.
         train_rows: of the training split; a pool is not larger. Not known: the pool counts as full.
-        replicas: N devices that share each batch; by default those of the config, or one.
+        replicas: devices that share each batch; by default as many as the config says, or one.
         on_gpu: without `micro_batch_size`, a GPU takes its share of the batch at once, a CPU in micro-batches.
     """
     replicas = replicas or config.replicas or 1
@@ -117,7 +117,7 @@ def estimate(
     }
     by_part = {
         **{part: size * replicas for part, size in on_device.items()},
-        "checkpoint": (V * (D + 1) + P) * (1 + slots) * _BYTES,
+        "checkpoint": V * (D + 1) * _BYTES,
         "input": pool_rows * (row_bytes + _PLACE_BYTES) + (read_rows + _BATCHES * config.batch_size) * row_bytes,
         "process": _PROCESS_BYTES,
     }
@@ -179,10 +179,10 @@ def _check(needs: MemoryEstimate, what: str, wanted: int, available: int, parts:
     if wanted <= available:
         return
     problem = f"The run must fit in the {_gib(available)} of {what} that are free. Got an estimate of {_gib(wanted)}"
-    largest = max((part for part in parts if part != "process"), key=lambda part: needs.by_part[part])
-    if largest in _REMEDIES:
+    largest = max((part for part in parts if part in _REMEDIES), key=lambda part: needs.by_part[part])
+    if needs.by_part[largest] > sum(field.bytes for field in needs.by_field.values()):
         path, remedy = _REMEDIES[largest]
-        raise ConfigError(f"{problem}, of which {largest} {_gib(needs.by_part[largest])}. {remedy}", path=path)
+        raise ConfigError(f"{problem}, of which {largest} takes {_gib(needs.by_part[largest])}. {remedy}", path=path)
     name, field = max(needs.by_field.items(), key=lambda item: item[1].bytes)
     raise ConfigError(
         f"{problem}; the largest table is that of {name}, {_gib(field.bytes)} for {field.rows:,} rows. "

@@ -21,32 +21,32 @@ from typing import Any
 from tf_keras.callbacks import Callback
 
 from ctrfast.bundle import GOLDEN
-from ctrfast.callbacks import Callbacks, check_callbacks
 from ctrfast.checkpoint import Checkpoint, path_of, save_checkpoint
 from ctrfast.config import TrainConfig
 from ctrfast.data.batches import Shuffle, batches, prefetch
 from ctrfast.data.shards import Dataset
-from ctrfast.dataset_needs import check_dataset
 from ctrfast.device_memory import device_memory
-from ctrfast.divergence import check_figures, check_loss, check_output, check_weights
 from ctrfast.errors import Cancelled
 from ctrfast.folders import remove_partials
-from ctrfast.golden import write_golden
+from ctrfast.loop.callbacks import Callbacks, check_callbacks
+from ctrfast.loop.dataset_needs import check_dataset
+from ctrfast.loop.divergence import check_figures, check_loss, check_output, check_weights
+from ctrfast.loop.golden import write_golden
+from ctrfast.loop.progress import Progress, ProgressMeter
+from ctrfast.loop.run_log import RunLog, kept_records
+from ctrfast.loop.split_evaluation import evaluate_split
+from ctrfast.loop.step_window import StepWindow
+from ctrfast.loop.validation_watch import PLATEAU_FACTOR, ValidationWatch
 from ctrfast.machine_memory import available_memory
 from ctrfast.memory import check_memory, estimate
 from ctrfast.network import Network
 from ctrfast.optim.scaling import make_plan
 from ctrfast.optim.step_settings import StepSettings
 from ctrfast.optim.table_optimizer import TableOptimizer
-from ctrfast.progress import Progress, ProgressMeter
 from ctrfast.replicas import Replicas, check_replicas, choose_devices
 from ctrfast.run import CHECKPOINTS, EndedBy, Ending, check_same_run, finish_run, run_seal, start_run
-from ctrfast.run_log import RunLog, kept_records
-from ctrfast.split_evaluation import evaluate_split
 from ctrfast.step import choose_execution
-from ctrfast.step_window import StepWindow
 from ctrfast.storage import storing
-from ctrfast.validation_watch import PLATEAU_FACTOR, ValidationWatch
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def train(
         resume: go on from the last checkpoint of `out`, or start where there is none.
         on_progress: called about twice a second and at each epoch's end.
         should_stop: asked at each step; once true, a checkpoint is saved and `Cancelled` is raised.
-        callbacks: of Keras; `ctrfast.callbacks` says what they get and which ones work.
+        callbacks: of Keras; `ctrfast.loop.callbacks` says what they get and which ones work.
 
     Raises:
         ConfigError: a setting or callback does not fit the data or the run, or `out` holds another run.

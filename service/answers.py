@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ctrfast.memory import MemoryEstimate
 from ctrfast.optim.scaling import Plan
 from service.registry import Model
 from service.specs import Name, VersionNumber
@@ -207,12 +209,38 @@ class AliasPublic(BaseModel):
     version: int
 
 
-class MemoryEstimate(BaseModel):
-    """Bytes of the embedding table with its two Adam moments: rows x (D + 1) x 4 x 3."""
+class FieldBytes(BaseModel):
+    """Rows of an id field in the embedding table, and bytes of their weights and moments."""
+
+    rows: int
+    bytes: int
+
+
+class MemoryPublic(BaseModel):
+    """Memory at a training's peak, an upper estimate (`ctrfast.memory`).
+
+    table_rows, row_width: of the embedding table. table_bytes: its weights and moments.
+    by_part: bytes that add up to total_bytes.
+    """
 
     table_rows: int
     row_width: int
     table_bytes: int
+    total_bytes: int
+    by_part: dict[str, int]
+    by_field: dict[str, FieldBytes]
+
+    @classmethod
+    def of(cls, needs: MemoryEstimate, row_width: int) -> Self:
+        """An estimate as an answer."""
+        return cls(
+            table_rows=sum(field.rows for field in needs.by_field.values()),
+            row_width=row_width,
+            table_bytes=sum(field.bytes for field in needs.by_field.values()),
+            total_bytes=needs.total_bytes,
+            by_part=dict(needs.by_part),
+            by_field={name: FieldBytes(**asdict(field)) for name, field in needs.by_field.items()},
+        )
 
 
 class Finding(BaseModel):
@@ -229,7 +257,7 @@ class PlanPublic(BaseModel):
     plan: Plan
     config: dict[str, Any]
     steps_per_epoch: int | None = None
-    memory: MemoryEstimate | None = None
+    memory: MemoryPublic | None = None
     findings: list[Finding] = []
 
 

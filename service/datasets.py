@@ -1,7 +1,7 @@
 """The register of datasets: a name for a folder that `ctrfast prepare` wrote, with what its manifest says.
 
-A name stands for one content for good. What is asked often (rows, label rate, table rows) is kept in the row, so that a
-request never reads the folder.
+A name stands for one content for good. What is asked often (rows, label rate, table rows) is kept in the row; of all
+requests for a known dataset, only a plan reads the folder.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ from service.states import Kind
 from service.stopping import Stop
 
 if TYPE_CHECKING:
-    from ctrfast.progress import Progress
+    from ctrfast.loop.progress import Progress
 
 T = TypeVar("T")
 Tell = Callable[[Mapping[str, Any]], None]

@@ -9,6 +9,8 @@ from ctrfast.models import build_model
 from ctrfast.optim.rules import OPTIMIZERS
 from ctrfast.schema import FittedSchema, IdField, NumericField, Schema
 from ctrfast.step import choose_execution
+from ctrfast.train import train
+from tests.test_cli import ctrfast, refused
 
 MODELS = [
     {"name": "deepfm"},
@@ -66,10 +68,10 @@ def test_each_part_is_its_closed_form(optimizer, slots):
         "moments": V * (D + 1) * 4 * slots,
         "gradient": V * (D + 2) * 4,
         "dense": P * 4 * (2 + slots),
-        "batch": 4 * (1000 * F * (D + 1) * 5 + 100 * (F * (D + 1) + (F * D + N) + 5 + 4) * 6),
-        "checkpoint": (V * (D + 1) + P) * 4 * (1 + slots),
+        "batch": 4 * (1000 * F * (D + 1) * 4 + 100 * (F * (D + 1) + (F * D + N) + 5 + 4) * 2),
+        "checkpoint": V * (D + 1) * 4,
         "input": 4000 * (record + 8) + 4000 * record + 5 * 1000 * record,
-        "process": 1000 * 2**20,
+        "process": 1200 * 2**20,
     }
     assert needs.total_bytes == sum(needs.by_part.values()) == needs.host_bytes + needs.device_bytes
     assert {name: (field.rows, field.bytes) for name, field in needs.by_field.items()} == {
@@ -138,3 +140,27 @@ def test_another_part_that_is_larger_is_named_instead(settings, path):
         check_memory(estimate(fitted(a=1000), parse_config(settings)), 2**30)
     assert caught.value.path == path
     assert "table" not in caught.value.message
+
+
+def test_training_is_refused_before_it_leaves_anything(dataset, tmp_path, monkeypatch):
+    needs = estimate(dataset.fitted, parse_config({}), train_rows=dataset.rows("train"))
+    monkeypatch.setattr("ctrfast.train.available_memory", lambda: needs.total_bytes - 1)
+    with pytest.raises(ConfigError, match="GiB of memory that are free"):
+        train(dataset, parse_config({}), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_command_line_shows_the_estimate_and_refuses_in_one_line(dataset, tmp_path):
+    needs = estimate(dataset.fitted, parse_config({"batch_size": 512}), train_rows=dataset.rows("train"))
+    text = ctrfast("plan", "--data", dataset.path, "--batch-size", 512).stdout
+    assert "rule cowclip, criteo" in text
+    assert f"at most about {needs.total_bytes / 2**30:,.2f} GiB" in text
+    shown = dict(line.rsplit(maxsplit=1) for line in text.splitlines() if line.split(" ")[0] in needs.by_part)
+    assert shown == {part: f"{size / 2**20:,.1f}" for part, size in needs.by_part.items()}
+    name, field = max(needs.by_field.items(), key=lambda item: item[1].bytes)
+    assert f"weights and moments: {name} {field.rows:,} rows" in text
+
+    arguments = ("train", "--data", dataset.path, "--batch-size", 512, "--out", tmp_path / "run")
+    line = refused(*arguments, "--set", f"model.hidden={[65536] * 32}")
+    assert "Choose smaller model.hidden" in line
+    assert not (tmp_path / "run").exists()

@@ -8,9 +8,9 @@ from ctrfast.checkpoint import Checkpoint
 from ctrfast.data.prepare import prepare
 from ctrfast.data.shards import Dataset
 from ctrfast.errors import ConfigError, TrainingError
+from ctrfast.loop.split_evaluation import evaluate_split
 from ctrfast.run import Run
 from ctrfast.run_network import open_network
-from ctrfast.split_evaluation import evaluate_split
 from ctrfast.train import train
 from tests import tiny_clicks
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body
 
-from ctrfast.errors import ConfigError, unknown_name
+from ctrfast.data.encode import SCHEMA_FILE
+from ctrfast.errors import ArtifactError, ConfigError, unknown_name
+from ctrfast.memory import estimate
 from ctrfast.optim.scaling import make_plan
-from ctrfast.schema import PRESETS
-from service.answers import Finding, MemoryEstimate, PlanPublic
+from ctrfast.schema import PRESETS, FittedSchema
+from service.answers import Finding, MemoryPublic, PlanPublic
 from service.dependencies import DatasetsDep, problems
 from service.jobs import fingerprint
 from service.json_bodies import JsonRoute
@@ -17,9 +20,6 @@ from service.specs import parse_plan_request
 from service.submissions import refuse_batch_above_rows, unknown_entry
 
 router = APIRouter(prefix="/v1/plans", tags=["plans"], route_class=JsonRoute)
-
-_COPIES = 3  # weights and Adam's two moments
-_BYTES = 4
 
 PlanBody = Annotated[
     dict[str, Any],
@@ -41,18 +41,22 @@ def make_a_plan(request: PlanBody, datasets: DatasetsDep) -> PlanPublic:
     row = datasets.find(asked.dataset)
     if row is None:
         raise unknown_entry("dataset", asked.dataset, datasets.names(), "dataset")
-    width = asked.config.model.embedding_dim + 1
     findings = []
     try:
         refuse_batch_above_rows(asked.config.batch_size, row, "batch_size")
     except ConfigError as error:
         findings.append(Finding(level="error", message=error.message, path="batch_size"))
+    memory = None
+    try:
+        fitted = FittedSchema.from_file(Path(row.path) / SCHEMA_FILE)
+        needs = estimate(fitted, asked.config, train_rows=int(row.rows["train"]))
+        memory = MemoryPublic.of(needs, row_width=asked.config.model.embedding_dim + 1)
+    except ArtifactError as error:
+        findings.append(Finding(level="error", message=error.message, path="dataset"))
     return PlanPublic(
         plan=make_plan(asked.config, row.preset),
         config=asked.config.model_dump(mode="json"),
         steps_per_epoch=int(row.rows["train"]) // asked.config.batch_size,
-        memory=MemoryEstimate(
-            table_rows=row.table_rows, row_width=width, table_bytes=row.table_rows * width * _BYTES * _COPIES
-        ),
+        memory=memory,
         findings=findings,
     )

@@ -131,11 +131,21 @@ def test_a_plan_gives_resolved_settings_and_reasons(shared_api: Api) -> None:
 def test_a_plan_on_a_dataset_estimates_memory_and_finds_what_would_be_refused(api: Api, data_root: Path) -> None:
     row = api.client.post("/v1/datasets", json={"name": "small", "path": "prepared"}).json()
     plan = api.client.post("/v1/plans", json={"dataset": "small", "batch_size": 100}).json()
-    assert plan["memory"]["table_bytes"] == row["table_rows"] * 11 * 4 * 3
+    memory = plan["memory"]
+    assert (memory["table_rows"], memory["row_width"]) == (row["table_rows"], 11)
+    assert memory["table_bytes"] == row["table_rows"] * 11 * 4 * 3
+    assert memory["table_bytes"] == memory["by_part"]["table"] + memory["by_part"]["moments"]
+    assert memory["total_bytes"] == sum(memory["by_part"].values())
+    assert sum(field["rows"] for field in memory["by_field"].values()) == row["table_rows"]
     assert plan["steps_per_epoch"] == row["rows"]["train"] // 100
     assert plan["findings"] == []
     large = api.client.post("/v1/plans", json={"dataset": "small", "batch_size": 100_000}).json()
     assert [finding["path"] for finding in large["findings"]] == ["batch_size"]
+    (data_root / "prepared" / "schema.json").unlink()
+    gone = api.client.post("/v1/plans", json={"dataset": "small", "batch_size": 100}).json()
+    assert gone["memory"] is None
+    assert [finding["path"] for finding in gone["findings"]] == ["dataset"]
+    assert str(data_root) not in str(gone)
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,8 @@
 import pytest
 import tensorflow as tf
 
-from ctrfast.divergence import check_figures, check_loss, check_output, check_weights
 from ctrfast.errors import TrainingError
+from ctrfast.loop.divergence import check_figures, check_loss, check_output, check_weights
 
 
 @pytest.mark.parametrize(

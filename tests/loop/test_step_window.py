@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ctrfast.step_window import StepWindow
+from ctrfast.loop.step_window import StepWindow
 
 STEPS = [(0.5, [4.0, 2.0], [1.0, 0.0]), (0.25, [4.0, 0.0], [3.0, 0.0])]
 

@@ -4,7 +4,7 @@ import pytest
 
 from ctrfast.config import parse_config
 from ctrfast.errors import TrainingError
-from ctrfast.validation_watch import ValidationWatch
+from ctrfast.loop.validation_watch import ValidationWatch
 
 
 def watch(**values):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import tf_keras as keras
 
-from ctrfast.callbacks import Callbacks
 from ctrfast.errors import ConfigError
+from ctrfast.loop.callbacks import Callbacks
 from ctrfast.network import Network
 from ctrfast.run import Run
 from ctrfast.run_network import open_network

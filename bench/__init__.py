@@ -1,0 +1,1 @@
+"""Timed comparisons of ctrfast with other systems; README.md lists them."""

@@ -1,0 +1,90 @@
+"""ctrfast's training step on the workload, from the common start: parquet -> batches -> `TrainStep`.
+
+step = OurStep(Dataset.open(folder), batch_size=65_536, update="dense")
+source = endless(dataset, 65_536)
+step(next(source))                                  # the batch's loss
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+import numpy as np
+
+from bench.workload import (
+    BOUND,
+    CHECKED_STEPS,
+    CLIP_RATIO,
+    L2,
+    LR_DENSE,
+    LR_EMBED,
+    SEED,
+    Rows,
+    offsets,
+    start_kernels,
+    start_table,
+)
+from ctrfast.config import ModelConfig
+from ctrfast.data.batches import Batch, Shuffle, batches, prefetch
+from ctrfast.data.shards import Dataset
+from ctrfast.network import Network
+from ctrfast.optim.step_settings import StepSettings
+from ctrfast.optim.table_optimizer import TableOptimizer
+from ctrfast.step import TrainStep
+
+POOL_ROWS = 524_288  # a quarter of the split: the pool is refilled all the time, as with data larger than memory
+
+
+def endless(dataset: Dataset, batch_size: int) -> Iterator[Batch]:
+    """Shuffled batches, epoch after epoch."""
+    epoch = 0
+    while True:
+        shuffle = Shuffle(seed=(SEED, epoch), rows=POOL_ROWS)
+        yield from prefetch(batches(dataset, "train", batch_size, shuffle=shuffle, drop_remainder=True))
+        epoch += 1
+
+
+class OurStep:
+    """A network from the common start, its optimizer and its step."""
+
+    def __init__(self, dataset: Dataset, batch_size: int, update: Literal["dense", "sparse"]) -> None:
+        settings = StepSettings(
+            lr_dense=LR_DENSE,
+            lr_embed=LR_EMBED,
+            l2=L2,
+            clip="adaptive_column",
+            clip_ratio=CLIP_RATIO,
+            bound=BOUND,
+            warmup_steps=1,
+            total_steps=2**31,
+            update=update,
+        )
+        network = Network(ModelConfig(), dataset.fitted, seed=SEED, embedding_init_std=0.0)
+        table = start_table(dataset.fitted.table_sizes)
+        network.table.assign(np.concatenate((table, np.zeros((len(table), 1), np.float32)), axis=1))
+        kernels = [variable for variable in network.model.deep_variables if variable.shape.rank == 2]
+        for variable, kernel in zip(kernels, start_kernels(), strict=True):
+            variable.assign(kernel)
+        model = network.model
+        optimizer = TableOptimizer(
+            settings, network.table, dataset.fitted.table_offsets, model.linear_variables, model.deep_variables
+        )
+        self._batch_size = batch_size
+        self._offsets = offsets(dataset.fitted.table_sizes)
+        self._step = TrainStep(model, optimizer, batch_size)
+        self._output_bias = model.deep_variables[-1]
+
+    def first_losses(self, rows: Rows) -> list[float]:
+        """Mean cross-entropies of the first steps, to be compared with a peer's."""
+        losses = []
+        for index in range(CHECKED_STEPS):
+            batch = rows.batch(index, self._batch_size)
+            losses.append(float(self._step(batch.ids + self._offsets, batch.numbers, batch.labels)[0]))
+            # The peer's MLP has no bias at its output, where ours adds to the linear part's.
+            self._output_bias.assign(np.zeros(self._output_bias.shape, np.float32))
+        return losses
+
+    def __call__(self, batch: Batch) -> float:
+        """One step; waits for its end."""
+        return float(self._step(batch.ids, batch.numbers, batch.labels)[0])

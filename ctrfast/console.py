@@ -1,0 +1,75 @@
+"""What the command line shows of a report, an evaluation or an estimate: lines and tables on one console."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+from ctrfast.schema import SPLITS
+
+if TYPE_CHECKING:  # numpy and arrow are loaded by the commands that need them
+    from ctrfast.data.report import DataReport
+    from ctrfast.memory import MemoryEstimate
+    from ctrfast.segments import SegmentReport
+
+console = Console(soft_wrap=True, highlight=False, markup=False)
+
+
+def print_report(report: DataReport) -> None:
+    """What a dataset holds: rows and label rates by split, and a line per field."""
+    splits = [split for split in SPLITS if report.rows[split]]
+    for split in splits:
+        console.print(f"{split}: {report.rows[split]:,} rows, label rate {report.label_rate[split]:.4f}")
+    console.print(f"rejected: {sum(report.rejected.values()):,} rows")
+    size = f"{report.table_bytes / 2**20:,.1f} MiB at D = {report.embedding_dim}"
+    console.print(f"embedding table: {report.table_rows:,} rows, {size}\n")
+    table = Table(box=None, pad_edge=False)
+    for name in ("field", "kept values", *(f"{what} in {split}" for split in splits for what in ("missing", "unseen"))):
+        table.add_column(name, justify="left" if name == "field" else "right")
+    for number in report.numeric_fields:
+        shares = [text for split in splits for text in (f"{number.missing_share[split]:.1%}", "")]
+        table.add_row(number.name, "number", *shares)
+    for field in report.id_fields:
+        pairs = ((field.missing_share[split], field.unseen_share[split]) for split in splits)
+        table.add_row(field.name, f"{field.values:,}", *(f"{share:.1%}" for pair in pairs for share in pair))
+    console.print(table)
+
+
+def print_memory(needs: MemoryEstimate, free_bytes: int) -> None:
+    """Bytes by part, and the three fields that take most."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("part")
+    table.add_column("MiB", justify="right")
+    for part, size in needs.by_part.items():
+        table.add_row(part, f"{size / 2**20:,.1f}")
+    wanted, free = needs.total_bytes / 2**30, free_bytes / 2**30
+    console.print(f"\nmemory for training on CPU: at most about {wanted:,.2f} GiB; {free:,.2f} GiB are free")
+    console.print(table)
+    largest = sorted(needs.by_field.items(), key=lambda item: -item[1].bytes)[:3]
+    fields = ", ".join(f"{name} {of.rows:,} rows ({of.bytes / 2**20:,.1f} MiB)" for name, of in largest)
+    console.print(f"largest fields, weights and moments: {fields}")
+
+
+def print_metrics(metrics: Mapping[str, float]) -> None:
+    """A line per figure."""
+    for name, value in metrics.items():
+        console.print(f"{name} {value:,.0f}" if name.endswith(("rows", "rows_per_s")) else f"{name} {value:.6f}")
+
+
+def print_segments(report: SegmentReport) -> None:
+    """A line per value, `-` for what its labels leave undefined, then the GAUC."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column(report.field, no_wrap=True)
+    for name in ("rows", "label rate", "auc", "log loss", "normalised entropy", "calibration ratio"):
+        table.add_column(name, justify="right")
+    for of in report.segments:
+        figures = (of.label_rate, of.auc, of.log_loss, of.normalised_entropy, of.calibration_ratio)
+        table.add_row(of.value, f"{of.rows:,}", *("-" if figure is None else f"{figure:.4f}" for figure in figures))
+    console.print()
+    console.print(table)
+    gauc = "-" if report.gauc is None else f"{report.gauc:.6f}"
+    left_out = f"{report.skipped_values:,} with one class alone are left out ({report.skipped_rows:,} rows)"
+    console.print(f"gauc {gauc} over {report.values:,} values of {report.field}; {left_out}")

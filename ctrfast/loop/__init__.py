@@ -1,0 +1,12 @@
+"""The parts of the training loop (`ctrfast.train`), one idea each.
+
+dataset_needs      refuses settings that the data cannot serve
+step_window        figures of the steps since the last record
+run_log            records as lines and TensorBoard events
+progress           how far the run is
+split_evaluation   labels and logits of a split
+validation_watch   what the validation figures decide: stop, lower rates, best weights
+divergence         signs that training has gone wrong
+callbacks          Keras callbacks
+golden             rows with the training graph's scores
+"""
