@@ -31,7 +31,7 @@ def main() -> None:
         name="allocator",
         title="Training with freed memory kept in the process, and given back to the system",
         tables=[Table("Rows per second: median (lowest-highest round)", ["batch size", KEPT, SYSTEM, "ratio"], cells)],
-        notes=[f"{arguments.rounds} rounds in turns; the ratio is the median of the rounds' ratios."],
+        notes=[f"Rounds: {arguments.rounds}, in turns; the ratio is the median of the rounds' ratios."],
         figures={str(result.batch_size): vars(result) for result in results},
     )
     groups = {name: [result.rows_per_s[name] for result in results] for name in (KEPT, SYSTEM)}

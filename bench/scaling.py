@@ -55,7 +55,7 @@ def main() -> None:
                 cells,
             )
         ],
-        notes=[f"{arguments.rounds} rounds of {ROWS_PER_TURN:,} rows per batch size, in turns."],
+        notes=[f"Rounds: {arguments.rounds}; in each, every batch size in turn takes {ROWS_PER_TURN:,} rows."],
         figures={"seconds_per_epoch": seconds},
     )
     write(report, against_batch_size([Line("ctrfast", seconds)], "seconds per epoch"))

@@ -163,7 +163,7 @@ def report(results: Sequence[Measured], rounds: int) -> Report:
 
 
 def _notes(results: Sequence[Measured], rounds: int) -> list[str]:
-    notes = [f"{rounds} rounds of {ROWS_PER_TURN:,} rows per system, at least one step, in turns."]
+    notes = [f"Rounds: {rounds}; in each, every system in turn takes {ROWS_PER_TURN:,} rows, at least one step."]
     differences = [result.loss_difference for result in results if result.loss_difference is not None]
     if differences:
         notes.append(f"Largest difference of the first losses, {OURS} and {PUBLISHED}: {max(differences):.1e}.")

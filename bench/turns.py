@@ -30,6 +30,7 @@ from typing import Any, Self, TextIO
 WARM_UP_STEPS = 3
 _START_TIMEOUT_S = 1800  # compiling, on a slow machine
 _TURN_TIMEOUT_S = 600
+_EXIT_TIMEOUT_S = 5
 
 
 class SystemFailedError(Exception):
@@ -95,8 +96,11 @@ class System:
         return json.loads(line)
 
     def _failure(self, what: str) -> SystemFailedError:
-        self._process.kill()
-        code = self._process.wait()
+        try:
+            code = self._process.wait(_EXIT_TIMEOUT_S)  # its answers have ended: it is about to end by itself
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            code = self._process.wait()
         self._log.seek(0)
         lines = self._log.read().strip().splitlines()[-4:]
         self.__exit__()

@@ -19,7 +19,7 @@ _TOP_PAD_BYTES = 64 * 2**20
 
 
 def keep_freed_memory() -> bool:
-    """Have glibc's malloc serve all sizes from one heap that does not shrink; elsewhere do nothing.
+    """Have glibc's malloc serve all sizes from one heap that hardly shrinks; elsewhere do nothing.
 
     Threads that have allocated before keep heaps of their own, from which large buffers are still mapped anew: call it
     before TensorFlow starts its threads.

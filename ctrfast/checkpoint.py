@@ -127,7 +127,7 @@ def save_checkpoint(
         run: seal of the run's manifest.
         step: optimizer steps taken.
         train_s: seconds of training so far.
-        best: step of an older checkpoint to keep.
+        best: step of the best weights so far; that checkpoint stays as long as this one.
 
     Raises:
         StorageError: the disk takes no more; the older checkpoints are as they were.
@@ -136,11 +136,23 @@ def save_checkpoint(
     if not out.exists():
         with new_folder(out) as partial:
             write_tensors(partial / _STATE, state)
-            write_manifest(partial, {"kind": _KIND, "format": _FORMAT, "run": run, "step": step, "train_s": train_s})
-    for old in _in_order(folder)[:-_KEPT]:
-        if best is None or old != path_of(folder, best):
+            position = {"run": run, "step": step, "train_s": train_s, "best": best}
+            write_manifest(partial, {"kind": _KIND, "format": _FORMAT, **position})
+    in_order = _in_order(folder)
+    bests = {_best_of(path) for path in in_order[-_KEPT:]}
+    for old in in_order[:-_KEPT]:
+        if old not in bests:
             shutil.rmtree(old)
     return out
+
+
+def _best_of(path: Path) -> Path | None:
+    """The best checkpoint when this one was written; a damaged one knows of none."""
+    try:
+        best = read_manifest(path, _KIND)["best"]
+    except (ArtifactError, KeyError):
+        return None
+    return None if best is None else path_of(path.parent, int(best))
 
 
 def path_of(folder: Path, step: int) -> Path:

@@ -287,18 +287,19 @@ def score(
 
 @contextmanager
 def _stop_on_interrupt() -> Iterator[Callable[[], bool]]:
-    """The first Ctrl-C asks for a stop with a checkpoint, the second one ends at once."""
+    """SIGTERM or the first Ctrl-C asks for a stop with a checkpoint, the second Ctrl-C ends at once."""
     interrupted = threading.Event()
 
     def on_interrupt(*_: object) -> None:
         interrupted.set()
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    before = signal.signal(signal.SIGINT, on_interrupt)
+    before = {name: signal.signal(name, on_interrupt) for name in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield interrupted.is_set
     finally:
-        signal.signal(signal.SIGINT, before)
+        for name, handler in before.items():
+            signal.signal(name, handler)
 
 
 @contextmanager

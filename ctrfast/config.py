@@ -105,13 +105,13 @@ class TrainConfig(_Settings):
     micro_batch_size: rows of one forward and backward pass on a replica; the step is that of the whole batch. Not set:
     the fastest for the device.
     replicas: devices that share each batch. Not set: all GPUs, or one CPU.
-    precision: of the network's products on GPUs; weights, moments and the update stay float32.
+    precision: of the MLP's products, for GPUs; weights, moments and the update stay float32.
     epochs: passes over the training split.
     seed: of initial weights and shuffling; with the same data and machine it gives the same run.
     shuffle_rows: rows held in memory to shuffle; a split that fits is shuffled whole.
     log_every_steps: steps between two progress records.
     evaluate_every_steps: steps between two evaluations on the validation split, beside the one at each epoch's end.
-    checkpoint_every_steps: steps between two checkpoints, beside the one at each epoch's end.
+    checkpoint_every_steps: steps between two checkpoints, beside those at each epoch's end and every ten minutes.
     early_stop_patience: end the run after so many evaluations without a rise of the validation AUC.
     final_weights: those of the last step, or of the evaluation with the highest validation AUC.
     """
@@ -149,12 +149,21 @@ def parse_config(values: Mapping[str, Any]) -> TrainConfig:
         config = TrainConfig.model_validate(values)
     except ValidationError as error:
         raise _config_error(error) from error
+    check_config(config)
+    return config
+
+
+def check_config(config: TrainConfig) -> None:
+    """Refuse names that do not exist, and settings that have no effect beside the others or cannot hold together.
+
+    Raises:
+        ConfigError: `path` names the setting.
+    """
     if config.model.name not in MODEL_NAMES:
         raise unknown_name("model", config.model.name, MODEL_NAMES, path="model.name")
     if config.scaling.rule not in RULE_NAMES:
         raise unknown_name("scaling rule", config.scaling.rule, RULE_NAMES, path="scaling.rule")
     _refuse_contradictions(config)
-    return config
 
 
 def _refuse_contradictions(config: TrainConfig) -> None:

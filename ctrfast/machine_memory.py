@@ -11,9 +11,9 @@ from pathlib import Path
 
 import psutil
 
-# Name of the limit, of the use, and in `memory.stat` of the cached files that nobody uses.
-_VERSION_2 = ("memory.max", "memory.current", "inactive_file")
-_VERSION_1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+# Name of the limit, of the use, and in `memory.stat` of the cached files.
+_VERSION_2 = ("memory.max", "memory.current", ("inactive_file", "active_file"))
+_VERSION_1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", ("total_inactive_file", "total_active_file"))
 
 
 def available_memory(root: Path = Path("/")) -> int:
@@ -45,8 +45,8 @@ def _left_by_limits(root: Path) -> list[int]:
     return left
 
 
-def _left(group: Path, names: tuple[str, str, str]) -> int | None:
-    limit_file, use_file, cache_name = names
+def _left(group: Path, names: tuple[str, str, tuple[str, ...]]) -> int | None:
+    limit_file, use_file, caches = names
     try:
         limit = (group / limit_file).read_text().strip()
         if limit == "max":
@@ -55,4 +55,4 @@ def _left(group: Path, names: tuple[str, str, str]) -> int | None:
         stat = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
     except OSError:
         return None
-    return max(int(limit) - used + int(stat.get(cache_name, 0)), 0)
+    return max(int(limit) - used + sum(int(stat.get(cache, 0)) for cache in caches), 0)

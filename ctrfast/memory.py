@@ -9,8 +9,9 @@
     input        the pool of `shuffle_rows` rows, row groups being read, batches that wait
     process      Python, TensorFlow and compiled code
 
-each times 4 bytes but the last. An upper estimate: measured peaks on CPU, for tables of 0.8 to 10 million rows and
-batches of 64 to 131,072, were 80 to 96 % of it. Those of GPUs have not been measured.
+each times 4 bytes but the last. Meant to be above the truth for training on one device; the rows of evaluations are not
+in it. Measured peaks on CPU, for tables of 0.8 to 10 million rows and batches of 64 to 131,072, were 80 to 96 % of it;
+those of GPUs have not been measured.
 
     needs = estimate(dataset.fitted, config, train_rows=dataset.rows("train"))
     check_memory(needs, available_memory())

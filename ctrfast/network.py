@@ -32,6 +32,8 @@ class Network:
         rng = np.random.default_rng(seed)
         start[:, :D] = rng.standard_normal((fitted.table_rows, D), np.float32) * np.float32(embedding_init_std)
         self.table = tf.Variable(start, name="table")
+        # GPUs would else round the factors of float32 products to 10 bits, and scores differ from the exported graph's.
+        tf.config.experimental.enable_tensor_float_32_execution(False)
         self._predict = tf.function(
             self._logits,
             input_signature=(tf.TensorSpec((None, F), tf.int32), tf.TensorSpec((None, N), tf.float32)),

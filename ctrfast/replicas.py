@@ -51,12 +51,13 @@ def check_replicas(config: TrainConfig, replicas: int) -> None:
     """
     if config.batch_size % replicas:
         raise ConfigError(
-            f"`batch_size` must be a multiple of the {replicas} replicas. Got batch_size={config.batch_size}.",
+            f"`batch_size` must be a multiple of the {replicas} replicas. Got batch_size={config.batch_size}. "
+            "Choose another, or set replicas.",
             path="batch_size",
         )
     if replicas > 1 and config.optimizer.update == "sparse":
         problem = f"`update` must be dense with {replicas} replicas, which add up the sums of whole tables."
-        raise ConfigError(f"{problem} Got update=sparse.", path="optimizer.update")
+        raise ConfigError(f"{problem} Got update=sparse. Set replicas=1.", path="optimizer.update")
 
 
 class Replicas:
@@ -67,7 +68,7 @@ class Replicas:
         devices: one per replica.
         batch_size: B, rows of a step over all replicas.
         execution: how a replica runs its share; by default the fastest for the device.
-        precision: of the deep part's products.
+        precision: of the MLP's products.
     """
 
     def __init__(

@@ -5,9 +5,9 @@ activations of a large batch fall out of the cache: forward and backward run in 
 the products as operations between compiled parts. A batch that touches few of the table's rows takes the optimizer's
 form for that. On a GPU the whole batch runs at once and is compiled. `choose_execution` is the one place that decides.
 
-In half precision the deep part's products are computed in that type; weights, moments, all sums over the batch and the
-update stay float32. float16 gradients are kept from vanishing by a loss scaled by `_LOSS_SCALE` (Micikevicius et al.
-2018, arXiv:1710.03740, section 3.2).
+In half precision the MLP's products are computed in that type; weights, biases, moments and the update stay float32.
+float16 gradients are kept from vanishing by a scaled loss (Micikevicius et al. 2018, arXiv:1710.03740, section 3.2). A
+row's gradient shrinks as 1/B and a weight's grows by the rows: the scale is between, 1024 sqrt(B / 1024).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import tensorflow as tf
 from ctrfast.models import CtrModel
 from ctrfast.optim.table_optimizer import TableOptimizer
 
-_LOSS_SCALE = 1024.0
+_LOSS_SCALE, _LOSS_SCALE_BATCH = 1024.0, 1024
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class TrainStep:
         optimizer: holds the table and all weights.
         batch_size: B, fixed, so that one compilation serves the run.
         execution: how to run; `choose_execution` by default.
-        precision: of the deep part's products: float32, bfloat16 or float16.
+        precision: of the MLP's products: float32, bfloat16 or float16.
         replicas: how many of these share the batch, B / replicas rows each.
     """
 
@@ -73,7 +73,8 @@ class TrainStep:
         self._rows = batch_size // replicas
         self._execution = execution or choose_execution()
         self._precision = tf.as_dtype(precision)
-        self._loss_scale = _LOSS_SCALE if precision == "float16" else 1.0
+        growth = max(1.0, batch_size / _LOSS_SCALE_BATCH) ** 0.5
+        self._loss_scale = _LOSS_SCALE * growth if precision == "float16" else 1.0
         self._arrange = model.arrange
         self._gradients_of = self._gradients
         if self._execution.jit:
@@ -120,8 +121,7 @@ class TrainStep:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch([rows, *self._optimizer.dense])
             joined, shallow = self._arrange(rows, numbers)  # (B, F*D + N), (B,)
-            deep = self._model.deep(tf.cast(joined, self._precision))  # (B,)
-            logits = shallow + tf.cast(deep, tf.float32)  # (B,)
+            logits = shallow + self._model.deep(tf.cast(joined, self._precision))  # (B,)
             losses = tf.nn.sigmoid_cross_entropy_with_logits(labels=labels, logits=logits)  # (B,)
             loss = tf.reduce_sum(losses) / self._batch_size
             scaled = loss * self._loss_scale

@@ -22,7 +22,7 @@ from tf_keras.callbacks import Callback
 
 from ctrfast.bundle import GOLDEN
 from ctrfast.checkpoint import Checkpoint, path_of, save_checkpoint
-from ctrfast.config import TrainConfig
+from ctrfast.config import TrainConfig, check_config
 from ctrfast.data.batches import Shuffle, batches, prefetch
 from ctrfast.data.shards import Dataset
 from ctrfast.device_memory import device_memory
@@ -47,6 +47,8 @@ from ctrfast.replicas import Replicas, check_replicas, choose_devices
 from ctrfast.run import CHECKPOINTS, EndedBy, Ending, check_same_run, finish_run, run_seal, start_run
 from ctrfast.step import choose_execution
 from ctrfast.storage import storing
+
+_CHECKPOINT_INTERVAL_S = 600  # at most so much work is lost, whatever the length of an epoch
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,7 @@ class _Session:
     def __init__(
         self, dataset: Dataset, config: TrainConfig, out: Path, resume: bool, callbacks: Sequence[Callback]
     ) -> None:
+        check_config(config)
         check_dataset(dataset, config)
         check_callbacks(callbacks)
         devices = choose_devices(config.replicas)
@@ -150,7 +153,7 @@ class _Session:
         if self._best_step not in (None, self.step):  # now, not at the end of the run, when it would be too late
             self._best_checkpoint()
         self.earlier_s = checkpoint.train_s if checkpoint else 0.0
-        self.started = time.monotonic()
+        self.started = self.saved = time.monotonic()
 
     def run(self, on_progress: Callable[[Progress], None], should_stop: Callable[[], bool]) -> RunResult:
         self.should_stop = should_stop
@@ -209,7 +212,8 @@ class _Session:
                 is_best = (is_last or self._is_due(config.evaluate_every_steps)) and self._validate()
                 if is_last or self._ended_by() != "epochs":
                     break
-                if is_best or self._is_due(config.checkpoint_every_steps):
+                is_overdue = time.monotonic() - self.saved > _CHECKPOINT_INTERVAL_S
+                if is_best or is_overdue or self._is_due(config.checkpoint_every_steps):
                     self._save()
                 self.progress.tell(self.step, self.metrics)
         finally:
@@ -285,6 +289,7 @@ class _Session:
         save_checkpoint(
             self.checkpoints, state, run=self.seal, step=self.step, train_s=self._train_s(), best=self._best_step
         )
+        self.saved = time.monotonic()
 
     def _best_checkpoint(self) -> Checkpoint | None:
         step = self._best_step

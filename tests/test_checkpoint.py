@@ -24,10 +24,19 @@ def test_the_last_two_and_the_best_stay(tmp_path):
     for step in (3, 6, 9, 12):
         save(tmp_path, step, best=6 if step >= 6 else None)
     assert kept(tmp_path) == [6, 9, 12]
-    save(tmp_path, 15, best=15)  # a new best: the old one is one of many
-    assert kept(tmp_path) == [12, 15]
+    save(tmp_path, 15, best=15)  # a new best: the old one stays as long as the checkpoint that knows it
+    assert kept(tmp_path) == [6, 12, 15]
     save(tmp_path, 18)
     assert kept(tmp_path) == [15, 18]
+
+
+def test_the_best_of_the_one_before_stays_too(tmp_path):
+    """So that a run whose newest checkpoint, its new best, was damaged finds the best that it then knows of."""
+    for step, best in ((3, 3), (6, 3), (9, 9)):
+        save(tmp_path, step, best=best)
+    assert kept(tmp_path) == [3, 6, 9]
+    save(tmp_path, 12, best=9)
+    assert kept(tmp_path) == [9, 12]
 
 
 def test_what_was_saved_comes_back(tmp_path):

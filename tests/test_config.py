@@ -2,7 +2,7 @@
 
 import pytest
 
-from ctrfast.config import MODEL_NAMES, RULE_NAMES, load_config, parse_config
+from ctrfast.config import MODEL_NAMES, RULE_NAMES, OptimizerConfig, TrainConfig, load_config, parse_config
 from ctrfast.errors import ConfigError
 
 
@@ -125,3 +125,12 @@ def test_the_names_in_the_config_are_the_ones_that_exist():
 
     assert set(MODEL_NAMES) == set(MODELS)
     assert set(RULE_NAMES) == set(RULES)
+
+
+def test_a_config_that_was_built_by_hand_is_checked_before_a_run(dataset, tmp_path):
+    from ctrfast.train import train
+
+    config = TrainConfig(optimizer=OptimizerConfig(name="lamb", update="sparse"))
+    with pytest.raises(ConfigError, match="has no meaning with lamb"):
+        train(dataset, config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()

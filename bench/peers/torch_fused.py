@@ -5,10 +5,10 @@
 `dense`: one fused Adam over table and network. `sparse`: `SparseAdam` moves the looked-up rows alone, which is other
 mathematics, as `update: sparse` is. Run it with an allocator that keeps freed memory (`ALLOCATOR` in `bench.train`).
 
-Tried at batch 1,024, 8,192 and 65,536 on two cores, by processor time of a step, and left out. The allocator was the
-largest gain of all (a third less time at 1,024 and a fifth at 65,536): each step frees and asks for the whole
-gradient of the table, or its activations, again.
-- the lookup outside the compiled part: no faster at 1,024 and 8,192, slower at 65,536
+Tried on two cores at batch 1,024, 8,192 and 65,536, by processor time of a step. The allocator is the largest gain of
+all (a third less time at 1,024, a tenth at 8,192, a sixth at 65,536): each step frees the gradient of the table and its
+activations, and asks for them again. Left out:
+- the lookup outside the compiled part: no faster at any batch size
 - `mode="max-autotune"`, 64-bit ids, a compiled optimizer: no difference that stood out of the noise
 - micro-batches of 4,096, 8,192 and 16,384 with one scatter into the table's gradient: no faster at 65,536
 - without `torch.compile`: a third slower at 65,536

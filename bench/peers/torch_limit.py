@@ -10,20 +10,25 @@ import torch
 from bench.turns import Turns, answering
 from bench.workload import LAYERS, SEED
 
+_MOST_ROWS = 65_536  # at a time: more need more memory and are no faster
+
 
 def main(turns: Turns) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--batch-size", type=int, required=True)
     batch_size = parser.parse_args().batch_size
+    passes = -(-batch_size // _MOST_ROWS)
+    rows = batch_size // passes
     torch.manual_seed(SEED)
     shapes = list(itertools.pairwise(LAYERS))
     kernels = [torch.randn(shape) for shape in shapes]
-    inputs = [torch.randn(batch_size, m) for m, _ in shapes]
-    gradients = [torch.randn(batch_size, n) for _, n in shapes]
+    inputs = [torch.randn(rows, m) for m, _ in shapes]
+    gradients = [torch.randn(rows, n) for _, n in shapes]
     results = [tuple(map(torch.empty_like, parts)) for parts in zip(gradients, kernels, inputs, strict=True)]
 
     def step() -> None:
-        for kernel, x, gradient, (forward, of_kernel, of_x) in zip(kernels, inputs, gradients, results, strict=True):
+        work = zip(kernels, inputs, gradients, results, strict=True)
+        for kernel, x, gradient, (forward, of_kernel, of_x) in passes * list(work):
             torch.mm(x, kernel, out=forward)
             torch.mm(x.T, gradient, out=of_kernel)
             torch.mm(gradient, kernel.T, out=of_x)

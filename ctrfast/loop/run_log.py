@@ -14,6 +14,7 @@ from typing import Any, Self
 
 import tensorflow as tf
 
+from ctrfast.errors import StorageError
 from ctrfast.folders import write_file
 
 _FILE = "metrics.jsonl"
@@ -55,6 +56,13 @@ class RunLog:
         """Append one record; numbers also go to TensorBoard, mappings of numbers one series per name."""
         self._file.write(json.dumps(record, allow_nan=False) + "\n")
         self._file.flush()
+        try:
+            self._show(record)
+        except tf.errors.OpError as error:
+            problem = f"TensorBoard's events cannot be stored: {error.message}"
+            raise StorageError(f"{problem}. Make room on the disk.") from error
+
+    def _show(self, record: Mapping[str, Any]) -> None:
         prefix = record.get("split", record["kind"])
         with self._board.as_default(step=record["step"]):
             for name, value in record.items():

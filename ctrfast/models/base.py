@@ -50,7 +50,7 @@ class CtrModel(keras.layers.Layer):  # type: ignore[misc]
         return join(embeddings, numbers), self.linear(linear_weights, numbers)
 
     def deep(self, joined: tf.Tensor) -> tf.Tensor:
-        """What `arrange` joined, (B, F*D + N), in any float type -> logit of the deep part (B,)."""
+        """What `arrange` joined, (B, F*D + N), in any float type -> logit of the deep part (B,) float32."""
         raise NotImplementedError
 
     def logits(self, rows: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:

@@ -14,7 +14,7 @@ class DeepCross(CtrModel):
     w^T x_L + MLP(x_0) is the sources' combination layer over [x_L, h]: one weight vector, cut in two.
     Differs from the sources: a linear part beside, which the fused table's last column is for.
 
-    A subclass builds `self.crosses` in `_make_crosses`; each is called with (x_0, x_l) and gives x_{l+1}.
+    A subclass builds `self.crosses` in `_make_cross`; each is called with (x_0, x_l) and gives x_{l+1}.
     """
 
     def _make_parts(self) -> None:
@@ -37,4 +37,4 @@ class DeepCross(CtrModel):
         for cross in self.crosses:
             crossed = cross(start, crossed)  # (B, F*D + N)
         of_crosses = tf.squeeze(self.of_crosses(crossed), axis=1)  # (B,)
-        return of_crosses + tf.cast(self.mlp(joined), tf.float32)  # (B,)
+        return of_crosses + self.mlp(joined)  # (B,)

@@ -46,10 +46,10 @@ class Linear(keras.layers.Layer):  # type: ignore[misc]
 
 
 class Mlp(keras.layers.Layer):  # type: ignore[misc]
-    """ReLU layers of the given widths, then one linear output: (B, H0) -> (B,). Glorot uniform start, biases 0.
+    """ReLU layers of the given widths, then one linear output: (B, H0) -> (B,) float32. Glorot uniform start, biases 0.
 
-    It computes in the type of its input: weights are cast to it, so that a half-precision input gives half-precision
-    products from float32 weights.
+    Its products are in the type of its input, from float32 weights; all else is float32. In half precision, the sum of
+    a bias's gradients over the batch would stop growing at a few hundred rows.
     """
 
     def __init__(self, width: int, hidden: Sequence[int], seeds: Sequence[int]) -> None:
@@ -64,12 +64,13 @@ class Mlp(keras.layers.Layer):  # type: ignore[misc]
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Inputs (B, H0) -> (B,)."""
-        *hidden, output = zip(self.kernels, self.biases, strict=True)
-        for kernel, bias in hidden:
-            inputs = tf.nn.relu(_affine(inputs, kernel, bias))  # (B, H)
-        return tf.squeeze(_affine(inputs, *output), axis=1)  # (B,)
+        dtype = inputs.dtype
+        *hidden, (kernel, bias) = zip(self.kernels, self.biases, strict=True)
+        for inner_kernel, inner_bias in hidden:
+            inputs = tf.cast(tf.nn.relu(_affine(inputs, inner_kernel, inner_bias)), dtype)  # (B, H)
+        return tf.squeeze(_affine(inputs, kernel, bias), axis=1)  # (B,)
 
 
 def _affine(inputs: tf.Tensor, kernel: tf.Variable, bias: tf.Variable) -> tf.Tensor:
-    dtype = inputs.dtype
-    return tf.nn.bias_add(tf.matmul(inputs, tf.cast(kernel, dtype)), tf.cast(bias, dtype))
+    """Inputs (B, H) of any float type -> (B, H') float32."""
+    return tf.nn.bias_add(tf.cast(tf.matmul(inputs, tf.cast(kernel, inputs.dtype)), tf.float32), bias)

@@ -19,7 +19,6 @@ No rule scales the clips' limits; CowClip's grow with the batch by its counts.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -221,4 +220,4 @@ def make_plan(config: TrainConfig, preset: str) -> Plan:
 
 def _factor(power: float, scale: float) -> str:
     shown = f"{scale:g}"
-    return {0: "1", 0.5: f"sqrt({shown})", 1: shown, 2: f"{shown}^2"}[power] if math.isfinite(scale) else shown
+    return {0: "1", 0.5: f"sqrt({shown})", 1: shown, 2: f"{shown}^2"}[power]

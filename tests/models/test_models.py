@@ -131,3 +131,14 @@ def test_an_unknown_model_is_refused():
 def test_an_option_without_a_place_is_refused(name, option, having):
     with pytest.raises(ConfigError, match=f"no place in the model {name}.*belongs to {having}"):
         parse_config({"model": {"name": name, option: 2}})
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_a_bias_gradient_sums_the_whole_batch_in_half_precision(precision):
+    """Summed in half precision itself it would stop growing at a few hundred rows."""
+    model = make("wide_deep", N=2)
+    rows, numbers = inputs(B=4099)
+    with tf.GradientTape() as tape:
+        joined, _ = model.arrange(tf.constant(rows), tf.constant(numbers))
+        total = tf.reduce_sum(model.deep(tf.cast(joined, precision)))
+    assert float(tape.gradient(total, model.mlp.biases[-1])[0]) == 4099
