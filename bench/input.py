@@ -108,9 +108,7 @@ def main() -> None:
         tables=[
             Table("Rows per second: median (lowest-highest pass)", ["reader", "rows/s", "ctrfast / reader"], cells)
         ],
-        notes=[
-            f"Passes of each: {arguments.rounds}, in turns; files in the system's cache; the consumer sums one column."
-        ],
+        notes=[f"Passes of each: {arguments.rounds}, in turns; files in the system's cache; one column is summed."],
         figures={"rows_per_s": speeds},
         versions={"pandas": pd.__version__},
     )

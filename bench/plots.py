@@ -74,7 +74,7 @@ def against_batch_size(lines: Sequence[Line], unit: str) -> Draw:
         axes.set_xscale("log", base=2)
         axes.set_xticks(sizes, [f"{size:,}" for size in sizes])
         axes.set(xlabel="batch size (bars: lowest and highest round)", ylabel=unit, ylim=(0, None))
-        axes.yaxis.set_major_formatter("{x:,.0f}")
+        axes.yaxis.set_major_formatter("{x:,.10g}")
         axes.grid(alpha=0.3)
         if len(lines) > 1:
             axes.figure.legend(loc="outside right upper", fontsize=8)

@@ -1,7 +1,7 @@
 """Seconds per epoch of ctrfast against the batch size, on the same rows. `make bench-scaling`.
 
 One process per batch size, all asked in turns for a few steps (`bench.turns`); an epoch's time is the median step's
-time the number of steps. Exact dense CowClip, from parquet on disk.
+times the number of steps. Exact dense CowClip, from parquet on disk.
 """
 
 from __future__ import annotations
