@@ -2,7 +2,8 @@
 
     table        V (D+1)                   V rows, D embedding columns and the linear weight
     moments      V (D+1) slots             2 slots for adam and lamb, 1 for lars
-    gradient     V (D+2)                   sums of row gradients and counts; `update: sparse` has min(V, B F) rows of it
+    gradient     V (D+8)                   sums of row gradients, counts, norms, limits and factors of the clip;
+                                           `update: sparse` has min(V, B F) rows of it
     dense        P (2 + slots)             P weights outside the table, with their gradient
     batch        B F (D+1) x copies of the row gradients, and M rows of activations, M the micro-batch
     checkpoint   V (D+1)                   a copy of the largest tensor while it is written
@@ -10,8 +11,8 @@
     process      Python, TensorFlow and compiled code
 
 each times 4 bytes but the last. Meant to be above the truth for training on one device; the rows of evaluations are not
-in it. Measured peaks on CPU, for tables of 0.8 to 10 million rows and batches of 64 to 131,072, were 80 to 96 % of it;
-those of GPUs have not been measured.
+in it. Measured peaks on CPU at batch 65,536, for tables of 3, 10 and 34 million rows, were 85, 84 and 97 % of it; those
+of GPUs have not been measured.
 
     needs = estimate(dataset.fitted, config, train_rows=dataset.rows("train"))
     check_memory(needs, available_memory())
@@ -34,6 +35,7 @@ CROSS_LAYERS, EXPERTS, EXPERT_RANK = 3, 4, 32  # where not set
 _BYTES = 4
 _PLACE_BYTES = 8  # of a row's place in the pool
 _PROCESS_BYTES = 1200 * 2**20
+_CLIP_NUMBERS = 8  # of a row beside its embedding's gradient, on the way to a clipped one
 _ACTIVATION_COPIES = 2  # forward and backward
 _ROW_GRADIENT_COPIES = 4  # of micro-batches, joined, with counts, being summed
 _BATCHES = 5  # being made, waiting (2), handed over, in the step
@@ -112,7 +114,7 @@ def estimate(
     on_device = {
         "table": V * (D + 1) * _BYTES,
         "moments": V * (D + 1) * slots * _BYTES,
-        "gradient": summed_rows * (D + 2) * _BYTES,
+        "gradient": summed_rows * (D + _CLIP_NUMBERS) * _BYTES,
         "dense": P * (2 + slots) * _BYTES,
         "batch": (B * F * (D + 1) * _ROW_GRADIENT_COPIES + activations) * _BYTES,
     }

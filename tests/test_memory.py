@@ -66,7 +66,7 @@ def test_each_part_is_its_closed_form(optimizer, slots):
     assert needs.by_part == {
         "table": V * (D + 1) * 4,
         "moments": V * (D + 1) * 4 * slots,
-        "gradient": V * (D + 2) * 4,
+        "gradient": V * (D + 8) * 4,
         "dense": P * 4 * (2 + slots),
         "batch": 4 * (1000 * F * (D + 1) * 4 + 100 * (F * (D + 1) + (F * D + N) + 5 + 4) * 2),
         "checkpoint": V * (D + 1) * 4,
@@ -88,7 +88,7 @@ def test_what_makes_a_part_smaller_or_larger():
         return estimate(data, parse_config({**settings, **(change or {})}), **options).by_part
 
     plain = parts()
-    assert parts({"optimizer": {"update": "sparse"}})["gradient"] == 16384 * 6 * 4 < plain["gradient"]
+    assert parts({"optimizer": {"update": "sparse"}})["gradient"] == 16384 * (4 + 8) * 4 < plain["gradient"]
     assert parts(on_gpu=True)["batch"] > plain["batch"] == parts({"micro_batch_size": 8192})["batch"]
     assert parts({"micro_batch_size": 8192}, on_gpu=True)["batch"] == plain["batch"]
     assert parts({"batch_size": 8192})["batch"] < plain["batch"]
