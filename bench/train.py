@@ -215,7 +215,7 @@ def main() -> None:
     arguments = parser.parse_args()
     data = make_clicks(arguments.data, ROWS, TABLE_ROWS)
     entries = [entry for entry in ENTRIES if not arguments.system or entry.name in arguments.system]
-    sizes = arguments.batch_size or [1024, 8192, 65536, 131072]
+    sizes = sorted(arguments.batch_size or [1024, 8192, 65536, 131072])
     results = [measure(entries, data, size, arguments.rounds) for size in sizes]
     write(report(results, arguments.rounds), against_batch_size(lines(results), "rows per second"))
 

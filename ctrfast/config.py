@@ -36,6 +36,9 @@ Clip = Literal["none", "global", "field", "column", "adaptive_field", "adaptive_
 OptimizerName = Literal["adam", "lamb", "lars"]
 LrDecay = Literal["constant", "cosine", "plateau"]
 Update = Literal["dense", "sparse"]
+# What settings mean that are not set.
+CROSS_LAYERS, EXPERTS, EXPERT_RANK = 3, 4, 32
+CPU_MICRO_BATCH_ROWS = 8192  # their activations stay in the cache
 ADAPTIVE_CLIPS = ("adaptive_field", "adaptive_column")
 CONSTANT_CLIPS = ("global", "field", "column")
 RULE_NAMES = ("none", "sqrt", "sqrt_star", "linear", "n2_lambda", "cowclip")

@@ -2,8 +2,8 @@
 
     table        V (D+1)                   V rows, D embedding columns and the linear weight
     moments      V (D+1) slots             2 slots for adam and lamb, 1 for lars
-    gradient     V (D+8)                   sums of row gradients, counts, norms, limits and factors of the clip;
-                                           `update: sparse` has min(V, B F) rows of it
+    gradient     V (D+8)                   sums of row gradients, counts, and what the pass over them holds: 6 numbers
+                                           a row, as measured; `update: sparse` has min(V, B F) rows of it
     dense        P (2 + slots)             P weights outside the table, with their gradient
     batch        B F (D+1) x copies of the row gradients, and M rows of activations, M the micro-batch
     checkpoint   V (D+1)                   a copy of the largest tensor while it is written
@@ -24,18 +24,16 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ctrfast.config import ModelConfig, TrainConfig
+from ctrfast.config import CPU_MICRO_BATCH_ROWS, CROSS_LAYERS, EXPERT_RANK, EXPERTS, ModelConfig, TrainConfig
 from ctrfast.errors import ConfigError
 from ctrfast.schema import FittedSchema
 
 SLOTS = {"adam": 2, "lamb": 2, "lars": 1}
-CPU_MICRO_BATCH_ROWS = 8192
-CROSS_LAYERS, EXPERTS, EXPERT_RANK = 3, 4, 32  # where not set
 
 _BYTES = 4
 _PLACE_BYTES = 8  # of a row's place in the pool
 _PROCESS_BYTES = 1200 * 2**20
-_CLIP_NUMBERS = 8  # of a row beside its embedding's gradient, on the way to a clipped one
+_PASS_NUMBERS = 8  # of a row beside its embedding's gradient; fitted to measured peaks
 _ACTIVATION_COPIES = 2  # forward and backward
 _ROW_GRADIENT_COPIES = 4  # of micro-batches, joined, with counts, being summed
 _BATCHES = 5  # being made, waiting (2), handed over, in the step
@@ -114,7 +112,7 @@ def estimate(
     on_device = {
         "table": V * (D + 1) * _BYTES,
         "moments": V * (D + 1) * slots * _BYTES,
-        "gradient": summed_rows * (D + _CLIP_NUMBERS) * _BYTES,
+        "gradient": summed_rows * (D + _PASS_NUMBERS) * _BYTES,
         "dense": P * (2 + slots) * _BYTES,
         "batch": (B * F * (D + 1) * _ROW_GRADIENT_COPIES + activations) * _BYTES,
     }

@@ -7,11 +7,10 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from ctrfast.checkpoint import Checkpoint
+from ctrfast.config import CPU_MICRO_BATCH_ROWS as CHUNK
 from ctrfast.config import ModelConfig
 from ctrfast.models import CtrModel, build_model
 from ctrfast.schema import FittedSchema
-
-_CHUNK = 8192  # rows of one forward pass: the activations stay in a CPU's cache
 
 
 class Network:
@@ -58,8 +57,8 @@ class Network:
     def logits(self, ids: npt.NDArray[np.int32], numbers: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Ids (R, F) rows of the fused table, numbers (R, N) -> logits (R,) float32."""
         parts = [
-            self._predict(ids[start : start + _CHUNK], numbers[start : start + _CHUNK]).numpy()
-            for start in range(0, len(ids), _CHUNK)
+            self._predict(ids[start : start + CHUNK], numbers[start : start + CHUNK]).numpy()
+            for start in range(0, len(ids), CHUNK)
         ]
         return np.concatenate(parts) if parts else np.empty(0, np.float32)
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
+from ctrfast.config import CPU_MICRO_BATCH_ROWS
 from ctrfast.models import CtrModel
 from ctrfast.optim.table_optimizer import TableOptimizer
 
@@ -43,7 +44,7 @@ def choose_execution(micro_batch_size: int | None = None) -> Execution:
     """
     if tf.config.list_physical_devices("GPU"):
         return Execution(micro_batch_size, jit=True, touched_share=0.0)
-    return Execution(micro_batch_size or 8192, jit=False, touched_share=1 / 8)
+    return Execution(micro_batch_size or CPU_MICRO_BATCH_ROWS, jit=False, touched_share=1 / 8)
 
 
 class TrainStep:

@@ -2,9 +2,9 @@
 
 import pytest
 
-from ctrfast.config import parse_config
+from ctrfast.config import CPU_MICRO_BATCH_ROWS, parse_config
 from ctrfast.errors import ConfigError
-from ctrfast.memory import CPU_MICRO_BATCH_ROWS, SLOTS, check_memory, dense_parameters, estimate
+from ctrfast.memory import SLOTS, check_memory, dense_parameters, estimate
 from ctrfast.models import build_model
 from ctrfast.optim.rules import OPTIMIZERS
 from ctrfast.schema import FittedSchema, IdField, NumericField, Schema

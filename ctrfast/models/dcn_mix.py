@@ -5,10 +5,8 @@ from __future__ import annotations
 import tensorflow as tf
 import tf_keras as keras
 
+from ctrfast.config import EXPERT_RANK, EXPERTS
 from ctrfast.models.deep_cross import DeepCross
-
-_EXPERTS = 4
-_RANK = 32
 
 
 class MixtureCross(keras.layers.Layer):  # type: ignore[misc]
@@ -45,5 +43,5 @@ class DCNMix(DeepCross):
     """
 
     def _make_cross(self, index: int) -> keras.layers.Layer:
-        experts, rank = self.config.experts or _EXPERTS, self.config.low_rank or _RANK
+        experts, rank = self.config.experts or EXPERTS, self.config.low_rank or EXPERT_RANK
         return MixtureCross(self.width, experts, rank, self._glorot(), name=f"cross_{index}")

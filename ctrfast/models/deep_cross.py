@@ -5,6 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 import tf_keras as keras
 
+from ctrfast.config import CROSS_LAYERS
 from ctrfast.models.base import CtrModel
 
 
@@ -19,7 +20,7 @@ class DeepCross(CtrModel):
 
     def _make_parts(self) -> None:
         config = self.config
-        self.crosses = [self._make_cross(index) for index in range(config.cross_layers or 3)]
+        self.crosses = [self._make_cross(index) for index in range(config.cross_layers or CROSS_LAYERS)]
         self.of_crosses = keras.layers.Dense(1, use_bias=False, kernel_initializer=self._glorot(), name="of_crosses")
         self.mlp = self._make_mlp()
 

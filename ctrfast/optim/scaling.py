@@ -192,7 +192,7 @@ def make_plan(config: TrainConfig, preset: str) -> Plan:
         "embedding_init_std": (rule.embedding_init_std, rule_says),
         "clip_ratio": (published.clip_ratio, origin),
         "bound": (published.bound(config.batch_size), origin),
-        "clip_norm": (None, ""),  # `parse_config` has seen to it that it is set where it is needed
+        "clip_norm": (None, ""),  # `check_config` sees to it that it is set where it is needed
     }
     for name, (fallback, why) in fallbacks.items():
         given = getattr(optimizer, name)
