@@ -5,7 +5,7 @@ PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
 BENCHES := bench-train bench-input bench-memory bench-scaling bench-allocator bench-rules
 
-.PHONY: setup demo test lint serve $(BENCHES) clean
+.PHONY: setup demo test fuzz lint serve $(BENCHES) clean
 
 setup: .venv/.ready-dev
 
@@ -47,6 +47,10 @@ lint: .venv/.ready-dev
 
 test: lint
 	$(BIN)/python -m pytest
+
+# 10,000 mutated raw files, where the tests take a few hundred.
+fuzz: .venv/.ready-dev
+	$(BIN)/python -m pytest tests/data/test_raw_fuzz.py --hypothesis-profile=fuzz
 
 # bench/README.md says what each shows; `make bench-train BENCH_OPTIONS='--rounds 3'` and the like.
 $(BENCHES): bench-%: .venv/.ready-bench

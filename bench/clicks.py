@@ -13,16 +13,18 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pyarrow as pa
 
 from bench.workload import NUMBERS, SEED, Rows, draw_rows, field_sizes, write_arrays
-from ctrfast.data.encode import Encoded, Encoder
-from ctrfast.data.shards import DatasetWriter
+from ctrfast.data.columns import ColumnFiles
+from ctrfast.data.encode import Encoder
+from ctrfast.data.shard_writer import SPLIT_COLUMN, column_types, plan_shards, seal_dataset, write_shard
 from ctrfast.data.vocabulary import Vocabulary, hash_vocabularies
 from ctrfast.folders import new_folder
-from ctrfast.schema import FIRST_ID, PRESETS, SPLITS, FittedSchema, Statistics
+from ctrfast.schema import FIRST_ID, LABEL, PRESETS, SPLITS, FittedSchema, Statistics
 
 ROWS = 2_097_152  # 16 batches of the largest size
 _BLOCK = 262_144  # rows drawn at a time
@@ -46,14 +48,21 @@ def make_clicks(root: Path, rows: int, ids: int) -> Path:
 
 def _write_dataset(folder: Path, sizes: Sequence[int], blocks: Sequence[Rows]) -> None:
     encoder = _encoder(sizes)
-    writer = DatasetWriter(folder, encoder)
-    train = SPLITS.index("train")
-    for block in blocks:
-        encoded = Encoded(ids=block.ids, numbers=block.numbers, unseen={}, rows=len(block))
-        split = np.full(len(block), train, np.int8)
-        writer.add_tables(writer.tables(encoded, block.labels.astype(np.int8), split))
-    missing = dict.fromkeys(encoder.fitted.schema_.numeric_names, 0)
-    writer.finish({"seed": SEED}, {}, dict.fromkeys(SPLITS, missing))
+    encoder.save(folder)
+    schema = encoder.fitted.schema_
+    with TemporaryDirectory(dir=folder.parent) as work:
+        columns = ColumnFiles(Path(work), column_types(schema))
+        columns.write(LABEL, (block.labels for block in blocks))
+        columns.write(SPLIT_COLUMN, (np.full(len(block), SPLITS.index("train"), np.int8) for block in blocks))
+        for index, name in enumerate(schema.numeric_names):
+            columns.write(name, (block.numbers[:, index] for block in blocks))
+        for index, name in enumerate(schema.id_names):
+            columns.write(name, (block.ids[:, index] for block in blocks))
+        plan = plan_shards(columns, sum(map(len, blocks)))
+        for shard in plan.shards:
+            write_shard(columns, plan, shard, folder)
+    missing = {name: [0] * len(SPLITS) for name in schema.numeric_names}
+    seal_dataset(folder, encoder.fitted, plan, preparation={"seed": SEED}, rejected={}, missing_numbers=missing)
 
 
 def _encoder(sizes: Sequence[int]) -> Encoder:
@@ -67,7 +76,7 @@ def _encoder(sizes: Sequence[int]) -> Encoder:
         schema_=schema,
         statistics=dict.fromkeys(schema.numeric_names[:NUMBERS], Statistics(mean=0.0, std=1.0)),
         vocabulary_sizes={name: len(vocabulary) for name, vocabulary in vocabularies.items()},
-        vocabulary_hash=hash_vocabularies(vocabularies),
+        vocabulary_hash=hash_vocabularies({name: each.hash for name, each in vocabularies.items()}),
     )
     return Encoder(fitted, vocabularies)
 

@@ -86,7 +86,7 @@ def _scores(model: _Model, inputs: Sequence[Path]) -> Iterator[Scores]:
                 yield model.score_arrays(batch.ids, batch.numbers)
         return
     for block in read_raw(inputs, fitted.schema_, rejects=RefuseRejects(), require_label=False):
-        encoded = model.encoder.encode(block.columns, block.rows)
+        encoded = model.encoder.encode_block(block.texts, block.numbers, block.rows)
         yield model.score_arrays(fused_ids(encoded.ids, fitted), encoded.numbers)
 
 

@@ -96,7 +96,9 @@ def prepare(
     valid_fraction: Annotated[float, typer.Option(help="Share of rows for validation.")] = 0.1,
     test_fraction: Annotated[float, typer.Option(help="Share of rows for the test.")] = 0.1,
     seed: Seed = 1,
-    memory_limit: Annotated[str | None, typer.Option(help="Stop rather than use more memory, as in 4GB.")] = None,
+    memory_limit: Annotated[
+        str | None, typer.Option(help="Memory to stay within, as in 4GB; half of what is free.")
+    ] = None,
 ) -> None:
     """Turn raw click logs into a dataset: vocabularies, parquet shards, manifest."""
     from ctrfast.data.prepare import parse_bytes

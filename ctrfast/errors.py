@@ -3,6 +3,7 @@
     CtrFastError
     |-- ConfigError          a setting breaks a rule, or is unknown
     |-- DataError            raw rows, a dataset or a scoring request cannot be used
+    |   `-- DamagedFileError a raw file cannot be read to its end
     |-- ArtifactError        a dataset, run, checkpoint or bundle is missing, incomplete or was changed
     |-- TrainingError        training cannot go on (loss is not a number, constant output, nothing learned)
     |-- StorageError         the disk is full or read-only
@@ -40,6 +41,10 @@ class DataError(CtrFastError):
     """Raw rows, a dataset or a scoring request cannot be used."""
 
     code = "bad_data"
+
+
+class DamagedFileError(DataError):
+    """A raw file cannot be read to its end."""
 
 
 class ArtifactError(CtrFastError):

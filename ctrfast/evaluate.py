@@ -96,6 +96,6 @@ def _score_split(network: Network, dataset: Dataset, split: str) -> Iterator[tup
 def _score_raw(network: Network, data: Sequence[Path], encoder: Encoder) -> Iterator[tuple[_Floats, _Ids, _Floats]]:
     """The same for raw rows."""
     for block in read_raw(data, encoder.fitted.schema_, rejects=RefuseRejects()):
-        encoded = encoder.encode(block.columns, block.rows)
+        encoded = encoder.encode_block(block.texts, block.numbers, block.rows)
         ids = fused_ids(encoded.ids, encoder.fitted)
         yield np.asarray(block.label, np.float32), ids, network.logits(ids, encoded.numbers)

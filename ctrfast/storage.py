@@ -7,6 +7,7 @@ with storing("The run runs/first"):
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -35,4 +36,5 @@ def storing(what: str) -> Iterator[None]:
     except OSError as error:
         if not is_full(error):
             raise
-        raise StorageError(f"{what} cannot be stored: {error.strerror}. Make room on the disk.") from error
+        reason = os.strerror(error.errno or 0)  # arrow's own text says more than a user needs
+        raise StorageError(f"{what} cannot be stored: {reason}. Make room on the disk.") from error

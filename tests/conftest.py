@@ -5,6 +5,7 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import hypothesis
 import pytest
 
 import ctrfast  # noqa: F401
@@ -14,6 +15,11 @@ from ctrfast.data.shards import Dataset
 from ctrfast.data.synth import synth
 from ctrfast.schema import preset
 from tests import tiny_clicks
+
+# No deadline: the first call of a compiled function waits for its compilation.
+hypothesis.settings.register_profile("default", deadline=None)
+hypothesis.settings.register_profile("fuzz", deadline=None, max_examples=10_000)
+hypothesis.settings.load_profile("default")
 
 SMALL_MODEL = {"embedding_dim": 4, "hidden": [16, 8]}
 

@@ -94,7 +94,7 @@ def test_refusals_of_files(dataset, bundle_path, raw_clicks, tmp_path):
     assert "There is no run" in refused("evaluate", tmp_path / "no", "--data", dataset.path)
     assert "is not a run" in refused("evaluate", bundle_path, "--data", dataset.path)
     assert "cannot be written" in refused("score", bundle_path, raw_clicks, "--out", "/proc/s.parquet")
-    assert "memory limit" in refused(*prepare, raw_clicks, "--memory-limit", "10MB")
+    assert "`memory_limit` must be at least 768 MiB" in refused(*prepare, raw_clicks, "--memory-limit", "10MB")
     assert "such as 4GB" in refused(*prepare, raw_clicks, "--memory-limit", "much")
 
     shutil.copytree(bundle_path, tmp_path / "bundle")

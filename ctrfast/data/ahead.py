@@ -25,13 +25,13 @@ def in_order(function: Callable[[Item], Result], items: Iterable[Item]) -> Gener
 
     Once the generator is closed (`contextlib.closing`), no thread of it runs any more.
     """
-    threads = min(_MOST_THREADS, _cores())
+    at_once = threads()
     pending: deque[Future[Result]] = deque()
-    with ThreadPoolExecutor(threads, thread_name_prefix="ctrfast-data") as pool:
+    with ThreadPoolExecutor(at_once, thread_name_prefix="ctrfast-data") as pool:
         try:
             for item in items:
                 pending.append(pool.submit(function, item))
-                if len(pending) > threads:
+                if len(pending) > at_once:
                     yield pending.popleft().result()
             while pending:
                 yield pending.popleft().result()
@@ -40,6 +40,7 @@ def in_order(function: Callable[[Item], Result], items: Iterable[Item]) -> Gener
                 future.cancel()
 
 
-def _cores() -> int:
-    """Cores that this process may use, where the system tells."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def threads() -> int:
+    """How many items are worked on at a time: one per core that this process may use, within limits."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(_MOST_THREADS, cores)

@@ -1,13 +1,16 @@
-"""Text of a cell -> number, or part of a time. Whole columns, and single values for online scoring, by one rule.
+"""Cells of a column: texts in one buffer, and what a single one means.
 
 A number is decimal text, `-12`, `3.5`, `1e-3`, finite and within float32. No spaces, no hexadecimal, no `nan`.
+Whole columns follow the same rules: `ctrfast.data.numbers`, `ctrfast.data.keys`.
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -19,51 +22,61 @@ from ctrfast.schema import IdField
 LONGEST_VALUE = 4096  # bytes; an id of that length is a broken file, not an id
 
 LARGEST = float(np.finfo(np.float32).max)
-# Exactly what arrow's text-to-double cast takes, `nan` and `inf` apart; a test holds the two together.
-_NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
-_IS_NUMBER = re.compile(_NUMBER).fullmatch
+_IS_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?").fullmatch
 
-Floats = npt.NDArray[np.float64]
+Bytes = npt.NDArray[np.uint8]
+Places = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 
-def parse_numbers(column: pa.Array) -> tuple[Floats, Mask]:
-    """Numbers of a text (or number) column.
+@dataclass(frozen=True)
+class Cells:
+    """R texts. text: bytes of all; starts, ends: (R,) where each one lies. An empty one is missing."""
 
-    Returns:
-        values (R,) float64, NaN where missing or bad; bad (R,) bool, true where there is text but no usable number.
-    """
-    if pa.types.is_dictionary(column.type):  # a column that is an id field, too
-        column = column.dictionary_decode()
-    try:
-        values = _as_floats(column)
-    except pa.ArrowInvalid:
-        # The cast names no rows, so find them. Rare: only blocks with a bad cell come here.
-        fits = pc.match_substring_regex(column, f"^(?:{_NUMBER})$")
-        values = _as_floats(pc.if_else(fits, column, pa.scalar(None, column.type)))
-    bad = column.is_valid().to_numpy(zero_copy_only=False) & ~(np.abs(values) <= LARGEST)
-    values[bad] = np.nan
-    return values, bad
+    text: Bytes
+    starts: Places
+    ends: Places
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def __getitem__(self, rows: npt.NDArray[np.generic] | slice) -> Cells:
+        """The cells of some rows."""
+        return Cells(self.text, self.starts[rows], self.ends[rows])
+
+    @classmethod
+    def of(cls, column: pa.Array) -> Self:
+        """Cells of an arrow column: text, dictionary of text, or whole numbers (their decimal text)."""
+        if isinstance(column, pa.ChunkedArray):
+            column = column.combine_chunks()
+        if not pa.types.is_large_string(column.type):
+            column = column.cast(pa.large_string())
+        validity, offsets, data = column.buffers()
+        ends = np.frombuffer(offsets, np.int64, len(column) + 1 + column.offset)[column.offset :]
+        text = np.frombuffer(data, np.uint8) if data is not None and data.size else np.zeros(0, np.uint8)
+        starts, ends = ends[:-1].copy(), ends[1:].copy()
+        if validity is not None:
+            ends = np.where(column.is_null().to_numpy(zero_copy_only=False), starts, ends)
+        return cls(text.copy(), starts, ends)
+
+    def to_arrow(self) -> pa.Array:
+        """Text column (R,), null where missing. The bytes must be UTF-8."""
+        lengths = self.ends - self.starts
+        offsets = np.concatenate(([0], np.cumsum(lengths)))
+        # The bytes of cell r lie at starts[r] + 0, 1, ...: a running index, shifted anew at the start of each cell.
+        places = np.arange(offsets[-1]) + np.repeat(self.starts - offsets[:-1], lengths)
+        texts = pa.Array.from_buffers(
+            pa.large_string(), len(self), [None, pa.py_buffer(offsets.tobytes()), pa.py_buffer(self.text[places])]
+        )
+        return pc.if_else(pa.array(lengths > 0), texts, None).cast(pa.string())
 
 
 def parse_number(text: str) -> float | None:
-    """One number from text; None where it is none. The same rule as `parse_numbers`."""
+    """One number from text; None where it is none."""
     if _IS_NUMBER(text) is None:
         return None
     value = float(text)
     return value if abs(value) <= LARGEST else None
-
-
-def bad_times(column: pa.Array, field: IdField) -> Mask:
-    """(R,) bool: true where a text column holds something that does not fit the field's time format."""
-    encoded = column.dictionary_encode()
-    values: list[str] = encoded.dictionary.to_pylist()
-    bad_values = np.array([time_part(value, field) is None for value in values] + [False])  # last: missing
-    if not bad_values.any():
-        return np.zeros(len(column), dtype=bool)
-    codes = encoded.indices.fill_null(len(values)).to_numpy(zero_copy_only=False)
-    bad: Mask = bad_values[codes]
-    return bad
 
 
 def time_part(text: str, field: IdField) -> str | None:
@@ -78,9 +91,3 @@ def _time_part(text: str, time_format: str, part: str) -> str | None:
     except ValueError:
         return None
     return str(time.hour if part == "hour_of_day" else time.weekday())
-
-
-def _as_floats(column: pa.Array) -> Floats:
-    floats = column.cast(pa.float64())
-    values: Floats = np.array(floats.to_numpy(zero_copy_only=False), dtype=np.float64)  # nulls -> NaN; own memory
-    return values

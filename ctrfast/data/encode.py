@@ -20,11 +20,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from ctrfast.data.cells import LARGEST, parse_numbers, time_part
+from ctrfast.data.cells import LARGEST, Cells
 from ctrfast.data.rows import RowReader
 from ctrfast.data.vocabulary import Vocabulary, hash_vocabularies
 from ctrfast.errors import ArtifactError, DataError
-from ctrfast.schema import MISSING_ID, UNSEEN_ID, FittedSchema, IdField, NumericField
+from ctrfast.schema import MISSING_ID, UNSEEN_ID, FittedSchema, NumericField
 
 SCHEMA_FILE = "schema.json"
 VOCABULARY_FOLDER = "vocabulary"
@@ -74,14 +74,34 @@ class Encoder:
         """
         schema = self.fitted.schema_
         rows = rows if rows is not None else len(next(iter(columns.values())))
+        numbers = {
+            field.name: _numbers_of(columns[field.name], field)
+            for field in schema.numeric_fields
+            if field.name in columns
+        }
+        sources = {field.source for field in schema.id_fields} & columns.keys()
+        return self.encode_block({name: Cells.of(columns[name]) for name in sources}, numbers, rows)
+
+    def encode_block(self, texts: Mapping[str, Cells], numbers: Mapping[str, Floats], rows: int) -> Encoded:
+        """Encode R rows.
+
+        Args:
+            texts: by column of the id fields; all values of an absent one are missing.
+            numbers: (R,) by numeric field, NaN = missing; all values of an absent one are missing.
+            rows: R.
+        """
+        schema = self.fitted.schema_
         values = np.full((rows, len(schema.numeric_fields)), np.nan)  # (R, N)
         for index, number in enumerate(schema.numeric_fields):
-            if number.name in columns:
-                values[:, index] = _numbers_of(columns[number.name], number)
+            if number.name in numbers:
+                values[:, index] = numbers[number.name]
+        from ctrfast.data.times import field_cells  # compiled code, which online scoring does without
+
         ids = np.full((rows, len(schema.id_fields)), MISSING_ID, dtype=np.int32)  # (R, F)
         for index, field in enumerate(schema.id_fields):
-            if field.source in columns:
-                ids[:, index] = self._ids_of(columns[field.source], field)
+            if field.source in texts:
+                cells = field_cells(texts[field.source], field)
+                ids[:, index] = self.vocabularies[field.name].encode_cells(cells)
         return self._encoded(ids, self._standardise(values))
 
     def encode_rows(self, rows: Sequence[Mapping[str, object]]) -> Encoded:
@@ -101,7 +121,7 @@ class Encoder:
     def save(self, folder: Path) -> None:
         """Write `schema.json` and `vocabulary/` into a folder."""
         (folder / SCHEMA_FILE).write_text(self.fitted.to_json(), encoding="utf-8")
-        (folder / VOCABULARY_FOLDER).mkdir()
+        (folder / VOCABULARY_FOLDER).mkdir(exist_ok=True)
         for name, vocabulary in self.vocabularies.items():
             vocabulary.save(folder / VOCABULARY_FOLDER / f"{name}.parquet")
 
@@ -116,44 +136,22 @@ class Encoder:
         names = fitted.schema_.id_names
         vocabularies = {name: Vocabulary.load(folder / VOCABULARY_FOLDER / f"{name}.parquet") for name in names}
         sizes = {name: len(vocabulary) for name, vocabulary in vocabularies.items()}
-        if sizes != dict(fitted.vocabulary_sizes) or hash_vocabularies(vocabularies) != fitted.vocabulary_hash:
+        found = hash_vocabularies({name: vocabulary.hash for name, vocabulary in vocabularies.items()})
+        if sizes != dict(fitted.vocabulary_sizes) or found != fitted.vocabulary_hash:
             raise ArtifactError(f"The vocabulary of {folder.name} is not its schema's. Write the artefact again.")
         return cls(fitted, vocabularies)
 
     def _standardise(self, values: Floats) -> Numbers:
         """(R, N) raw numbers, NaN where missing -> inputs."""
-        scaled = (_transform(values, self._is_log) - self._mean) / self._std
-        scaled[np.isnan(scaled)] = 0.0
-        numbers: Numbers = np.maximum(np.minimum(scaled, LARGEST), -LARGEST).astype(np.float32)
-        return numbers
-
-    def _ids_of(self, column: pa.Array, field: IdField) -> Ids:
-        values, codes = distinct(column)
-        ids = self.vocabularies[field.name].encode(field_values(values, field))
-        return np.append(ids, np.int32(MISSING_ID))[codes]
+        return scaled(_transform(values, self._is_log), self._mean, self._std)
 
     def _encoded(self, ids: Ids, numbers: Numbers) -> Encoded:
         counts = (ids == UNSEEN_ID).sum(axis=0).tolist()
         return Encoded(ids, numbers, dict(zip(self._id_names, counts, strict=True)), len(ids))
 
 
-def distinct(column: pa.Array) -> tuple[pa.Array, npt.NDArray[np.int32]]:
-    """Distinct texts (K,) of a column and the codes (R,) into them; missing values have code K."""
-    encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
-    codes = encoded.indices.fill_null(len(encoded.dictionary)).to_numpy(zero_copy_only=False)
-    return encoded.dictionary, codes
-
-
-def field_values(values: pa.Array, field: IdField) -> pa.Array:
-    """Give the texts that a field's vocabulary holds: the raw ones, or their time part."""
-    if field.part is None:
-        return values
-    return pa.array([time_part(value, field) for value in values.to_pylist()], type=pa.string())
-
-
-def transformed(column: pa.Array, field: NumericField) -> Floats:
-    """(R,) numbers of a raw column after the field's transform, NaN where missing: what is standardised."""
-    values = _numbers_of(column, field)
+def transformed(values: Floats, field: NumericField) -> Floats:
+    """(R,) numbers after the field's transform, NaN where missing: what is standardised."""
     return _transform(values, np.array(field.transform == "log_squared"))
 
 
@@ -162,8 +160,18 @@ def _transform(values: Floats, is_log: npt.NDArray[np.bool_]) -> Floats:
     return np.where(is_log & (values > 2), np.log(np.maximum(values, 1.0)) ** 2, values)
 
 
+def scaled(values: Floats, mean: Floats | float, std: Floats | float) -> Numbers:
+    """Transformed numbers -> inputs; NaN, a missing number, becomes 0."""
+    scaled = (values - mean) / std
+    scaled[np.isnan(scaled)] = 0.0
+    numbers: Numbers = np.maximum(np.minimum(scaled, LARGEST), -LARGEST).astype(np.float32)
+    return numbers
+
+
 def _numbers_of(column: pa.Array, field: NumericField) -> Floats:
-    values, bad = parse_numbers(column)
+    from ctrfast.data.numbers import numbers_of
+
+    values, bad = numbers_of(column)
     if bad.any():
         row = int(np.argmax(bad))
         raise DataError(

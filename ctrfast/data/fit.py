@@ -1,25 +1,32 @@
-"""Learn from the training split: mean and deviation of each numeric field, vocabulary of each id field.
+"""Learn one field from the training rows, and write its column: ids of an id field, standardised numbers of another.
 
-    fitter = Fitter(schema)
-    fitter.add(block.columns, is_train)       # rows outside the training split must not be seen
-    encoder = fitter.encoder(min_count=1)
-
-Validation and test rows leave no trace: an id that only they hold is unseen.
+Validation and test rows leave no trace: an id that only they hold is unseen. Each field is a task of its own, so memory
+holds what one field needs, times the threads.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from ctrfast.data.encode import Encoder, distinct, field_values, transformed
-from ctrfast.data.vocabulary import ValueCounter, Vocabulary, hash_vocabularies
-from ctrfast.schema import FittedSchema, Schema, Statistics
+from ctrfast.data.columns import ColumnFiles
+from ctrfast.data.encode import scaled, transformed
+from ctrfast.data.keys import Keys, arrow_texts, is_hashed
+from ctrfast.data.parsed import Block
+from ctrfast.data.tally import BYTES_PER_KEY, KeyCounter, KeyTable
+from ctrfast.data.vocabulary import Vocabulary
+from ctrfast.errors import DataError
+from ctrfast.schema import SPLITS, NumericField, Statistics
 
 _ROUNDING = 1e-9
+_TRAIN = SPLITS.index("train")
+_BYTES_PER_KEPT = 200  # of memory per kept value at the worst moment: text, count, table, and what sorting takes
 
 
 class Moments:
@@ -53,33 +60,111 @@ class Moments:
         return Statistics(mean=self.mean, std=1.0 if is_constant else std)
 
 
-class Fitter:
-    """Gathers statistics and counts under a schema."""
+Change = Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
+Part = tuple[npt.NDArray[Any], npt.NDArray[np.int8]]  # values (R,) and splits (R,) of a block
 
-    def __init__(self, schema: Schema) -> None:
-        self._schema = schema
-        self._moments = {name: Moments() for name in schema.numeric_names}
-        self._counters = {name: ValueCounter() for name in schema.id_names}
-        self.rows = 0
 
-    def add(self, columns: Mapping[str, pa.Array], train: npt.NDArray[np.bool_]) -> None:
-        """Learn from the rows of a block for which `train` (R,) is true; all input columns must be there."""
-        self.rows += int(train.sum())
-        for number in self._schema.numeric_fields:
-            self._moments[number.name].add(transformed(columns[number.name], number)[train])
-        for field in self._schema.id_fields:
-            values, codes = distinct(columns[field.source])
-            counts = np.bincount(codes[train], minlength=len(values) + 1)[:-1]  # without the missing ones
-            seen = np.flatnonzero(counts)
-            self._counters[field.name].add(field_values(values.take(pa.array(seen)), field), counts[seen])
+@dataclass(frozen=True)
+class ParsedRows:
+    """All usable rows: blocks in order, and the split of each row.
 
-    def encoder(self, min_count: int) -> Encoder:
-        """Fit: values that occur fewer than `min_count` times share the unseen id."""
-        vocabularies = {name: Vocabulary.fit(counter.table(), min_count) for name, counter in self._counters.items()}
-        fitted = FittedSchema(
-            schema_=self._schema,
-            statistics={name: moments.statistics() for name, moments in self._moments.items()},
-            vocabulary_sizes={name: len(vocabulary) for name, vocabulary in vocabularies.items()},
-            vocabulary_hash=hash_vocabularies(vocabularies),
+    columns: has the splits, under `split_column`. kept_bytes: of a field that is read twice, to be kept in memory.
+    """
+
+    blocks: Sequence[Block]
+    columns: ColumnFiles
+    split_column: str
+    kept_bytes: int
+
+    def column(self, index: int, change: Change | None = None) -> Iterable[Part]:
+        """The parts of a parsed column, changed; can be gone over several times."""
+        column = _Column(self, index, change)
+        is_small = 8 * sum(block.rows for block in self.blocks) <= self.kept_bytes
+        return list(column) if is_small else column
+
+
+@dataclass(frozen=True)
+class _Column:
+    rows: ParsedRows
+    index: int
+    change: Change | None
+
+    def __iter__(self) -> Iterator[Part]:
+        first = 0
+        for block in self.rows.blocks:
+            values = block.column(self.index)
+            splits = self.rows.columns.read(self.rows.split_column, first, block.rows)
+            yield self.change(values) if self.change else values, splits
+            first += block.rows
+
+
+def fit_numbers(rows: ParsedRows, index: int, field: NumericField) -> tuple[Statistics, list[int]]:
+    """Learn a numeric field and write its column.
+
+    Returns:
+        Statistics of the training rows; missing values per split.
+    """
+    moments, missing = Moments(), np.zeros(len(SPLITS), np.int64)
+    column = rows.column(index, lambda values: transformed(values, field))
+    for values, splits in column:
+        moments.add(values[splits == _TRAIN])
+        missing += np.bincount(splits[np.isnan(values)], minlength=len(SPLITS))
+    statistics = moments.statistics()
+    rows.columns.write(field.name, (scaled(values, statistics.mean, statistics.std) for values, _ in column))
+    return statistics, missing.tolist()
+
+
+def fit_ids(
+    rows: ParsedRows, index: int, field: int, name: str, *, min_count: int, folder: Path, memory: int
+) -> Vocabulary:
+    """Learn an id field and write its column.
+
+    Args:
+        rows: what to learn from.
+        index: place of the field's keys among the parsed columns.
+        field: place of the field among the id fields.
+        name: of the field.
+        min_count: values that occur fewer times in the training rows are not kept.
+        folder: for counts that do not fit the memory.
+        memory: bytes that the work may take.
+
+    Raises:
+        DataError: the values to keep do not fit the memory.
+    """
+    column = rows.column(index)
+    with KeyCounter(folder, most=memory // BYTES_PER_KEY) as counter:
+        for keys, splits in column:
+            counter.add(keys, splits == _TRAIN)
+        kept, counts = counter.kept(min_count)
+    if len(kept) * _BYTES_PER_KEPT > memory:
+        raise DataError(
+            f"The vocabulary of {name!r} does not fit the memory limit: {len(kept):,} values occur {min_count} times "
+            "or more. Raise `min_count` or `memory_limit`, or leave the field out.",
+            path=name,
         )
-        return Encoder(fitted, vocabularies)
+    vocabulary = Vocabulary.fit(_texts(kept, rows.blocks, field), counts)
+    del kept, counts
+    rows.columns.write(name, (vocabulary.encode_keys(keys) for keys, _ in column))
+    return vocabulary
+
+
+def _texts(keys: Keys, blocks: Sequence[Block], field: int) -> pa.Array:
+    """Texts (K,) of distinct keys; those of hashed ones are found in the blocks."""
+    hashed = np.flatnonzero(is_hashed(keys))
+    texts = arrow_texts(keys)
+    if not len(hashed):
+        return texts
+    table = KeyTable(keys[hashed])
+    found, parts, places = np.zeros(len(hashed), bool), [], []
+    for block in blocks:
+        block_keys, block_texts = block.texts(field)
+        place = table.places(block_keys)
+        new = np.flatnonzero((place >= 0) & ~found[place])
+        found[place[new]] = True
+        parts.append(block_texts.take(pa.array(new)))
+        places.append(place[new])
+    order = np.argsort(np.concatenate(places))
+    at = np.arange(len(keys))
+    at[hashed] = len(keys) + np.arange(len(hashed))
+    both = pa.concat_arrays([texts, pa.concat_arrays(parts).take(pa.array(order))])
+    return both.take(pa.array(at))

@@ -14,7 +14,7 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from ctrfast.errors import DataError
+from ctrfast.errors import DamagedFileError, DataError
 
 READ_BYTES = 8 * 1024 * 1024  # text per step: large enough for arrow's parser, small enough for any machine
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # spreadsheets write it before a header
@@ -37,7 +37,7 @@ def whole_lines(path: Path, *, longest: int, read_bytes: int = READ_BYTES) -> It
         read_bytes: text read per step.
 
     Raises:
-        DataError: the file is missing, cannot be read, or its compressed stream is damaged or cut short.
+        DamagedFileError: the file cannot be read, or its compressed stream is damaged or cut short.
     """
     try:
         stream = _open(path)
@@ -47,7 +47,7 @@ def whole_lines(path: Path, *, longest: int, read_bytes: int = READ_BYTES) -> It
             stream.close()
     except OSError as error:
         reason = error.strerror or str(error)
-        raise DataError(f"{path} cannot be read to its end: {reason}. Fetch the file again.") from error
+        raise DamagedFileError(f"{path} cannot be read to its end: {reason}. Fetch the file again.") from error
 
 
 def require_files(paths: list[Path]) -> None:

@@ -1,84 +1,131 @@
-"""Parsed rows between two passes: the raw text is read once, while splits, counts and ids need the rows twice more.
+"""Parsed rows on disk, so that the raw text is read once: one arrow file per chunk, one folder per raw file.
 
-Each block is one arrow file: labels, numbers as float64, texts dictionary-encoded. The folder belongs to a dataset in
-the making and is removed before that is published.
+    label int8 | numbers float64 (NaN = missing) | keys uint64 of the id fields (`ctrfast.data.keys`)
+
+Beside a block lie the texts of its hashed keys, and its rejected rows, where it has any; the block is renamed into
+place last. A chunk whose block is there is not parsed again, so a killed preparation goes on where it was.
 """
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Generator, Iterable, Iterator
-from contextlib import closing
+from collections import Counter
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from ctrfast.data.ahead import in_order
-from ctrfast.data.cells import parse_numbers
-from ctrfast.data.raw import RawBlock
+from ctrfast.data.keys import Keys, is_hashed, keys_of_columns
+from ctrfast.data.raw import Chunk, Rejected, chunks_of, parse_chunk
+from ctrfast.data.times import field_cells
 from ctrfast.schema import Schema
 
-_LABEL = "label"  # read back by position, so a raw column may have the same name
-_COMPRESSION = pa.ipc.IpcWriteOptions(compression="zstd")
+_COMPRESSION = pa.ipc.IpcWriteOptions(compression="lz4")
+_REJECTED = pa.schema([("line", pa.int64()), ("reason", pa.string()), ("text", pa.binary())])
+_TEXTS = pa.schema([("field", pa.int32()), ("key", pa.uint64()), ("text", pa.string())])
 
 
 @dataclass(frozen=True)
-class LabelledBlock:
-    """R usable rows. columns: texts dictionary-encoded, numbers float64. label: (R,) int8. first_row: of all usable."""
+class Block:
+    """A parsed chunk on disk. rows: usable ones. rejected: others, per reason."""
 
-    columns: dict[str, pa.Array]
-    label: npt.NDArray[np.int8]
-    first_row: int
+    path: Path
     rows: int
+    rejected: Counter[str]
+
+    def column(self, index: int) -> npt.NDArray[Any]:
+        """(rows,) values of a column: 0 is the label, then the numbers, then the id fields' keys."""
+        options = pa.ipc.IpcReadOptions(included_fields=[index])
+        with pa.OSFile(str(self.path)) as file, pa.ipc.open_file(file, options=options) as reader:
+            values: npt.NDArray[Any] = reader.get_batch(0).column(0).to_numpy()
+            return values
+
+    def texts(self, field: int) -> tuple[Keys, pa.Array]:
+        """Distinct hashed keys of an id field, and their texts."""
+        if not self._beside("texts").is_file():
+            return np.empty(0, np.uint64), pa.array([], pa.string())
+        table = _read(self._beside("texts"))
+        table = table.filter(pa.array(table["field"].to_numpy() == field))
+        return table["key"].to_numpy(), table["text"].combine_chunks()
+
+    def rejects(self) -> Rejected:
+        """The rejected rows."""
+        if not self.rejected:
+            return Rejected([], [], [])
+        table = _read(self._beside("rejected"))
+        return Rejected(*(table[name].to_pylist() for name in _REJECTED.names))
+
+    @classmethod
+    def open(cls, path: Path) -> Block:
+        """A block that `write` left."""
+        with pa.OSFile(str(path)) as file, pa.ipc.open_file(file) as reader:
+            rows = int(reader.schema.metadata[b"rows"])
+        beside = path.with_suffix(".rejected")
+        reasons = _read(beside)["reason"].to_pylist() if beside.is_file() else []
+        return cls(path, rows, Counter(reasons))
+
+    @classmethod
+    def write(cls, path: Path, chunk: Chunk, schema: Schema) -> Block:
+        """Parse a chunk and keep it."""
+        block, rejected = parse_chunk(chunk, schema)
+        texts: list[tuple[int, Keys, pa.Array]] = []
+        columns: list[npt.NDArray[Any]] = [block.label, *block.numbers.values()]  # type: ignore[list-item]
+        fields = [field_cells(block.texts[field.source], field) for field in schema.id_fields]
+        for index, (cells, keys) in enumerate(zip(fields, keys_of_columns(fields), strict=True)):
+            columns.append(keys)
+            hashed = np.flatnonzero(is_hashed(keys))
+            if len(hashed):
+                distinct, first = np.unique(keys[hashed], return_index=True)
+                texts.append((index, distinct, cells[hashed[first]].to_arrow()))
+        beside = cls(path, block.rows, Counter(rejected.reasons))
+        if texts:
+            _write(beside._beside("texts"), pa.concat_tables(_texts(*entry) for entry in texts))
+        if rejected.lines:
+            table = pa.table([rejected.lines, rejected.reasons, rejected.texts], schema=_REJECTED)
+            _write(beside._beside("rejected"), table)
+        names = ["label", *(f"numbers.{name}" for name in block.numbers), *(f"keys.{name}" for name in schema.id_names)]
+        table = pa.table([pa.array(column) for column in columns], names=names)
+        _write(path, table.replace_schema_metadata({"rows": str(block.rows)}))
+        return beside
+
+    def _beside(self, what: str) -> Path:
+        return self.path.with_suffix(f".{what}")
 
 
-class ParsedBlocks:
-    """Blocks of labelled rows on disk, read back in order any number of times."""
+def parse_file(path: Path, schema: Schema, folder: Path) -> Generator[Block]:
+    """Parse a raw file into `folder`, or take what is there already. Yields its blocks in order."""
+    folder.mkdir(parents=True, exist_ok=True)
 
-    def __init__(self, folder: Path, schema: Schema) -> None:
-        self._folder = folder
-        self._texts = {field.source for field in schema.id_fields}
-        self._count = 0
-        self.rows = 0
-        folder.mkdir()
+    def parsed(numbered: tuple[int, Chunk]) -> Block:
+        index, chunk = numbered
+        place = folder / f"{index:07}.arrow"
+        return Block.open(place) if place.is_file() else Block.write(place, chunk, schema)
 
-    def add_all(self, blocks: Iterable[RawBlock]) -> Generator[int]:
-        """Write blocks of labelled rows. Yields the rows of each one once it is written."""
-        with closing(in_order(self._write, enumerate(blocks, start=self._count))) as written:
-            for rows in written:
-                self._count += 1
-                self.rows += rows
-                yield rows
+    yield from in_order(parsed, enumerate(chunks_of(path, schema)))
 
-    def _write(self, numbered: tuple[int, RawBlock]) -> int:
-        index, block = numbered
-        columns = {name: self._packed(name, column) for name, column in block.columns.items()}
-        table = pa.table([pa.array(block.label), *columns.values()], names=[_LABEL, *columns])
-        with pa.ipc.new_file(self._file(index), table.schema, options=_COMPRESSION) as writer:
-            writer.write_table(table)
-        return block.rows
 
-    def __iter__(self) -> Iterator[LabelledBlock]:
-        first_row = 0
-        for index in range(self._count):
-            table = pa.ipc.open_file(self._file(index)).read_all().combine_chunks()
-            label, *columns = (column.chunk(0) for column in table.columns)
-            names = table.column_names[1:]
-            block = LabelledBlock(dict(zip(names, columns, strict=True)), label.to_numpy(), first_row, len(label))
-            first_row += block.rows
-            yield block
+def _texts(field: int, keys: Keys, texts: pa.Array) -> pa.Table:
+    return pa.table([pa.array(np.full(len(keys), field, np.int32)), pa.array(keys), texts], schema=_TEXTS)
 
-    def remove(self) -> None:
-        """Delete all blocks."""
-        shutil.rmtree(self._folder)
 
-    def _packed(self, name: str, column: pa.Array) -> pa.Array:
-        if name in self._texts:
-            return column.dictionary_encode()
-        return pa.array(parse_numbers(column)[0], from_pandas=True)  # NaN, which no row can hold, -> null
+def _write(path: Path, table: pa.Table) -> None:
+    partial = path.with_name(f"{path.name}.partial")
+    with pa.ipc.new_file(str(partial), table.schema, options=_COMPRESSION) as writer:
+        writer.write_table(table)
+    partial.replace(path)
 
-    def _file(self, index: int) -> str:
-        return str(self._folder / f"{index:06}.arrow")
+
+def _read(path: Path) -> pa.Table:
+    with pa.OSFile(str(path)) as file, pa.ipc.open_file(file) as reader:
+        return reader.read_all()
+
+
+def rejected_rows(blocks: Iterator[Block]) -> Iterator[Rejected]:
+    """The rejected rows of blocks, for those that have any."""
+    for block in blocks:
+        if block.rejected:
+            yield block.rejects()

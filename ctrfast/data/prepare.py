@@ -1,41 +1,56 @@
-"""Raw click logs -> a dataset: read once, split, learn from the training split alone, encode, publish at once.
+"""Raw click logs -> a dataset: parse once, split, learn each field from the training rows, write shards, publish.
 
     report = prepare([Path("clicks.tsv.gz")], preset("criteo"), Path("criteo"), min_count=2)
     report.rows            # {'train': ..., 'valid': ..., 'test': ...}
 
-The same files and settings give the same bytes. Memory holds one block of rows and the distinct values of each field.
+Four stages, each made of tasks that leave a file when they are done (`ctrfast.data.work_folder`):
+
+    read     chunk of a raw file  -> parsed block          `parsed`
+    fit      field                -> vocabulary, column    `fit`
+    write    rows of a split      -> parquet shard         `shard_writer`
+    seal     all                  -> manifest
+
+Work that was killed goes on with the tasks that are not done. The same files and settings give the same bytes. Memory
+holds a chunk per thread, then the distinct values of a field per thread; counts beyond the limit go to the disk.
 """
 
 from __future__ import annotations
 
-import math
+import json
 import re
-import resource
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from fractions import Fraction
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
-from ctrfast.data.ahead import in_order
-from ctrfast.data.encode import Encoder
-from ctrfast.data.fit import Fitter
+from ctrfast.data.ahead import in_order, threads
+from ctrfast.data.columns import ColumnFiles
+from ctrfast.data.encode import VOCABULARY_FOLDER
+from ctrfast.data.fit import ParsedRows, fit_ids, fit_numbers
 from ctrfast.data.lines import require_files
-from ctrfast.data.parsed import LabelledBlock, ParsedBlocks
-from ctrfast.data.raw import read_raw
-from ctrfast.data.rejects import RejectWriter
-from ctrfast.data.shards import Dataset, DatasetWriter
-from ctrfast.errors import ConfigError, DataError, unknown_name
-from ctrfast.folders import new_folder, refuse_existing
-from ctrfast.schema import SPLITS, Schema
+from ctrfast.data.parsed import Block, parse_file
+from ctrfast.data.raw import no_usable_row
+from ctrfast.data.rejects import REASONS, RejectWriter
+from ctrfast.data.shard_writer import SPLIT_COLUMN, column_types, plan_shards, seal_dataset, write_shard
+from ctrfast.data.shards import Dataset
+from ctrfast.data.splitter import Splitter
+from ctrfast.data.vocabulary import hash_vocabularies
+from ctrfast.data.work_folder import WorkFolder
+from ctrfast.errors import ConfigError, DataError
+from ctrfast.folders import write_file
+from ctrfast.machine_memory import available_memory
+from ctrfast.schema import LABEL, SPLITS, FittedSchema, IdField, NumericField, Schema, Statistics
+from ctrfast.storage import storing
 
 REJECTED_FILE = "rejected.parquet"
-_HOW = ("random", "sequential")
+SMALLEST_MEMORY = 768 * 2**20
+_BASE_MEMORY = 512 * 2**20  # of the program itself, and of the chunks that threads hold
 
 
 @dataclass(frozen=True)
@@ -59,33 +74,6 @@ class PrepareReport(BaseModel):
     table_rows: int
 
 
-@dataclass(frozen=True)
-class Splitter:
-    """Which split a row belongs to, from its place among all usable rows.
-
-    random: one draw per row from the seed. sequential: the first rows train, then valid, the last ones test.
-    """
-
-    how: str
-    valid_fraction: float
-    test_fraction: float
-    seed: int
-    rows: int
-
-    def splits(self, first_row: int, rows: int) -> npt.NDArray[np.int8]:
-        """(R,) index into `SPLITS` of the rows from `first_row` on; independent of how rows come in blocks."""
-        test, valid = Fraction(str(self.test_fraction)), Fraction(str(self.valid_fraction))
-        if self.how == "random":
-            bits = np.random.PCG64(self.seed).advance(first_row)  # one step per draw
-            place: npt.NDArray[np.float64] | npt.NDArray[np.int64] = np.random.Generator(bits).random(rows)
-            edges = [float(1 - valid - test), float(1 - test)]
-        else:
-            place = np.arange(first_row, first_row + rows)
-            # Fractions, since 10 * (1 - 0.9) in floats is below 1 and its floor 0.
-            edges = [math.floor(self.rows * (1 - valid - test)), math.floor(self.rows * (1 - test))]
-        return np.searchsorted(edges, place, side="right").astype(np.int8)
-
-
 def prepare(
     raw: Sequence[Path],
     schema: Schema,
@@ -104,43 +92,32 @@ def prepare(
     Args:
         raw: raw files, plain, .gz or .zst, in the order of their rows.
         schema: what their columns mean.
-        out: folder of the dataset; it must not exist.
+        out: folder of the dataset; it must not exist. Unfinished work lies beside it, and the next call goes on there.
         min_count: id values that occur fewer times in the training split share the unseen id.
         split: `random` (per row, by seed) or `sequential` (train, then valid, then test, in file order).
         valid_fraction: share of rows to validate on.
         test_fraction: share of rows to test on; the rest trains.
         seed: of the random split.
-        memory_limit: bytes of resident memory; the work stops rather than go beyond.
-        on_progress: called after each block; what it raises stops the work and leaves nothing behind.
+        memory_limit: bytes of resident memory, at least `SMALLEST_MEMORY`; by default half of what is available.
+        on_progress: called after each task; what it raises stops the work.
 
     Raises:
-        ConfigError: a setting breaks a rule, or `out` exists.
-        DataError: a file is missing, damaged or of another layout, no row can be used, or the memory limit is reached.
+        ConfigError: a setting breaks a rule, `out` exists, or another process is preparing it.
+        DataError: a file is missing, damaged or of another layout, no row can be used, or a vocabulary does not fit
+            the memory limit.
+        StorageError: the disk is full; the next call goes on from there.
     """
-    _check_settings(min_count, split, valid_fraction, test_fraction, seed)
-    refuse_existing(out)
+    if min_count < 1:
+        raise ConfigError(f"`min_count` must be >= 1. Got min_count={min_count}.", path="min_count")
+    splitter = Splitter(split, valid_fraction, test_fraction, seed)
+    limit = memory_limit if memory_limit is not None else max(SMALLEST_MEMORY, available_memory() // 2)
+    if limit < SMALLEST_MEMORY:
+        needed = f"at least {SMALLEST_MEMORY // 2**20} MiB"
+        raise ConfigError(f"`memory_limit` must be {needed}. Got {limit / 2**20:,.1f} MiB.", path="memory_limit")
     require_files(list(raw))
-
-    def report(progress: PrepareProgress) -> None:
-        _check_memory(memory_limit)
-        if on_progress is not None:
-            on_progress(progress)
-
-    with new_folder(out) as folder:
-        parsed = ParsedBlocks(folder / "parsed", schema)
-        with RejectWriter(folder / REJECTED_FILE) as rejects:
-            _parse(raw, schema, rejects, parsed, report)
-        splitter = Splitter(split, valid_fraction, test_fraction, seed, parsed.rows)
-        fitter = Fitter(schema)
-        for block in parsed:
-            fitter.add(block.columns, splitter.splits(block.first_row, block.rows) == SPLITS.index("train"))
-            report(PrepareProgress("fit", block.first_row + block.rows, parsed.rows))
-        if not fitter.rows:
-            raise DataError(f"The training split must have rows. Got none of {parsed.rows}. Lower the other fractions.")
-        encoder = fitter.encoder(min_count)
-        writer = DatasetWriter(folder, encoder)
-        missing = _write(parsed, splitter, encoder, writer, report)
-        parsed.remove()
+    report = on_progress or (lambda _: None)
+    with storing(f"The dataset {out}"), WorkFolder(out, "prepare") as work:
+        blocks = _parse(raw, schema, work, report)
         settings = {
             "raw": [path.name for path in raw],
             "min_count": min_count,
@@ -149,63 +126,14 @@ def prepare(
             "test_fraction": test_fraction,
             "seed": seed,
         }
-        writer.finish(settings, rejects.counts, missing)
+        parsed_from = [f"{block.path.parent.name}/{block.path.name}" for _, block in blocks]
+        task = _Preparation(schema, blocks, work.part("dataset", [settings, parsed_from]), report)
+        task.split(splitter)
+        memory = (limit - _BASE_MEMORY) // threads()
+        fitted, missing = task.fit(min_count, memory)
+        dataset = task.write(fitted, settings, missing)
+        work.deliver(dataset)
     return _report(Dataset.open(out, verify=False))
-
-
-def _parse(
-    raw: Sequence[Path],
-    schema: Schema,
-    rejects: RejectWriter,
-    parsed: ParsedBlocks,
-    report: Callable[[PrepareProgress], None],
-) -> None:
-    try:
-        # Closed before the folder may be removed: no thread must write into it by then.
-        with closing(parsed.add_all(read_raw(raw, schema, rejects=rejects))) as written:
-            for _ in written:
-                report(PrepareProgress("read", parsed.rows, None))
-    except DataError as error:
-        if parsed.rows or rejects.first is None:
-            raise
-        raise DataError(f"{error.message} The first of {rejects.total} rejected rows: {rejects.first}.") from error
-
-
-def _write(
-    parsed: ParsedBlocks,
-    splitter: Splitter,
-    encoder: Encoder,
-    writer: DatasetWriter,
-    report: Callable[[PrepareProgress], None],
-) -> dict[str, dict[str, int]]:
-    """Encode and write all rows. Returns, per split and numeric field, how many values were missing."""
-    names = encoder.fitted.schema_.numeric_names
-
-    def tables(block: LabelledBlock) -> tuple[dict[str, pa.Table], npt.NDArray[np.int64]]:
-        splits = splitter.splits(block.first_row, block.rows)
-        counts = np.zeros((len(SPLITS), len(names)), dtype=np.int64)
-        for index, name in enumerate(names):
-            absent = splits[block.columns[name].is_null().to_numpy(zero_copy_only=False)]
-            counts[:, index] = np.bincount(absent, minlength=len(SPLITS))
-        return writer.tables(encoder.encode(block.columns), block.label, splits), counts
-
-    rows, missing = 0, np.zeros((len(SPLITS), len(names)), dtype=np.int64)
-    for by_split, counts in in_order(tables, parsed):
-        writer.add_tables(by_split)
-        missing += counts
-        rows += sum(table.num_rows for table in by_split.values())
-        report(PrepareProgress("write", rows, parsed.rows))
-    return {split: dict(zip(names, row, strict=True)) for split, row in zip(SPLITS, missing.tolist(), strict=True)}
-
-
-def _report(dataset: Dataset) -> PrepareReport:
-    return PrepareReport(
-        dataset_hash=dataset.hash,
-        rows={split: dataset.rows(split) for split in SPLITS},
-        label_rate={split: dataset.label_rate(split) for split in SPLITS},
-        rejected=dataset.manifest.rejected.reasons,
-        table_rows=dataset.fitted.table_rows,
-    )
 
 
 def parse_bytes(text: str) -> int:
@@ -221,28 +149,129 @@ def parse_bytes(text: str) -> int:
     return size
 
 
-def _check_memory(limit: int | None) -> None:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # Linux counts in KiB
-    if limit is not None and peak > limit:
-        raise DataError(
-            f"Preparing these files takes more than the memory limit of {limit / 2**20:,.0f} MiB. "
-            "Raise it, or prepare fewer rows."
-        )
+def _parse(
+    raw: Sequence[Path], schema: Schema, work: WorkFolder, report: Callable[[PrepareProgress], None]
+) -> list[tuple[Path, Block]]:
+    """All blocks, each with its raw file."""
+    blocks: list[tuple[Path, Block]] = []
+    rows, rejected = 0, Counter[str]()
+    for index, path in enumerate(raw):
+        stat = path.stat()
+        made_from = [str(path.resolve()), stat.st_size, stat.st_mtime_ns, schema.hash]
+        # Closed before the folder may be removed: no thread must write into it by then.
+        with closing(parse_file(path, schema, work.part(f"parsed{index:05}", made_from))) as parsed:
+            for block in parsed:
+                blocks.append((path, block))
+                rows += block.rows
+                rejected += block.rejected
+                report(PrepareProgress("read", rows, None))
+    if rows:
+        return blocks
+    error = no_usable_row(raw)
+    for path, block in blocks:
+        if block.rejected:
+            first = block.rejects()
+            place = f"line {first.lines[0]} of {path.name}: {REASONS[first.reasons[0]]}"
+            raise DataError(f"{error.message} The first of {rejected.total()} rejected rows: {place}.")
+    raise error
 
 
-def _check_settings(min_count: int, split: str, valid_fraction: float, test_fraction: float, seed: int) -> None:
-    if min_count < 1:
-        raise ConfigError(f"`min_count` must be >= 1. Got min_count={min_count}.", path="min_count")
-    if split not in _HOW:
-        raise unknown_name("split", split, _HOW, path="split")
-    for name, fraction in (("valid_fraction", valid_fraction), ("test_fraction", test_fraction)):
-        if not 0 <= fraction < 1:
-            raise ConfigError(f"`{name}` must be in [0, 1). Got {name}={fraction}.", path=name)
-    if valid_fraction + test_fraction >= 1:
-        raise ConfigError(
-            "`valid_fraction` + `test_fraction` must be < 1, so that rows are left to train on. "
-            f"Got {valid_fraction} + {test_fraction}.",
-            path="valid_fraction",
+class _Preparation:
+    """The work after parsing: its folder holds the columns, what was learned, and the dataset in the making."""
+
+    def __init__(
+        self,
+        schema: Schema,
+        blocks: Sequence[tuple[Path, Block]],
+        folder: Path,
+        report: Callable[[PrepareProgress], None],
+    ) -> None:
+        self.schema = schema
+        self.blocks = blocks
+        self.folder = folder
+        self.report = report
+        self.filled = [block for _, block in blocks if block.rows]
+        self.total = sum(block.rows for block in self.filled)
+        self.columns = ColumnFiles(folder / "columns", column_types(schema))
+        self.dataset = folder / "dataset"
+        (self.dataset / VOCABULARY_FOLDER).mkdir(parents=True, exist_ok=True)
+
+    def split(self, splitter: Splitter) -> None:
+        """Give each row its split, and gather the labels."""
+        if not self.columns.has(LABEL):
+            self.columns.write(LABEL, (block.column(0) for block in self.filled))
+        if not self.columns.has(SPLIT_COLUMN):
+            starts = np.cumsum([0, *(block.rows for block in self.filled)]).tolist()
+            parts = zip(starts, self.filled, strict=False)
+            self.columns.write(SPLIT_COLUMN, (splitter.splits(first, block.rows, self.total) for first, block in parts))
+        self.plan = plan_shards(self.columns, self.total)
+        if not self.plan.rows["train"]:
+            problem = f"The training split must have rows. Got none of {self.total}."
+            raise DataError(f"{problem} Lower the other fractions.")
+
+    def fit(self, min_count: int, memory: int) -> tuple[FittedSchema, dict[str, list[int]]]:
+        """Learn all fields and write their columns. Returns what was learned, and missing numbers per split."""
+        rows = ParsedRows(self.filled, self.columns, SPLIT_COLUMN, kept_bytes=memory // 4)
+        fields: list[NumericField | IdField] = [*self.schema.numeric_fields, *self.schema.id_fields]
+        task = partial(self._fit, rows, min_count, memory)
+        with closing(in_order(task, enumerate(fields, start=1))) as done:
+            for count, _ in enumerate(done, start=1):
+                self.report(PrepareProgress("fit", self.total * count // len(fields), self.total))
+        learned = {field.name: json.loads(self._learned(field.name).read_text()) for field in fields}
+        numbers = {name: learned[name] for name in self.schema.numeric_names}
+        ids = {name: learned[name] for name in self.schema.id_names}
+        fitted = FittedSchema(
+            schema_=self.schema,
+            statistics={name: Statistics(**of["statistics"]) for name, of in numbers.items()},
+            vocabulary_sizes={name: of["size"] for name, of in ids.items()},
+            vocabulary_hash=hash_vocabularies({name: of["hash"] for name, of in ids.items()}),
         )
-    if seed < 0:
-        raise ConfigError(f"`seed` must be >= 0. Got seed={seed}.", path="seed")
+        return fitted, {name: of["missing"] for name, of in numbers.items()}
+
+    def _fit(self, rows: ParsedRows, min_count: int, memory: int, numbered: tuple[int, NumericField | IdField]) -> None:
+        index, field = numbered
+        learned = self._learned(field.name)
+        if learned.is_file():
+            return
+        if isinstance(field, NumericField):
+            statistics, missing = fit_numbers(rows, index, field)
+            found: dict[str, Any] = {"statistics": statistics.model_dump(), "missing": missing}
+        else:
+            place = self.schema.id_names.index(field.name)
+            counts = self.folder / f"counts-{place:05}"
+            vocabulary = fit_ids(rows, index, place, field.name, min_count=min_count, folder=counts, memory=memory)
+            vocabulary.save(self.dataset / VOCABULARY_FOLDER / f"{field.name}.parquet")
+            found = {"size": len(vocabulary), "hash": vocabulary.hash}
+        write_file(learned, json.dumps(found))
+
+    def _learned(self, name: str) -> Path:
+        """Where a field's task leaves what it learned, at its end."""
+        return self.folder / "learned" / f"{name}.json"
+
+    def write(self, fitted: FittedSchema, settings: dict[str, object], missing: dict[str, list[int]]) -> Path:
+        """Write shards, rejected rows and manifest. Returns the dataset."""
+        done = 0
+        task = partial(write_shard, self.columns, self.plan, folder=self.dataset)
+        with closing(in_order(task, self.plan.shards)) as written:
+            for rows in written:
+                done += rows
+                self.report(PrepareProgress("write", done, self.total))
+        with RejectWriter(self.dataset / REJECTED_FILE) as rejects:
+            for path, block in self.blocks:
+                if block.rejected:
+                    rejected = block.rejects()
+                    rejects.add(path, rejected.lines, rejected.reasons, rejected.texts)
+        seal_dataset(
+            self.dataset, fitted, self.plan, preparation=settings, rejected=rejects.counts, missing_numbers=missing
+        )
+        return self.dataset
+
+
+def _report(dataset: Dataset) -> PrepareReport:
+    return PrepareReport(
+        dataset_hash=dataset.hash,
+        rows={split: dataset.rows(split) for split in SPLITS},
+        label_rate={split: dataset.label_rate(split) for split in SPLITS},
+        rejected=dataset.manifest.rejected.reasons,
+        table_rows=dataset.fitted.table_rows,
+    )

@@ -5,18 +5,18 @@
 Frequent ids get small numbers, so the rows of the embedding table that most batches touch lie side by side.
 Vocabularies are stored as `<field>.parquet` (value, count, id): readable anywhere, no code inside.
 
-    counter = ValueCounter()
-    counter.add(values, counts)                          # block after block
-    vocabulary = Vocabulary.fit(counter.table(), min_count=2)
+    vocabulary = Vocabulary.fit(pa.array(["b", "a"]), np.array([2, 5]))
     vocabulary.encode(pa.array(["a", None, "new"]))      # array([2, 1, 0], dtype=int32)
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -24,38 +24,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from ctrfast.data.cells import Cells
 from ctrfast.errors import ArtifactError
 from ctrfast.schema import FIRST_ID, MISSING_ID, UNSEEN_ID
+
+if TYPE_CHECKING:
+    from ctrfast.data.keys import Keys
+    from ctrfast.data.tally import KeyTable
 
 Ids = npt.NDArray[np.int32]
 
 _SCHEMA = pa.schema([("value", pa.string()), ("count", pa.int64()), ("id", pa.int32())])
-_MERGE_AT = 4_000_000  # pending (value, count) pairs before they are summed: bounds what repeats cost in memory
-
-
-class ValueCounter:
-    """Counts of text values, added block by block; memory grows with the distinct values, not with the rows."""
-
-    def __init__(self) -> None:
-        self._parts: list[pa.Table] = []
-        self._pending = 0
-        self._merge_at = _MERGE_AT
-
-    def add(self, values: pa.Array, counts: npt.NDArray[np.int64]) -> None:
-        """Add counts of values (text, no nulls); a value may come any number of times."""
-        self._parts.append(pa.table({"value": values, "count": counts}))
-        self._pending += len(values)
-        if self._pending >= self._merge_at:
-            merged = self.table()
-            self._parts, self._pending = [merged], len(merged)
-            self._merge_at = _MERGE_AT + 2 * len(merged)  # doubling keeps the total work linear
-
-    def table(self) -> pa.Table:
-        """Distinct values and their counts: columns `value`, `count`, in no order."""
-        if not self._parts:
-            return pa.table({"value": pa.array([], pa.string()), "count": pa.array([], pa.int64())})
-        summed = pa.concat_tables(self._parts).group_by("value").aggregate([("count", "sum")])
-        return pa.table({"value": summed["value"], "count": summed["count_sum"]})
 
 
 class Vocabulary:
@@ -71,30 +50,40 @@ class Vocabulary:
         self.counts = counts
 
     @classmethod
-    def fit(cls, counted: pa.Table, min_count: int) -> Vocabulary:
-        """Keep the values of a `ValueCounter` table that occur at least `min_count` times."""
-        kept = counted.filter(pc.greater_equal(counted["count"], min_count))
-        kept = kept.sort_by([("count", "descending"), ("value", "ascending")])
-        return cls(_whole(kept["value"]), _whole(kept["count"]))
+    def fit(cls, values: pa.Array, counts: npt.NDArray[np.int64]) -> Vocabulary:
+        """Put distinct texts (K,) and their counts (K,) in order."""
+        order = _order(Cells.of(values), counts)
+        return cls(values.take(pa.array(order)), pa.array(counts[order]))
 
     def __len__(self) -> int:
         return len(self.values)
 
     def encode(self, values: pa.Array) -> Ids:
         """Local ids (R,) of texts (R,); null means missing."""
-        # Arrow builds its hash on each call, so it pays for many values; the dict is built once and serves few.
-        if 4 * len(values) < len(self):
-            return self.encode_texts(values.to_pylist())
-        found = pc.index_in(values, self.values)
-        local = pc.add(found.fill_null(UNSEEN_ID - FIRST_ID), FIRST_ID)
-        ids: Ids = local.to_numpy(zero_copy_only=False).astype(np.int32)
-        ids[values.is_null().to_numpy(zero_copy_only=False)] = MISSING_ID
+        return self.encode_cells(Cells.of(values))
+
+    def encode_cells(self, cells: Cells) -> Ids:
+        """Local ids (R,) of R cells."""
+        from ctrfast.data.keys import keys_of  # compiled code: half a second that online scoring need not wait for
+
+        return self.encode_keys(keys_of(cells))
+
+    def encode_keys(self, keys: Keys) -> Ids:
+        """Local ids (R,) of keys (R,)."""
+        ids: Ids = self._table.places(keys) + np.int32(FIRST_ID)
+        ids[ids < FIRST_ID] = UNSEEN_ID
+        ids[keys == 0] = MISSING_ID
         return ids
 
-    def encode_texts(self, values: list[str | None]) -> Ids:
-        """Local ids (R,) of a few texts."""
-        get = self.index.get
-        return np.array([get(value, UNSEEN_ID) for value in values], dtype=np.int32)
+    @property
+    def hash(self) -> str:
+        """sha256 over values and counts."""
+        # Lengths before content, so that no two different sets of values read the same.
+        lengths = pc.binary_length(self.values).to_numpy(zero_copy_only=False)
+        digest = hashlib.sha256(lengths.astype("<i4").tobytes())
+        digest.update(pc.binary_join(_as_list(self.values), b"")[0].as_buffer())
+        digest.update(self.counts.to_numpy(zero_copy_only=False).astype("<i8").tobytes())
+        return digest.hexdigest()
 
     @cached_property
     def index(self) -> dict[str | None, int]:
@@ -102,6 +91,13 @@ class Vocabulary:
         index: dict[str | None, int] = {None: MISSING_ID}
         index.update(zip(self.values.to_pylist(), range(FIRST_ID, len(self) + FIRST_ID), strict=True))
         return index
+
+    @cached_property
+    def _table(self) -> KeyTable:
+        from ctrfast.data.keys import keys_of
+        from ctrfast.data.tally import KeyTable
+
+        return KeyTable(keys_of(Cells.of(self.values)))
 
     def save(self, path: Path) -> None:
         """Write `<field>.parquet`."""
@@ -126,17 +122,26 @@ class Vocabulary:
         return cls(_whole(table["value"]), _whole(table["count"]))
 
 
-def hash_vocabularies(vocabularies: Mapping[str, Vocabulary]) -> str:
-    """sha256 over field names, values and counts of all vocabularies, in order."""
-    digest = hashlib.sha256()
-    for name, vocabulary in vocabularies.items():
-        # Lengths before content, so that no two different sets of values read the same.
-        digest.update(f"{len(name)}:{name}:{len(vocabulary)}:".encode())
-        lengths = pc.binary_length(vocabulary.values).to_numpy(zero_copy_only=False)
-        digest.update(lengths.astype("<i4").tobytes())
-        digest.update(pc.binary_join(_as_list(vocabulary.values), b"")[0].as_buffer())
-        digest.update(vocabulary.counts.to_numpy(zero_copy_only=False).astype("<i8").tobytes())
-    return digest.hexdigest()
+def hash_vocabularies(hashes: Mapping[str, str]) -> str:
+    """sha256 over field names and the hashes of their vocabularies, in order."""
+    return hashlib.sha256(json.dumps(list(hashes.items())).encode()).hexdigest()
+
+
+def _order(cells: Cells, counts: npt.NDArray[np.int64]) -> npt.NDArray[np.intp]:
+    """(K,) order by falling count, ties by text."""
+    lengths = cells.ends - cells.starts
+    # The first 8 bytes as a number, highest byte first, compare as the texts do; longer texts need more than that.
+    first = np.zeros(len(cells), np.uint64)
+    for place in range(8):
+        inside = place < lengths
+        byte = np.where(inside, cells.text[np.where(inside, cells.starts + place, 0)] if len(cells.text) else 0, 0)
+        first = (first << np.uint64(8)) | byte.astype(np.uint64)
+    order: npt.NDArray[np.intp] = np.lexsort((lengths, first, -counts))
+    a, b = order[:-1], order[1:]
+    if ((counts[a] == counts[b]) & (first[a] == first[b]) & ((lengths[a] > 8) | (lengths[b] > 8))).any():
+        table = pa.table({"count": counts, "text": cells.to_arrow().cast(pa.binary())})
+        order = pc.sort_indices(table, [("count", "descending"), ("text", "ascending")]).to_numpy()
+    return order
 
 
 def _as_list(values: pa.Array) -> pa.Array:

@@ -32,6 +32,8 @@ from ctrfast.optim.rules import OPTIMIZERS
 from ctrfast.optim.step_settings import StepSettings
 from ctrfast.optim.trust import trust_by_field, trust_of
 
+_SHAPES = 16  # that a batch's distinct rows are rounded up to
+
 
 class TableOptimizer:
     """The optimizer of a fused table and of dense weights.
@@ -141,15 +143,16 @@ class TableOptimizer:
     ) -> tuple[tf.Tensor, tf.Tensor]:
         flat_ids, counted = _flatten(ids, row_gradients)  # (B*F,), (B*F, D+2)
         present, place = tf.unique(flat_ids)  # (U,), (B*F,)
-        # Arrays of B*F rows, of which U are used: one shape, one compilation.
-        most = flat_ids.shape[0]
-        sums = tf.math.unsorted_segment_sum(counted, place, most)  # (B*F, D+2)
-        padded = tf.ensure_shape(tf.pad(present, [[0, most - tf.size(present)]]), (most,))  # (B*F,)
+        # R rows, of which U are used: a sixteenth of B*F at a time, since each R is compiled anew.
+        count = tf.size(present)
+        piece = -(-flat_ids.shape[0] // _SHAPES)
+        most = -(-count // piece) * piece  # R
+        sums = tf.math.unsorted_segment_sum(counted, place, most)  # (R, D+2)
+        padded = tf.pad(present, [[0, most - count]])  # (R,)
         old = [tf.gather(variable, padded) for variable in self._table_variables]
         step = self._next_step()
         new, was_clipped = self._update_listed(old, sums, padded, step)
         (self._update_dense if self.settings.update == "sparse" else self._update_absent)(dense_gradients, step)
-        count = tf.size(present)
         for variable, value in zip(self._table_variables, new, strict=True):
             variable.scatter_update(tf.IndexedSlices(value[:count], present))
         counts = sums[:count, -1]  # (U,)

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from ctrfast.data import shards
+from ctrfast.data import shard_writer
 from ctrfast.data.batches import Batch, Shuffle, batches, prefetch
 from ctrfast.data.prepare import prepare
 from ctrfast.data.shards import Dataset
@@ -22,8 +22,8 @@ def grouped(raw_clicks, tmp_path_factory) -> Dataset:
     """The 4,200 training rows of `dataset` in many small row groups."""
     out = tmp_path_factory.mktemp("grouped") / "data"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shards, "ROWS_PER_GROUP", GROUP)
-        patch.setattr(shards, "ROWS_PER_SHARD", 4 * GROUP)
+        patch.setattr(shard_writer, "ROWS_PER_GROUP", GROUP)
+        patch.setattr(shard_writer, "ROWS_PER_SHARD", 4 * GROUP)
         prepare(
             [raw_clicks], preset("criteo"), out, min_count=2, split="sequential", valid_fraction=0.1, test_fraction=0.2
         )

@@ -3,7 +3,8 @@ import pyarrow as pa
 import pytest
 
 from ctrfast.data.encode import Encoder
-from ctrfast.data.fit import Fitter
+from ctrfast.data.prepare import prepare
+from ctrfast.data.shards import Dataset
 from ctrfast.errors import ArtifactError, DataError
 
 COLUMNS = {
@@ -13,12 +14,20 @@ COLUMNS = {
 }
 
 
+ROWS = b"1\t1\tx\tp\n0\t3\tx\tq\n1\t\tz\tq\n0\t5\t\tq\n"
+
+
+def fitted_on_three(raw, schema, folder):
+    """An encoder that learned from the first three of four rows."""
+    (folder / "raw.tsv").write_bytes(raw)
+    prepare([folder / "raw.tsv"], schema, folder / "data", split="sequential", valid_fraction=0.0, test_fraction=0.25)
+    return Dataset.open(folder / "data").encoder()
+
+
 @pytest.fixture
-def encoder(tiny):
+def encoder(tiny, tmp_path):
     """Fitted on the first three rows: n has mean 2 and deviation 1."""
-    fitter = Fitter(tiny)
-    fitter.add(COLUMNS, np.array([True, True, True, False]))
-    return fitter.encoder(1)
+    return fitted_on_three(ROWS, tiny, tmp_path)
 
 
 def test_columns_become_local_ids_and_standardised_numbers(encoder):
@@ -60,14 +69,13 @@ def test_rows_and_columns_are_encoded_alike(encoder):
     assert encoder.encode_rows([]).numbers.shape == (0, 1)
 
 
-def test_log_squared_is_ln_squared_above_two(tiny):
+def test_log_squared_is_ln_squared_above_two(tiny, tmp_path):
     schema = tiny.model_validate(
         {**tiny.model_dump(), "numeric_fields": [{"name": "n", "transform": "log_squared"}], "name": "logs"}
     )
-    fitter = Fitter(schema)
     texts = ["-3", "0", "2", "2.5", "1000000"]
-    fitter.add({**COLUMNS, "n": pa.array(texts)[:4]}, np.zeros(4, bool))
-    numbers = fitter.encoder(1).encode({"n": pa.array(texts)}).numbers[:, 0]
+    no_numbers = b"1\t\tx\tp\n" * 4  # mean 0, deviation 1
+    numbers = fitted_on_three(no_numbers, schema, tmp_path).encode({"n": pa.array(texts)}).numbers[:, 0]
     np.testing.assert_allclose(numbers, [-3, 0, 2, np.log(2.5) ** 2, np.log(1e6) ** 2], rtol=1e-6)
 
 
@@ -76,18 +84,19 @@ def test_huge_numbers_stay_finite(encoder):
 
 
 def test_an_encoder_round_trips(encoder, tmp_path):
-    encoder.save(tmp_path)
-    again = Encoder.load(tmp_path)
+    (tmp_path / "saved").mkdir()
+    encoder.save(tmp_path / "saved")
+    again = Encoder.load(tmp_path / "saved")
     assert again.fitted == encoder.fitted
     np.testing.assert_array_equal(again.encode(COLUMNS).ids, encoder.encode(COLUMNS).ids)
 
 
 def test_another_vocabulary_is_refused(encoder, tmp_path):
-    encoder.save(tmp_path)
-    (tmp_path / "vocabulary" / "b.parquet").replace(tmp_path / "vocabulary" / "a.parquet")
-    encoder.vocabularies["b"].save(tmp_path / "vocabulary" / "b.parquet")
+    folder = tmp_path / "data"
+    (folder / "vocabulary" / "b.parquet").replace(folder / "vocabulary" / "a.parquet")
+    encoder.vocabularies["b"].save(folder / "vocabulary" / "b.parquet")
     with pytest.raises(ArtifactError, match="is not its schema's"):
-        Encoder.load(tmp_path)
+        Encoder.load(folder)
 
 
 def test_text_in_a_numeric_column_is_refused(encoder):

@@ -2,7 +2,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from ctrfast.data.fit import Fitter, Moments
+from ctrfast.data.fit import Moments
+from ctrfast.data.prepare import prepare
+from ctrfast.data.shards import Dataset
+from ctrfast.errors import DataError
 
 
 def test_moments_of_pieces_are_those_of_the_whole():
@@ -23,17 +26,17 @@ def test_constant_and_empty_fields_get_deviation_one():
     assert (empty.statistics().mean, empty.statistics().std) == (0.0, 1.0)
 
 
-def test_only_training_rows_teach(tiny):
-    train = np.array([True, False, True, False])
-    columns = {
-        "n": pa.array(["1", "100", "3", "100"]),
-        "a": pa.array(["x", "held out", "y", "x"]),
-        "b": pa.array([None, "p", None, "p"]),
-    }
-    fitter = Fitter(tiny)
-    fitter.add(columns, train)
-    encoder = fitter.encoder(1)
-    assert fitter.rows == 2
+def learned(raw, schema, folder, **settings):
+    """What two of four rows taught: the split is sequential."""
+    (folder / "raw").write_bytes(raw)
+    half = {"split": "sequential", "valid_fraction": 0.0, "test_fraction": 0.5, **settings}
+    prepare([folder / "raw"], schema, folder / "out", **half)
+    return Dataset.open(folder / "out").encoder()
+
+
+def test_only_training_rows_teach(tiny, tmp_path):
+    rows = b"1\t1\tx\t\n0\t3\ty\t\n1\t100\theld out\tp\n0\t100\tx\tp\n"
+    encoder = learned(rows, tiny, tmp_path)
     assert encoder.fitted.statistics["n"].mean == 2.0
     assert encoder.vocabularies["a"].values.to_pylist() == ["x", "y"]
     assert encoder.vocabularies["a"].counts.to_pylist() == [1, 1]
@@ -41,14 +44,28 @@ def test_only_training_rows_teach(tiny):
     assert encoder.fitted.table_sizes == (4, 2)
 
 
-def test_times_teach_their_parts(tiny_csv):
-    columns = {name: pa.array([None, None, None], pa.string()) for name in ("n", "a", "b")}
-    columns["at"] = pa.array(["14102105", "14102205", "14102206"])
-    fitter = Fitter(tiny_csv)
-    fitter.add(columns, np.ones(3, bool))
-    vocabularies = fitter.encoder(1).vocabularies
+def test_times_teach_their_parts(tiny_csv, tmp_path):
+    rows = b"label,n,a,b,at\n1,,,,14102105\n1,,,,14102205\n1,,,,14102206\n"
+    vocabularies = learned(rows, tiny_csv, tmp_path, test_fraction=0.0).vocabularies
     assert vocabularies["hour_of_day"].values.to_pylist() == ["5", "6"]
     assert vocabularies["weekday"].values.to_pylist() == ["2", "1"]
+
+
+def test_long_and_short_texts_are_kept_alike(tiny, tmp_path):
+    texts = ["https://ads.example/1", "https://ads.example/2", "a", "68fd1e64", "é" * 30]
+    rows = [text for place, text in enumerate(texts) for _ in range(place + 1)]
+    raw = "".join(f"1\t1\t{text}\tb\n" for text in rows).encode()
+    encoder = learned(raw, tiny, tmp_path, test_fraction=0.0, min_count=2)
+    assert encoder.vocabularies["a"].values.to_pylist() == texts[:0:-1]
+    assert encoder.vocabularies["a"].counts.to_pylist() == [5, 4, 3, 2]
+    encoded = encoder.encode({"a": pa.array(texts)})
+    assert encoded.ids[:, 0].tolist() == [0, 5, 4, 3, 2]
+
+
+def test_a_vocabulary_beyond_the_memory_limit_names_its_field(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr("ctrfast.data.fit._BYTES_PER_KEPT", 2**40)
+    with pytest.raises(DataError, match=r"vocabulary of 'a' does not fit the memory limit: 2 values occur 1 times"):
+        learned(b"1\t1\tx\t\n0\t3\ty\t\n" * 2, tiny, tmp_path)
 
 
 def test_a_constant_number_is_not_blown_up_by_rounding():

@@ -1,18 +1,12 @@
-import functools
-import multiprocessing
-import os
-import signal
-
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from ctrfast.data.prepare import Splitter, prepare
-from ctrfast.data.raw import read_raw
+from ctrfast.data.prepare import prepare
 from ctrfast.data.shards import Dataset
 from ctrfast.errors import ConfigError, DataError
-from ctrfast.schema import PRESETS, SPLITS, preset
+from ctrfast.schema import PRESETS, preset
 
 
 def load(dataset, split):
@@ -136,19 +130,9 @@ def test_rows_in_are_rows_out_plus_rejected(tmp_path, tiny):
     assert [row["line"] for row in rejected] == [91, 92, 93, 94, 95]
     assert rejected[-1] == {"file": "raw.tsv", "line": 95, "reason": "columns", "text": "short"}
     assert Dataset.open(tmp_path / "out").manifest.rejected.model_dump() == {"rows": 5, "reasons": report.rejected}
-    assert not (tmp_path / "out" / "parsed").exists()
-
-
-def test_splits_cover_all_rows_and_do_not_depend_on_blocks():
-    for how in ("random", "sequential"):
-        splitter = Splitter(how, 0.1, 0.2, seed=3, rows=10_000)
-        whole = splitter.splits(0, 10_000)
-        parts = np.concatenate([splitter.splits(start, 1250) for start in range(0, 10_000, 1250)])
-        np.testing.assert_array_equal(whole, parts)
-        np.testing.assert_allclose(np.bincount(whole) / 10_000, [0.7, 0.1, 0.2], atol=0.015)
-    assert np.bincount(Splitter("sequential", 0.0, 0.9, seed=1, rows=10).splits(0, 10)).tolist() == [1, 0, 9]
-    assert np.bincount(Splitter("sequential", 0.0, 0.2, seed=1, rows=109_711).splits(0, 109_711))[2] == 21_943
-    assert (np.diff(Splitter("sequential", 0.3, 0.3, seed=1, rows=99).splits(0, 99)) >= 0).all()
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "manifest.json", "schema.json", "rejected.parquet", "vocabulary", "train", "valid", "test"
+    }  # fmt: skip
 
 
 def test_a_column_can_be_number_and_id_at_once(tmp_path, tiny):
@@ -199,49 +183,27 @@ def test_refusals_leave_nothing_behind(tmp_path, tiny):
         prepare([raw], tiny, out)
 
 
-@pytest.mark.parametrize("stage", ["read", "fit", "write"])
-def test_work_that_is_stopped_leaves_no_dataset(tmp_path, tiny, stage, monkeypatch):
-    (tmp_path / "raw.tsv").write_bytes(rows_of(1000))
-    # Many blocks: some are still being written when the work stops.
-    monkeypatch.setattr("ctrfast.data.prepare.read_raw", functools.partial(read_raw, rows_per_block=10))
-
-    def stop(progress):
-        if progress.stage == stage:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        prepare([tmp_path / "raw.tsv"], tiny, tmp_path / "out", on_progress=stop)
-    assert [path.name for path in tmp_path.iterdir()] == ["raw.tsv"]
-
-
-def _prepare_and_die(raw, out, schema):
-    def die(progress):
-        if progress.stage == "write":
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    prepare([raw], schema, out, on_progress=die)
-
-
-def test_a_killed_process_leaves_no_dataset(tmp_path, tiny):
-    (tmp_path / "raw.tsv").write_bytes(rows_of(100))
-    process = multiprocessing.get_context("spawn").Process(
-        target=_prepare_and_die, args=(tmp_path / "raw.tsv", tmp_path / "out", tiny)
-    )
-    process.start()
-    process.join()
-    assert process.exitcode == -signal.SIGKILL
-    assert not (tmp_path / "out").exists()
-    prepare([tmp_path / "raw.tsv"], tiny, tmp_path / "out")
-    assert sum(Dataset.open(tmp_path / "out").rows(split) for split in SPLITS) == 100
-
-
 def test_progress_reaches_the_end(tmp_path, tiny):
     (tmp_path / "raw.tsv").write_bytes(rows_of(100))
     seen = []
     prepare([tmp_path / "raw.tsv"], tiny, tmp_path / "out", on_progress=seen.append)
-    assert [(step.stage, step.rows, step.total_rows) for step in seen] == [
-        ("read", 100, None), ("fit", 100, 100), ("write", 100, 100),
-    ]  # fmt: skip
+    last = {step.stage: (step.rows, step.total_rows) for step in seen}
+    assert list(last.items()) == [("read", (100, None)), ("fit", (100, 100)), ("write", (100, 100))]
+    assert [step.rows for step in seen if step.stage == "fit"] == [33, 66, 100]
+
+
+@pytest.mark.parametrize("limit", [1, 2**20, 700 * 2**20])
+def test_a_memory_limit_below_what_the_program_needs_is_refused(tmp_path, tiny, limit):
+    (tmp_path / "raw.tsv").write_bytes(rows_of(10))
+    with pytest.raises(ConfigError, match="`memory_limit` must be at least 768 MiB"):
+        prepare([tmp_path / "raw.tsv"], tiny, tmp_path / "out", memory_limit=limit)
+
+
+def test_counts_on_the_disk_change_nothing(tmp_path, tiny, monkeypatch):
+    (tmp_path / "raw.tsv").write_bytes(rows_of(5_000))
+    one = prepare([tmp_path / "raw.tsv"], tiny, tmp_path / "one")
+    monkeypatch.setattr("ctrfast.data.fit.BYTES_PER_KEY", 2**40)  # no key fits the memory
+    assert prepare([tmp_path / "raw.tsv"], tiny, tmp_path / "two") == one
 
 
 def test_presets_are_complete():

@@ -21,9 +21,12 @@ def read(path, schema, **options):
     rejected = paths[0].parent / "rejected.parquet"
     with RejectWriter(rejected) as rejects:
         blocks = list(read_raw(paths, schema, rejects=rejects, **options))
-    columns = {
-        name: [value for block in blocks for value in block.columns[name].to_pylist()] for name in blocks[0].columns
-    }
+    columns = {name: [] for name in (*blocks[0].numbers, *blocks[0].texts)}
+    for block in blocks:
+        for name, values in block.numbers.items():
+            columns[name] += [None if np.isnan(value) else value for value in values.tolist()]
+        for name, cells in block.texts.items():
+            columns[name] += cells.to_arrow().to_pylist()
     labels = None if blocks[0].label is None else np.concatenate([block.label for block in blocks]).tolist()
     return labels, columns, pq.read_table(rejected).to_pylist()
 
@@ -35,7 +38,7 @@ def write(tmp_path, content, name="raw.tsv"):
 
 def test_rows_and_missing_cells(tmp_path, tiny):
     path = write(tmp_path, b"1\t3\tx\ty\n0\t\t\t\n")
-    assert read(path, tiny) == ([1, 0], {"n": ["3", None], "a": ["x", None], "b": ["y", None]}, [])
+    assert read(path, tiny) == ([1, 0], {"n": [3.0, None], "a": ["x", None], "b": ["y", None]}, [])
 
 
 def test_each_bad_row_is_kept_with_line_reason_and_text(tmp_path, tiny):
@@ -56,7 +59,7 @@ def test_each_bad_row_is_kept_with_line_reason_and_text(tmp_path, tiny):
     ]
     labels, columns, rejected = read(write(tmp_path, b"\n".join(lines)), tiny, rows_per_block=3)
     assert labels == [1, 0, 0]
-    assert columns == {"n": ["1", "2", "3"], "a": ["x", "g\0od", "z" * 4096], "b": ["y", "é", '"y']}
+    assert columns == {"n": [1.0, 2.0, 3.0], "a": ["x", "g\0od", "z" * 4096], "b": ["y", "é", '"y']}
     reasons = {2: "columns", 3: "label", 4: "label", 5: "number", 6: "number", 7: "columns", 8: "encoding"}
     reasons |= {9: "too_long", 10: "columns", 11: "carriage_return"}
     assert {row["line"]: row["reason"] for row in rejected} == reasons
@@ -92,7 +95,7 @@ def test_header_columns_are_found_by_name_and_others_ignored(tmp_path, tiny_csv)
     path = write(tmp_path, b"b,zzz,at,a,label,n\r\ny,1,14102105,x,1,2\r\ny,1,noon,x,1,2\r\n")
     labels, columns, rejected = read(path, tiny_csv)
     assert labels == [1]
-    assert columns == {"n": ["2"], "a": ["x"], "b": ["y"], "at": ["14102105"]}
+    assert columns == {"n": [2.0], "a": ["x"], "b": ["y"], "at": ["14102105"]}
     assert [(row["line"], row["reason"]) for row in rejected] == [(3, "time")]
 
 
@@ -153,7 +156,7 @@ def test_files_without_a_usable_row_are_refused(tmp_path, tiny, tiny_csv):
 
 
 def test_scoring_takes_rows_with_and_without_label(tmp_path, tiny, tiny_csv):
-    expected = (None, {"n": ["1"], "a": ["x"], "b": ["y"]}, [])
+    expected = (None, {"n": [1.0], "a": ["x"], "b": ["y"]}, [])
     assert read(write(tmp_path, b"1\tx\ty\n"), tiny, require_label=False) == expected
     assert read(write(tmp_path, b"?\t1\tx\ty\n"), tiny, require_label=False) == expected
     labels, columns, _ = read(write(tmp_path, b"n,a,b,at\n1,x,y,14102105\n"), tiny_csv, require_label=False)

@@ -5,7 +5,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from ctrfast.data import shards
+from ctrfast.data import shard_writer
 from ctrfast.data.prepare import prepare
 from ctrfast.data.shards import Dataset
 from ctrfast.errors import ArtifactError, ConfigError
@@ -37,8 +37,8 @@ def test_a_dataset_tells_its_content(small):
 
 
 def test_row_groups_and_shards_are_cut_whatever_the_blocks(tmp_path, tiny, monkeypatch):
-    monkeypatch.setattr(shards, "ROWS_PER_GROUP", 8)
-    monkeypatch.setattr(shards, "ROWS_PER_SHARD", 24)
+    monkeypatch.setattr(shard_writer, "ROWS_PER_GROUP", 8)
+    monkeypatch.setattr(shard_writer, "ROWS_PER_SHARD", 24)
     raw = tmp_path / "raw.tsv"
     raw.write_bytes(b"".join(b"%d\t%d\ta\tb\n" % (row % 2, row) for row in range(61)))
     prepare([raw], tiny, tmp_path / "out", valid_fraction=0.0, test_fraction=0.0)

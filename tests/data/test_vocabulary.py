@@ -4,17 +4,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from ctrfast.data.vocabulary import ValueCounter, Vocabulary, hash_vocabularies
+from ctrfast.data.vocabulary import Vocabulary, hash_vocabularies
 from ctrfast.errors import ArtifactError
 
 
-def fit(texts, min_count=1):
-    counter = ValueCounter()
-    for start in range(0, len(texts), 3):  # in pieces, with repeats between them
-        counted = Counter(texts[start : start + 3])
-        counter.add(pa.array(list(counted), pa.string()), np.array(list(counted.values())))
-    return Vocabulary.fit(counter.table(), min_count)
+def fit(texts):
+    counted = Counter(texts)
+    return Vocabulary.fit(pa.array(list(counted), pa.string()), np.array(list(counted.values()), np.int64))
 
 
 TEXTS = ["b", "a", "c", "b", "é", "a", "Z", "b"]
@@ -27,40 +26,33 @@ def test_ids_fall_with_the_count_and_ties_go_by_text():
     assert vocabulary.encode(pa.array(["b", None, "new", "é"])).tolist() == [2, 1, 0, 6]
 
 
-def test_rare_values_share_the_unseen_id():
-    vocabulary = fit(TEXTS, min_count=2)
-    assert vocabulary.encode(pa.array(["a", "c", None])).tolist() == [3, 0, 1]
-    assert len(fit(TEXTS, min_count=9)) == 0
-    assert fit(TEXTS, min_count=9).encode(pa.array(["a", None])).tolist() == [0, 1]
-
-
-def test_few_and_many_values_are_encoded_alike():
-    vocabulary = fit([f"v{row % 97}" for row in range(1000)])
-    texts = [None, "v3", "x", *(f"v{row}" for row in range(120))]
-    many = vocabulary.encode(pa.array(texts))
-    few = np.concatenate([vocabulary.encode(pa.array([text], pa.string())) for text in texts])
-    assert many.dtype == few.dtype == np.int32
-    np.testing.assert_array_equal(many, few)
-
-
-def test_counts_are_merged_when_many_are_pending(monkeypatch):
-    monkeypatch.setattr("ctrfast.data.vocabulary._MERGE_AT", 4)
-    texts = [f"v{row * row % 23}" for row in range(200)]
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12), max_size=30))
+def test_ties_go_by_the_bytes_of_the_text(texts):
+    texts += [text[:8] + "tail" for text in texts] + [text + "\0" for text in texts]
+    expected = sorted(Counter(texts).items(), key=lambda item: (-item[1], item[0].encode()))
     vocabulary = fit(texts)
-    assert dict(zip(vocabulary.values.to_pylist(), vocabulary.counts.to_pylist(), strict=True)) == Counter(texts)
+    assert list(zip(vocabulary.values.to_pylist(), vocabulary.counts.to_pylist(), strict=True)) == expected
+    ids = vocabulary.encode(pa.array([text for text, _ in expected], pa.string()))
+    assert ids.tolist() == list(range(2, len(expected) + 2))
+    assert vocabulary.index == {None: 1, **{text: place for place, (text, _) in enumerate(expected, start=2)}}
+
+
+def test_an_empty_vocabulary_knows_nothing():
+    assert len(fit([])) == 0
+    assert fit([]).encode(pa.array(["a", None])).tolist() == [0, 1]
 
 
 def test_files_round_trip_and_are_plain_parquet(tmp_path):
     vocabulary = fit(TEXTS)
     vocabulary.save(tmp_path / "f.parquet")
     again = Vocabulary.load(tmp_path / "f.parquet")
-    assert hash_vocabularies({"f": again}) == hash_vocabularies({"f": vocabulary})
+    assert again.hash == vocabulary.hash
     assert pq.read_table(tmp_path / "f.parquet").to_pylist()[0] == {"value": "b", "count": 3, "id": 2}
 
 
 def test_the_hash_tells_values_counts_names_and_borders_apart():
     def hash_of(values, counts, name="f"):
-        return hash_vocabularies({name: Vocabulary(pa.array(values), pa.array(counts))})
+        return hash_vocabularies({name: Vocabulary(pa.array(values), pa.array(counts)).hash})
 
     hashes = {hash_of(["ab", "c"], [1, 1]), hash_of(["a", "bc"], [1, 1]), hash_of(["ab", "c"], [2, 1])}
     assert len(hashes | {hash_of(["ab", "c"], [1, 1], "g")}) == 4

@@ -1,0 +1,120 @@
+"""A folder for unfinished work beside its result, which one process at a time uses and the next one goes on with.
+
+with WorkFolder(out, "prepare") as work:
+part = work.part("parsed", [file.name, file.stat().st_size, ...])   # kept while what it was made from is the same
+...
+work.deliver(dataset, out)                                           # renamed into place; the rest is removed
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from ctrfast.errors import ConfigError, CtrFastError, DamagedFileError, StorageError
+from ctrfast.folders import refuse_existing, sync
+from ctrfast.storage import is_full
+
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
+_KEEPING = (DamagedFileError, StorageError)
+
+
+class WorkFolder:
+    """The folder.
+
+    A kill, Ctrl-C, a full disk or a damaged file leave it to go on from; all other errors and a cancel remove it.
+
+    Args:
+        out: the result that is being made; must not exist.
+        what: the kind of work, part of the folder's name.
+
+    Raises:
+        ConfigError: another process is at work on the same result, or its parent cannot be written.
+    """
+
+    def __init__(self, out: Path, what: str) -> None:
+        self._out = out
+        self.path = out.parent / f".{out.name}.{what}"
+        self._lock = -1
+
+    def __enter__(self) -> Self:
+        refuse_existing(self._out)
+        while self._lock < 0:
+            try:
+                self.path.mkdir(parents=True, exist_ok=True)
+                lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT)
+            except OSError as error:
+                if is_full(error):
+                    raise
+                raise ConfigError(f"The folder {self._out.parent} cannot be written: {error.strerror}.") from error
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                os.close(lock)
+                problem = f"Another process is preparing {self._out}."
+                raise ConfigError(f"{problem} Wait for it, or choose another name.") from error
+            if _is_at(lock, self.path / "lock"):
+                self._lock = lock
+            else:  # its last user has removed it meanwhile
+                os.close(lock)
+        refuse_existing(self._out)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        is_refused = isinstance(error, CtrFastError) and not isinstance(error, _KEEPING)
+        if error is None or is_refused:
+            self.remove()
+        os.close(self._lock)
+
+    def part(self, name: str, made_from: Any) -> Path:
+        """A folder for a part of the work. One that was made from something else is emptied first.
+
+        Args:
+            name: of the part.
+            made_from: JSON-like; all that its content depends on. A restart of the machine counts as a change, since
+                what was written shortly before a power cut may not be on the disk.
+        """
+        boot = _BOOT.read_text() if _BOOT.is_file() else ""
+        digest = hashlib.sha256(json.dumps([made_from, boot], sort_keys=True).encode()).hexdigest()[:16]
+        for other in self.path.glob(f"{name}-*"):
+            if other.name != f"{name}-{digest}":
+                shutil.rmtree(other)
+        part = self.path / f"{name}-{digest}"
+        part.mkdir(exist_ok=True)
+        return part
+
+    def deliver(self, result: Path) -> None:
+        """Put a finished folder, a part of this one, in its place.
+
+        Raises:
+            ConfigError: the place was taken meanwhile.
+        """
+        for file in result.rglob("*"):
+            if file.is_file():
+                sync(file)
+        try:
+            result.replace(self._out)
+        except OSError as error:
+            if not self._out.exists():
+                raise
+            raise ConfigError(f"{self._out} was written by somebody else meanwhile. Choose another name.") from error
+        sync(self._out.parent)
+
+    def remove(self) -> None:
+        """Remove all of it."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+def _is_at(handle: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except FileNotFoundError:
+        return False
