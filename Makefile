@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
-BENCHES := bench-train bench-input bench-memory bench-scaling bench-allocator bench-rules
+BENCHES := bench-train bench-prepare bench-input bench-memory bench-scaling bench-allocator bench-rules
 
 .PHONY: setup demo test lint serve $(BENCHES) clean
 
@@ -52,7 +52,7 @@ test: lint
 $(BENCHES): bench-%: .venv/.ready-bench
 	$(BIN)/python -m bench.$* $(BENCH_OPTIONS)
 
-bench-train: .venv-peers/.ready
+bench-train bench-prepare: .venv-peers/.ready
 
 clean:
 	rm -rf .venv .venv-peers build/bench .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
