@@ -209,8 +209,8 @@ def _notes(rounds: int, absent: Sequence[Peer]) -> list[str]:
         "system's cache. Ratios: median of the rounds'.",
         "Peak memory: the system's count of resident pages since the program was loaded (VmHWM, read every 20 ms); of "
         "programs that start others, the largest sum of the proportional sizes (Pss) of all.",
-        '"same table": each label, id and number equals ours before it is standardised. Of FuxiCTR the rows per split and '
-        "kept values per field equal ours, of the others the rows per split.",
+        '"same table": each label, id and number equals ours before it is standardised. Of FuxiCTR the rows per split '
+        "and the kept values per field equal ours, of the others the rows per split.",
         "Only ours checks each line and cell, keeps what it rejects, standardises numbers, writes a manifest with the "
         "sha256 of each file, and waits until all is on the disk.",
         *(f"Left out: {peer.name}; {peer.package} is not installed in {PEERS.parent.parent}." for peer in absent),
