@@ -72,7 +72,7 @@ def _block(index: int, rows: int, sizes: Sequence[int]) -> bytes:
 
 def _texts(ranks: npt.NDArray[np.int32], field: int, missing: npt.NDArray[np.bool_]) -> pa.Array:
     """Ids of a field as text: a rank times an odd number, modulo 2^31, so that no two ranks share an id."""
-    spread = ranks.astype(np.uint32) * np.uint32(0x9E3779B1) + np.uint32(field * 0x05EBCA6B)
+    spread = ranks.astype(np.uint32) * np.uint32(0x9E3779B1) + np.uint32((field + 1) * 0x05EBCA6B)
     ids = spread & np.uint32(0x7FFFFFFF)
     digits = ids.astype(">u4").tobytes().hex().encode()
     offsets = np.arange(0, _DIGITS * len(ids) + 1, _DIGITS, dtype=np.int32)
