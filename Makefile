@@ -28,9 +28,10 @@ setup: .venv/.ready-dev
 	@touch $@
 
 # Other systems, to be compared with; kept apart from what ctrfast needs.
-.venv-peers/.ready: bench/peers/requirements.txt
+.venv-peers/.ready: bench/peers/requirements.txt bench/peers/requirements-no-deps.txt
 	$(PYTHON) -m venv .venv-peers
 	.venv-peers/bin/pip --disable-pip-version-check --quiet install --requirement $<
+	.venv-peers/bin/pip --disable-pip-version-check --quiet install --no-deps --requirement $(word 2,$^)
 	@touch $@
 
 demo: .venv/.ready

@@ -65,7 +65,7 @@ def _block(index: int, rows: int, sizes: Sequence[int]) -> bytes:
     for place in range(len(IDS)):
         columns.append(_texts(drawn.ids[:, place], place, missing[:, len(NUMBERS) + place]))
     buffer = io.BytesIO()
-    options = pyarrow.csv.WriteOptions(include_header=False, delimiter=SEPARATOR, quoting_style="none")
+    options = pyarrow.csv.WriteOptions(include_header=False, delimiter=SEPARATOR, quoting_style="none", batch_size=8192)
     pyarrow.csv.write_csv(pa.table(columns, names=list(COLUMNS)), buffer, options)
     return buffer.getvalue()
 
