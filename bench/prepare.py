@@ -31,7 +31,7 @@ from ctrfast.data.shards import Dataset
 
 OURS = "ctrfast"
 GROWTH = (1_000_000, 4_000_000, 16_000_000)  # rows for ours alone
-_PEER_PACKAGES = ("polars", "duckdb", "pyarrow", "pandas", "scikit-learn", "fuxictr", "torchrec", "torch", "numpy")
+_PEER_PACKAGES = ("polars", "duckdb", "pyarrow", "pandas", "scikit-learn", "fuxictr", "torchrec", "torch")
 
 
 @dataclass(frozen=True)
@@ -183,8 +183,15 @@ def report(compared: dict[str, Runs], grown: Sequence[Runs], absent: Sequence[Pe
             "compared": {name: asdict(runs) for name, runs in compared.items()},
             "grown": [asdict(runs) for runs in grown],
         },
-        versions=peer_versions(_PEER_PACKAGES),
+        versions=_versions(),
     )
+
+
+def _versions() -> dict[str, str]:
+    versions = peer_versions(_PEER_PACKAGES)
+    if "pyarrow" in versions:
+        versions["pyarrow of peers"] = versions.pop("pyarrow")  # ours, listed beside it, may be another one
+    return versions
 
 
 def _cells(runs: Runs) -> list[str]:

@@ -170,5 +170,6 @@ def test_the_report_shows_medians_ratios_and_what_is_left_out():
     assert any(note.startswith("Left out: TorchRec; torchrec is not installed") for note in made.notes)
     assert made.notes[-2:] == ["FAILED: FuxiCTR ended (exit code 1): no memory", "FAILED: ctrfast ended: too large"]
     assert json.loads(json.dumps(made.figures))["compared"]["ctrfast"]["seconds"] == [2.0, 1.0, 4.0]
+    assert set(made.versions).isdisjoint({"pyarrow", "numpy"})  # those that the report lists are ours
     for table in made.tables:
         assert len(table.markdown().splitlines()) == 4 + len(table.rows)
