@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
-BENCHES := bench-train bench-input bench-memory bench-scaling bench-allocator bench-rules
+BENCHES := bench-train bench-prepare bench-input bench-memory bench-scaling bench-allocator bench-rules
 
 .PHONY: setup demo test fuzz lint serve $(BENCHES) clean
 
@@ -28,9 +28,10 @@ setup: .venv/.ready-dev
 	@touch $@
 
 # Other systems, to be compared with; kept apart from what ctrfast needs.
-.venv-peers/.ready: bench/peers/requirements.txt
+.venv-peers/.ready: bench/peers/requirements.txt bench/peers/requirements-no-deps.txt
 	$(PYTHON) -m venv .venv-peers
 	.venv-peers/bin/pip --disable-pip-version-check --quiet install --requirement $<
+	.venv-peers/bin/pip --disable-pip-version-check --quiet install --no-deps --requirement $(word 2,$^)
 	@touch $@
 
 demo: .venv/.ready
@@ -56,7 +57,7 @@ fuzz: .venv/.ready-dev
 $(BENCHES): bench-%: .venv/.ready-bench
 	$(BIN)/python -m bench.$* $(BENCH_OPTIONS)
 
-bench-train: .venv-peers/.ready
+bench-train bench-prepare: .venv-peers/.ready
 
 clean:
 	rm -rf .venv .venv-peers build/bench .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

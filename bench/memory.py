@@ -9,13 +9,9 @@ with its shuffle and its checkpoint. The goal of the design is 2.5 times weights
 from __future__ import annotations
 
 import argparse
-import os
 import subprocess
 import sys
 import tempfile
-import threading
-import time
-from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib.axes import Axes
@@ -23,47 +19,14 @@ from matplotlib.axes import Axes
 from bench.clicks import ROWS, make_clicks
 from bench.plots import COLOURS
 from bench.report import Report, Table, write
+from bench.turns import SystemFailedError
+from bench.watched import Watched
 from bench.workload import WIDTH
 
 BATCH_SIZE = 65_536
 GOAL = 2.5
 _FLOAT_BYTES = 4
 _SLOTS = 3  # a weight and Adam's two moments
-_SAMPLE_INTERVAL_S = 0.2
-
-
-class Watched:
-    """A process whose memory is sampled until it ends.
-
-    samples: (seconds since the start, resident bytes). peak_bytes: as the system counted it.
-    """
-
-    def __init__(self, command: Sequence[str]) -> None:
-        self.samples: list[tuple[float, int]] = []
-        self._started = time.monotonic()
-        self._ended = threading.Event()
-        process = subprocess.Popen(command)
-        sampler = threading.Thread(target=self._sample, args=(process.pid,))
-        sampler.start()
-        try:
-            _, status, usage = os.wait4(process.pid, 0)  # of this child alone, not the largest of all so far
-        finally:
-            self._ended.set()
-            sampler.join()
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
-            raise SystemExit(f"The training process ended with exit code {process.returncode}.")
-        self.peak_bytes = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-
-    def _sample(self, pid: int) -> None:
-        status = Path(f"/proc/{pid}/statm")
-        while not self._ended.wait(_SAMPLE_INTERVAL_S):
-            try:
-                pages = int(status.read_text().split()[1])
-            except OSError:  # it has just ended, or the system has no such file
-                return
-            if pages:
-                self.samples.append((time.monotonic() - self._started, pages * os.sysconf("SC_PAGE_SIZE")))
 
 
 def main() -> None:
@@ -71,14 +34,17 @@ def main() -> None:
     parser.add_argument("--ids", type=int, default=34_000_000)
     parser.add_argument("--data", type=Path, default=Path("build/bench"), help="where the rows are made and kept")
     arguments = parser.parse_args()
-    # In a process of its own: what this one holds would count as the trainer's until its program is loaded.
+    # In a process of its own: so many ids take more memory than the rest of this one's work.
     maker = [sys.executable, "-m", "bench.clicks", str(arguments.data), str(ROWS), str(arguments.ids)]
     subprocess.run(maker, check=True)
     data = make_clicks(arguments.data, ROWS, arguments.ids)
     with tempfile.TemporaryDirectory(dir=arguments.data) as folder:
         program = str(Path(sys.executable).with_name("ctrfast"))
         run = ("--data", str(data / "dataset"), "--out", f"{folder}/run", "--batch-size", str(BATCH_SIZE))
-        watched = Watched([program, "train", *run])
+        try:
+            watched = Watched("ctrfast train", [program, "train", *run])
+        except SystemFailedError as error:
+            raise SystemExit(str(error)) from None
     state = _SLOTS * arguments.ids * (WIDTH + 1) * _FLOAT_BYTES
     ratio = watched.peak_bytes / state
     cells = [f"{arguments.ids:,}", _gib(state), _gib(watched.peak_bytes), f"{ratio:.2f}", f"{GOAL}"]

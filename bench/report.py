@@ -86,9 +86,10 @@ def write(report: Report, draw: Callable[[Axes], None]) -> None:
     print(body)
 
 
-def spread(values: Sequence[float]) -> str:
+def spread(values: Sequence[float], decimals: int = 0) -> str:
     """Median and range of figures: `31,800 (30,950-32,010)`."""
-    return f"{statistics.median(values):,.0f} ({min(values):,.0f}-{max(values):,.0f})"
+    median, least, most = (f"{value:,.{decimals}f}" for value in (statistics.median(values), min(values), max(values)))
+    return f"{median} ({least}-{most})"
 
 
 def _circumstances(report: Report) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import math
 import statistics
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -17,12 +16,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.clicks import ROWS, make_clicks
+from bench.peer_environment import PEERS, peer_versions
 from bench.plots import Line, against_batch_size
 from bench.report import Report, Table, spread, write
 from bench.turns import System, SystemFailedError, in_turns
 from bench.workload import FIELDS, HIDDEN, NUMBERS, TABLE_ROWS, WIDTH
 
-PEERS = Path(".venv-peers/bin/python")
 OURS, PUBLISHED = "ctrfast", "CowClip as published"
 # What `ctrfast.allocator` sets, for a program that cannot call it: large buffers are reused, not mapped anew.
 ALLOCATOR = {
@@ -158,7 +157,7 @@ def report(results: Sequence[Measured], rounds: int) -> Report:
         tables=tables,
         notes=_notes(results, rounds),
         figures={str(result.batch_size): vars(result) for result in results},
-        versions=_peer_versions(),
+        versions=peer_versions(_PEER_PACKAGES),
     )
 
 
@@ -196,14 +195,6 @@ def _number(value: float | None) -> str:
 
 def _gib(value: int | None) -> str:
     return "-" if value is None else f"{value / 2**30:.2f}"
-
-
-def _peer_versions() -> Mapping[str, str]:
-    code = f"from importlib.metadata import version; print(*map(version, {_PEER_PACKAGES}))"
-    if not PEERS.exists():
-        return {}
-    numbers = subprocess.run([PEERS, "-c", code], check=True, capture_output=True, text=True).stdout.split()
-    return dict(zip(_PEER_PACKAGES, numbers, strict=True))
 
 
 def main() -> None:

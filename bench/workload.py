@@ -72,7 +72,7 @@ def field_sizes(total: int) -> list[int]:
 def draw_rows(rng: np.random.Generator, sizes: Sequence[int], rows: int) -> Rows:
     """Rows of skewed ids, normal numbers and labels of rate 1/4."""
     uniform = rng.random((rows, len(sizes)))
-    ids = np.floor(uniform**4 * np.asarray(sizes)).astype(np.int32)
+    ids = (np.square(np.square(uniform)) * np.asarray(sizes)).astype(np.int32)  # u^4; `**` takes ten times as long
     numbers = rng.standard_normal((rows, NUMBERS), np.float32)
     return Rows(ids, numbers, (rng.random(rows) < 0.25).astype(np.float32))
 
