@@ -23,10 +23,6 @@ setup: .venv/.ready-dev
 	$(PIP) install --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
-.venv/.ready-bench: .venv/.ready
-	$(PIP) install --constraint constraints.txt --editable '.[bench]'
-	@touch $@
-
 # Other systems, to be compared with; kept apart from what ctrfast needs.
 .venv-peers/.ready: bench/peers/requirements.txt
 	$(PYTHON) -m venv .venv-peers
@@ -49,7 +45,7 @@ test: lint
 	$(BIN)/python -m pytest
 
 # bench/README.md says what each shows; `make bench-train BENCH_OPTIONS='--rounds 3'` and the like.
-$(BENCHES): bench-%: .venv/.ready-bench
+$(BENCHES): bench-%: .venv/.ready
 	$(BIN)/python -m bench.$* $(BENCH_OPTIONS)
 
 bench-train: .venv-peers/.ready

@@ -1,0 +1,274 @@
+"""The report's pictures as SVG on transparent ground, each for light and for dark pages.
+
+Drawn by matplotlib without its global figures; the same report gives the same bytes. Names from the data are never read
+as formulas, and characters that the font lacks show as `?`.
+
+    for picture in draw_pictures(report):
+        picture.light, picture.dark         # SVG
+"""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.font_manager import findfont, get_font
+from matplotlib.ft2font import FT2Font
+from matplotlib.lines import Line2D
+from matplotlib.ticker import NullLocator, PercentFormatter
+
+from ctrfast.data.report.contents import DataReport, RateSlice
+from ctrfast.data.report.drift import LARGE, SOME
+from ctrfast.data.report.theme import DARK, LIGHT, Theme
+from ctrfast.schema import SPLITS
+
+MOST_FIELDS = 20  # in one picture; the tables have all
+_LABEL_CHARACTERS = 24
+_LEGEND_CHARACTERS = 66  # in one line
+_WIDTH = 6.0  # inches; small, so that text stays readable where a phone shrinks the picture
+_LEAST_PSI = 1e-4
+_LATER = ("valid", "test")
+_MARKS = {"train": "o", "valid": "o", "test": "s"}
+_DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
+_FONT = "DejaVu Sans"  # comes with matplotlib
+_SETTINGS = {
+    "font.family": _FONT,
+    "font.size": 11.0,
+    "svg.hashsalt": "ctrfast",
+    "svg.fonttype": "path",
+    "axes.axisbelow": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+}
+_NO_METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}
+_ONE_AT_A_TIME = threading.Lock()  # matplotlib's settings are the process's
+
+Draw = Callable[[Figure, Theme], None]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """name: stable. alt: what it shows, for those who do not see it."""
+
+    name: str
+    alt: str
+    light: bytes
+    dark: bytes
+
+
+def draw_pictures(report: DataReport) -> dict[str, Picture]:
+    """All pictures that the report has figures for, by name."""
+    pictures = [
+        _picture("slices", "Line chart: label rate over the order of rows, a line per split.", 3.0, _slices(report)),
+        _picture("frequencies", "Line chart: how often values occur by rank, both logarithmic.", 3.8, _zipf(report)),
+        _picture("largest", "Bar chart: embedding table size of the ten largest fields.", *_largest(report)),
+    ]
+    if report.timeline:
+        pictures.append(
+            _picture("timeline", "Line chart of the label rate over time, above bars of rows.", 3.8, _timeline(report))
+        )
+    if any(report.rows[split] for split in _LATER):
+        pictures += [
+            _picture("unseen", "Bar chart: share of unseen values by field and split.", *_unseen(report)),
+            _picture("drift", "Dot chart: population stability index by field and split.", *_psi(report)),
+        ]
+    return {picture.name: picture for picture in pictures}
+
+
+def label(name: str) -> str:
+    """A field's name as a picture can show it: short, and without characters that the font lacks."""
+    font = _font()
+    shown = "".join(c if c.isprintable() and font.get_char_index(ord(c)) else "?" for c in name[:_LABEL_CHARACTERS])
+    return shown if len(name) <= _LABEL_CHARACTERS else f"{shown[:-1]}…"
+
+
+def _picture(name: str, alt: str, height: float, draw: Draw) -> Picture:
+    return Picture(name, alt, light=_svg(draw, height, LIGHT), dark=_svg(draw, height, DARK))
+
+
+def _svg(draw: Draw, height: float, theme: Theme) -> bytes:
+    with _ONE_AT_A_TIME, rc_context(_SETTINGS):
+        figure = Figure(figsize=(_WIDTH, height), layout="constrained")
+        draw(figure, theme)
+        for axes in figure.axes:
+            _colour(axes, theme)
+        out = io.BytesIO()
+        figure.savefig(out, format="svg", transparent=True, metadata=_NO_METADATA)
+    return out.getvalue()
+
+
+def _colour(axes: Axes, theme: Theme) -> None:
+    axes.tick_params(which="both", colors=theme.text)
+    for spine in axes.spines.values():
+        spine.set_color(theme.text)
+    for text in (axes.xaxis.label, axes.yaxis.label, axes.title):
+        text.set_color(theme.text)
+
+
+def _legend(figure: Figure, names: Sequence[str], handles: Sequence[Line2D], theme: Theme) -> None:
+    """Above the axes. Texts are put in later: a legend drops names that begin with `_` and reads `$` as formulas."""
+    columns = max(1, min(6, _LEGEND_CHARACTERS // (max(map(len, names)) + 6)))
+    legend = figure.legend(
+        handles, [str(index) for index in range(len(names))], loc="outside upper center", ncols=columns, frameon=False
+    )
+    for text, name in zip(legend.get_texts(), names, strict=True):
+        text.set_parse_math(False)
+        text.set_text(name)
+        text.set_color(theme.text)
+
+
+def _slices(report: DataReport) -> Draw:
+    splits = [split for split in SPLITS if report.rows[split]]
+
+    def draw(figure: Figure, theme: Theme) -> None:
+        axes = figure.add_subplot()
+        handles = []
+        for split, dashes in zip(splits, _DASHES, strict=False):
+            slices = report.label_slices[split]
+            places = [(part.first_row + part.rows / 2) / report.rows[split] for part in slices]
+            rates = [_rate(part) for part in slices]
+            colour = theme.splits[split]
+            handles += axes.plot(places, rates, color=colour, linestyle=dashes, marker=_MARKS[split], markersize=3)
+        axes.set(xlabel="share of the split's rows, in order", ylabel="label rate", xlim=(0, 1), ylim=(0, None))
+        axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        axes.yaxis.set_major_formatter(PercentFormatter(1))
+        axes.grid(color=theme.faint, linewidth=0.5)
+        _legend(figure, splits, handles, theme)
+
+    return draw
+
+
+def _timeline(report: DataReport) -> Draw:
+    points = report.timeline
+
+    def draw(figure: Figure, theme: Theme) -> None:
+        above, below = figure.subplots(2, sharex=True, height_ratios=(2, 1))
+        places = range(len(points))
+        rates = [point.positives / point.rows if point.rows else float("nan") for point in points]
+        above.plot(places, rates, color=theme.lines[0], marker="o", markersize=3)
+        above.set(ylabel="label rate", ylim=(0, None))
+        above.yaxis.set_major_formatter(PercentFormatter(1))
+        below.bar(places, [point.rows for point in points], color=theme.lines[0])
+        below.set(ylabel="rows")
+        below.yaxis.set_major_formatter("{x:,.0f}")
+        shown = range(0, len(points), max(1, -(-len(points) // 4)))
+        below.set_xticks(list(shown), [label(points[place].start) for place in shown], parse_math=False)
+        for axes in (above, below):
+            axes.grid(color=theme.faint, linewidth=0.5)
+
+    return draw
+
+
+def _zipf(report: DataReport) -> Draw:
+    """The six largest fields in colour, the others as faint lines behind them."""
+    named = [field.name for field in report.largest_fields][: len(LIGHT.lines)]
+
+    def draw(figure: Figure, theme: Theme) -> None:
+        axes = figure.add_subplot()
+        handles, names = [], []
+        for field in report.id_fields:
+            if field.frequencies and field.name not in named:
+                axes.plot(*zip(*field.frequencies, strict=True), color=theme.faint, linewidth=0.8)
+        by_name = {field.name: field for field in report.id_fields}
+        for name, colour, dashes in zip(named, theme.lines, _DASHES, strict=False):
+            if by_name[name].frequencies:
+                points = zip(*by_name[name].frequencies, strict=True)
+                handles += axes.plot(*points, color=colour, linestyle=dashes, linewidth=1.8)
+                names.append(label(name))
+        axes.set(xscale="log", yscale="log", xlabel="rank of the value", ylabel="occurrences in train")
+        axes.grid(color=theme.faint, linewidth=0.5)
+        if names:
+            _legend(figure, names, handles, theme)
+
+    return draw
+
+
+def _largest(report: DataReport) -> tuple[float, Draw]:
+    fields = report.largest_fields
+
+    def draw(figure: Figure, theme: Theme) -> None:
+        axes = figure.add_subplot()
+        bars = axes.barh(range(len(fields)), [field.bytes / 2**20 for field in fields], color=theme.lines[0])
+        axes.bar_label(bars, [f" {field.share:.1%}" for field in fields], color=theme.text, fontsize=10)
+        axes.margins(x=0.15)
+        axes.set(xlabel=f"MiB of float32 weights at D = {report.embedding_dim}")
+        _name_rows(axes, [field.name for field in fields])
+        axes.grid(axis="x", color=theme.faint, linewidth=0.5)
+
+    return _height(len(fields)), draw
+
+
+def _unseen(report: DataReport) -> tuple[float, Draw]:
+    splits = [split for split in _LATER if report.rows[split]]
+    fields = sorted(report.id_fields, key=lambda field: -max(field.unseen_share[split] for split in splits))
+    fields = fields[:MOST_FIELDS]
+
+    def draw(figure: Figure, theme: Theme) -> None:
+        axes = figure.add_subplot()
+        thickness = 0.8 / len(splits)
+        handles: list[Line2D] = []
+        for index, split in enumerate(splits):
+            places = [row + (index - (len(splits) - 1) / 2) * thickness for row in range(len(fields))]
+            colour = theme.splits[split]
+            axes.barh(places, [field.unseen_share[split] for field in fields], thickness * 0.9, color=colour)
+            handles.append(Line2D([], [], color=colour, linewidth=6))
+        expected = [field.unseen_expected for field in fields]
+        handles += axes.plot(expected, range(len(fields)), "|", color=theme.text, markersize=11, markeredgewidth=2)
+        axes.set(xlabel="share of rows with an unseen value", xlim=(0, None))
+        axes.xaxis.set_major_formatter(PercentFormatter(1))
+        _name_rows(axes, [field.name for field in fields])
+        axes.grid(axis="x", color=theme.faint, linewidth=0.5)
+        _legend(figure, [*splits, "expected"], handles, theme)
+
+    return _height(len(fields)), draw
+
+
+def _psi(report: DataReport) -> tuple[float, Draw]:
+    splits = [split for split in _LATER if report.rows[split]]
+    fields = sorted((*report.numeric_fields, *report.id_fields), key=lambda field: -max(field.psi.values()))
+    fields = fields[:MOST_FIELDS]
+
+    def draw(figure: Figure, theme: Theme) -> None:
+        axes = figure.add_subplot()
+        handles: list[Line2D] = []
+        for split in splits:
+            values = [max(field.psi[split], _LEAST_PSI) for field in fields]
+            style = {"color": theme.splits[split], "marker": _MARKS[split], "markersize": 6, "linestyle": "none"}
+            handles += axes.plot(values, range(len(fields)), **style)  # type: ignore[arg-type]
+        chance = [max(field.psi_chance[splits[-1]], _LEAST_PSI) for field in fields]
+        handles += axes.plot(chance, range(len(fields)), "|", color=theme.text, markersize=11, markeredgewidth=1.5)
+        for edge in (SOME, LARGE):
+            axes.axvline(edge, color=theme.text, linewidth=0.9, linestyle="--")
+        axes.set(xscale="log", xlabel=f"PSI against train (dashed: {SOME} and {LARGE})")
+        highest = max(max(field.psi.values()) for field in fields)
+        axes.set_xlim(_LEAST_PSI * 0.8, max(1.0, 2 * highest))
+        axes.xaxis.set_minor_locator(NullLocator())
+        _name_rows(axes, [field.name for field in fields])
+        axes.grid(color=theme.faint, linewidth=0.5)
+        _legend(figure, [*splits, f"highest by chance ({splits[-1]})"], handles, theme)
+
+    return _height(len(fields)), draw
+
+
+def _name_rows(axes: Axes, names: Sequence[str]) -> None:
+    axes.set_yticks(range(len(names)), [label(name) for name in names], parse_math=False)
+    axes.set_ylim(len(names) - 0.4, -0.6)  # the first on top
+
+
+def _height(rows: int) -> float:
+    return 1.1 + 0.27 * rows
+
+
+def _rate(part: RateSlice) -> float:
+    return part.positives / part.rows
+
+
+@cache
+def _font() -> FT2Font:
+    return get_font(findfont(_FONT))
