@@ -30,17 +30,22 @@ def print_report(report: DataReport) -> None:
     size = f"{report.table_bytes / 2**20:,.1f} MiB at D = {report.embedding_dim}"
     console.print(f"embedding table: {report.table_rows:,} rows, {size}\n")
     table = Table(box=None, pad_edge=False)
+    table.add_column("field", no_wrap=True)
     later = splits[1:]
-    shares = (f"{what} in {split}" for split in splits for what in ("missing", "unseen"))
-    for name in ("field", "kept values", *shares, *(f"PSI to {split}" for split in later)):
-        table.add_column(name, justify="left" if name == "field" else "right")
+    for name in (
+        "kept values",
+        "missing",
+        *(f"unseen {split}" for split in splits),
+        *(f"PSI {split}" for split in later),
+    ):
+        table.add_column(name, justify="right")
     for number in report.numeric_fields:
-        cells = [text for split in splits for text in (f"{number.missing_share[split]:.1%}", "")]
-        table.add_row(number.name, "number", *cells, *(f"{number.psi[split]:.3f}" for split in later))
+        drift = (f"{number.psi[split]:.3f}" for split in later)
+        table.add_row(number.name, "number", f"{number.missing_share['train']:.1%}", *("" for _ in splits), *drift)
     for field in report.id_fields:
-        pairs = ((field.missing_share[split], field.unseen_share[split]) for split in splits)
-        cells = [f"{share:.1%}" for pair in pairs for share in pair]
-        table.add_row(field.name, f"{field.values:,}", *cells, *(f"{field.psi[split]:.3f}" for split in later))
+        unseen = (f"{field.unseen_share[split]:.1%}" for split in splits)
+        drift = (f"{field.psi[split]:.3f}" for split in later)
+        table.add_row(field.name, f"{field.values:,}", f"{field.missing_share['train']:.1%}", *unseen, *drift)
     console.print(table)
     print_data_warnings(report)
 

@@ -27,20 +27,31 @@ class RateSlice(_Frozen):
     positives: int
 
 
-class IdFieldReport(_Frozen):
+class FieldReport(_Frozen):
+    """Any field.
+
+    missing_share: per split. label_auc: AUC of this field alone on the training split, None where a class is missing
+    (`leakage`). psi: train -> split; psi_chance: what chance alone stays below 999 times in 1,000 (`drift`).
+    """
+
+    name: str
+    missing_share: dict[str, float]
+    label_auc: float | None
+    psi: dict[str, float]
+    psi_chance: dict[str, float]
+
+
+class IdFieldReport(FieldReport):
     """An id field.
 
     values: kept ones. table_rows: with the unseen and the missing id. table_bytes: float32 weights, D + 1 a row.
     training_bytes: with Adam's two moments. top_value, top_share: the most frequent one, of all training rows;
     top10_share, top100_share: the ten and hundred most frequent together.
-    missing_share, unseen_share: per split; unseen includes values rarer than `min_count`.
+    unseen_share: per split; includes values rarer than `min_count`.
     unseen_expected: share of unseen rows in new rows that are drawn as the training rows were (Good-Turing).
-    label_auc: AUC of this field alone on the training split, None where a class is missing (`leakage`).
-    psi: train -> split; psi_chance: what chance alone stays below 999 times in 1,000 (`drift`).
     frequencies: (rank, occurrences) of kept values, from the most frequent one on, at log-spaced ranks.
     """
 
-    name: str
     values: int
     table_rows: int
     table_bytes: int
@@ -49,31 +60,21 @@ class IdFieldReport(_Frozen):
     top_share: float
     top10_share: float
     top100_share: float
-    missing_share: dict[str, float]
     unseen_share: dict[str, float]
     unseen_expected: float
-    label_auc: float | None
-    psi: dict[str, float]
-    psi_chance: dict[str, float]
     frequencies: tuple[tuple[int, int], ...]
 
 
-class NumericFieldReport(_Frozen):
+class NumericFieldReport(FieldReport):
     """A numeric field.
 
     mean, std: of the training split, after the transform. constant: no two training values differ.
-    missing_share: per split. label_auc, psi, psi_chance: as of an id field.
     """
 
-    name: str
     transform: str
     mean: float
     std: float
     constant: bool
-    missing_share: dict[str, float]
-    label_auc: float | None
-    psi: dict[str, float]
-    psi_chance: dict[str, float]
 
 
 class LargestField(_Frozen):

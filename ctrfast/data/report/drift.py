@@ -52,8 +52,8 @@ def psi(expected: Counts, actual: Counts) -> float:
 def psi_by_chance(expected: Counts, actual: Counts) -> float:
     """What the PSI of two samples of one population, of these sizes and bins, stays below 999 times in 1,000.
 
-    The quantile of chi-squared is that of Wilson and Hilferty, Proc. Natl. Acad. Sci. 17, 1931; within 2 % from one
-    degree of freedom on.
+    The quantile of chi-squared is that of Wilson and Hilferty, Proc. Natl. Acad. Sci. 17, 1931; within 4 %, the
+    less the more bins there are.
     """
     freedom = int(((expected > 0) | (actual > 0)).sum()) - 1
     if freedom < 1 or not expected.any() or not actual.any():

@@ -31,6 +31,7 @@ LABELLED_IDS = 1_000_000  # of a field, whose labels are counted one by one; the
 
 _HEAD = FIRST_ID + TOP_VALUES  # the place of all other values
 _TRAIN = "train"
+_KINDS = 4  # of rows: two halves, two labels
 
 Tally = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]  # places, and how often each occurs
 
@@ -40,7 +41,7 @@ class SplitFigures:
     """A split. Counts by field are of rows.
 
     slice_rows, slice_positives: (S,) by slice of the row order. heads: (2 + 100 + 1,) by local id, the last all others.
-    numbers: (BINS, 2) by fine bin and label; missing values stand in the bin of 0.
+    numbers: (BINS, 2, 2) by fine bin, half (`leakage`) and label; missing values stand in the bin of 0.
     """
 
     slice_rows: Counts
@@ -51,7 +52,10 @@ class SplitFigures:
 
 @dataclass(frozen=True)
 class Figures:
-    """A dataset. labelled: (K, 2) training rows by local id and label, the last all others. repeats: by split."""
+    """A dataset.
+
+    labelled: (K, 2, 2) training rows by local id (the last: all others), half and label. repeats: by split.
+    """
 
     splits: dict[str, SplitFigures]
     labelled: dict[str, npt.NDArray[np.uint32]]
@@ -82,7 +86,7 @@ def count_figures(dataset: Dataset) -> Figures:
     schema = dataset.fitted.schema_
     sizes = dict(zip(schema.id_names, dataset.fitted.table_sizes, strict=True))
     places = {name: min(size, LABELLED_IDS) + 1 for name, size in sizes.items()}
-    labelled = {name: np.zeros(count * 2, dtype=np.uint32) for name, count in places.items()}
+    labelled = {name: np.zeros(count * _KINDS, dtype=np.uint32) for name, count in places.items()}
     repeats = {name: RowIndex(dataset.rows(name)) for name in ("test", "valid")}
     splits = {}
     for split in (*repeats, _TRAIN):
@@ -97,7 +101,7 @@ def count_figures(dataset: Dataset) -> Figures:
                     repeats[name].mark(at)
         if split in repeats:
             repeats[split].close()
-    return Figures(splits, {name: counts.reshape(-1, 2) for name, counts in labelled.items()}, repeats)
+    return Figures(splits, {name: counts.reshape(-1, 2, 2) for name, counts in labelled.items()}, repeats)
 
 
 @dataclass(frozen=True)
@@ -114,6 +118,7 @@ class _Counter:
         schema = self.dataset.fitted.schema_
         columns = {name: group.batch.column(name).to_numpy() for name in group.batch.schema.names}  # (R,) each
         label = columns[LABEL].astype(np.int64)
+        kind = np.arange(group.first_row, group.first_row + len(label)) % 2 * 2 + label
         rows, slices = self.dataset.rows(self.split), _slices(self.dataset, self.split)
         at = np.arange(group.first_row, group.first_row + len(label)) * slices // rows
         hashes = row_hashes(list(columns.values()))
@@ -123,9 +128,9 @@ class _Counter:
             heads={
                 name: np.bincount(np.minimum(columns[name], _HEAD), minlength=_HEAD + 1) for name in schema.id_names
             },
-            numbers={name: _by_label(fine_bins(columns[name]), label, BINS) for name in schema.numeric_names},
+            numbers={name: _by_kind(fine_bins(columns[name]), kind, BINS) for name in schema.numeric_names},
             labelled={
-                name: _by_label(np.minimum(columns[name], count - 1), label, count)
+                name: _by_kind(np.minimum(columns[name], count - 1), kind, count)
                 for name, count in self.labelled.items()
             },
             hashes=hashes,
@@ -153,7 +158,7 @@ def _empty(dataset: Dataset, split: str) -> SplitFigures:
         slice_rows=np.zeros(slices, dtype=np.int64),
         slice_positives=np.zeros(slices, dtype=np.int64),
         heads={name: np.zeros(_HEAD + 1, dtype=np.int64) for name in schema.id_names},
-        numbers={name: np.zeros((BINS, 2), dtype=np.uint32) for name in schema.numeric_names},
+        numbers={name: np.zeros((BINS, 2, 2), dtype=np.uint32) for name in schema.numeric_names},
     )
 
 
@@ -173,9 +178,9 @@ def _add_tally(totals: npt.NDArray[Any], tally: Tally) -> None:
     totals[places] += counts.astype(totals.dtype)
 
 
-def _by_label(places: npt.NDArray[np.int32], label: npt.NDArray[np.int64], size: int) -> Tally:
-    """Of a row-major (size, 2) array: how often each pair of place and label occurs."""
-    return _tally(places.astype(np.int64) * 2 + label, size * 2)
+def _by_kind(places: npt.NDArray[np.int32], kind: npt.NDArray[np.int64], size: int) -> Tally:
+    """Of a row-major (size, 2, 2) array: how often each place, half and label occur together."""
+    return _tally(places.astype(np.int64) * _KINDS + kind, size * _KINDS)
 
 
 def _tally(keys: npt.NDArray[np.int64], size: int) -> Tally:

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from ctrfast.data.report import drift
 from ctrfast.data.report.contents import (
@@ -109,7 +108,7 @@ class _Inspection:
             missing_share={split: _share(heads[split][MISSING_ID], dataset.rows(split)) for split in SPLITS},
             unseen_share={split: _share(heads[split][UNSEEN_ID], dataset.rows(split)) for split in SPLITS},
             unseen_expected=drift.unseen_expected(int(train[UNSEEN_ID]), int(counts[is_rarest].sum()), rows),
-            label_auc=_auc(self.figures.labelled[name]),
+            label_auc=label_auc(self.figures.labelled[name].astype(np.int64)),
             psi=self._drift(drift.psi, expected, heads),
             psi_chance=self._drift(drift.psi_by_chance, expected, heads),
             frequencies=_frequencies(counts),
@@ -119,7 +118,7 @@ class _Inspection:
         dataset, name = self.dataset, field.name
         missing = {split: dataset.split(split).missing_numbers[name] for split in SPLITS}
         labelled = {split: self.figures.splits[split].numbers[name].astype(np.int64) for split in SPLITS}
-        histograms = {split: counts.sum(axis=1) for split, counts in labelled.items()}  # (BINS,)
+        histograms = {split: counts.sum(axis=(1, 2)) for split, counts in labelled.items()}  # (BINS,)
         present = drift.without_missing(histograms["train"], missing["train"], ZERO)
         part = quantile_parts(present, drift.NUMBER_PARTS)
         binned = {split: drift.number_counts(histograms[split], missing[split], part, ZERO) for split in SPLITS}
@@ -133,7 +132,7 @@ class _Inspection:
             # What is standardised has deviation 1 unless it is constant: then all of it lies at 0.
             constant=int(histograms["train"][ZERO]) == dataset.rows("train"),
             missing_share={split: _share(missing[split], dataset.rows(split)) for split in SPLITS},
-            label_auc=_auc(np.stack([_summed(labelled["train"][:, label], label_part) for label in (0, 1)], axis=1)),
+            label_auc=label_auc(_summed(labelled["train"], label_part)),
             psi=self._drift(drift.psi, binned["train"], binned),
             psi_chance=self._drift(drift.psi_by_chance, binned["train"], binned),
         )
@@ -173,15 +172,11 @@ def _frequencies(counts: Counts) -> tuple[tuple[int, int], ...]:
     return tuple(zip(ranks.tolist(), counts[ranks - 1].tolist(), strict=True))
 
 
-def _auc(labelled: npt.NDArray[np.integer]) -> float | None:
-    """labelled: (K, 2) rows by value and label."""
-    counts = labelled.astype(np.int64)
-    counts = counts[counts.any(axis=1)]
-    return label_auc(counts.sum(axis=1), counts[:, 1])
-
-
 def _summed(counts: Counts, part: Counts) -> Counts:
-    return np.bincount(part, weights=counts, minlength=_LABEL_PARTS).astype(np.int64)
+    """(BINS, 2, 2) -> (_LABEL_PARTS, 2, 2), by the part of each bin."""
+    summed = np.zeros((_LABEL_PARTS, *counts.shape[1:]), dtype=np.int64)
+    np.add.at(summed, part, counts)
+    return summed
 
 
 def _share(count: int | np.int64, rows: int) -> float:

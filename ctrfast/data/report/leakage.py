@@ -1,42 +1,47 @@
 """How well one field alone tells the label: an AUC near 1 means that it was written after the label was known.
 
-Each training row is scored by the label rate of its value, smoothed, without the row itself:
+The training rows are halved by their place (even, odd). The rows of one half are scored by the label rate that their
+value has in the other half, smoothed:
 
-    s = (positives_v - y + k r) / (rows_v - 1 + k)        r: label rate of all rows, k = 10, y: the row's own label
+    s_v = (positives_v + k r) / (rows_v + k)        r: label rate of all rows of that half, k = 10
 
-Without the "without itself" every field in which values seldom repeat would reach an AUC of 1, since its rows would
-score themselves. A value that occurs once scores r and says nothing; chance gives 0.5 or less.
+and the AUC is the mean of both directions. Rates of the rows themselves would not do: where values seldom repeat, each
+row would be scored by its own label. A value that the other half lacks scores r and says nothing; a field without any
+relation to the label gets 0.5.
 
-    label_auc(rows=np.array([500, 500]), positives=np.array([0, 500]))        # 1.0
+    label_auc(np.array([[[250, 0], [250, 0]], [[0, 250], [0, 250]]]))       # 1.0: two values, by half and label
 """
 
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
+
+from ctrfast.data.report.quantiles import Counts
 
 SMOOTHING_ROWS = 10.0
 _DIGITS = 6
 
 
-def label_auc(rows: npt.NDArray[np.int64], positives: npt.NDArray[np.int64]) -> float | None:
-    """AUC of a field's values for the label; None where all rows have the same label.
+def label_auc(counts: Counts) -> float | None:
+    """AUC of a field's values for the label; None where all rows of each half have the same label.
 
     Args:
-        rows: (K,) rows by value.
-        positives: (K,) rows with label 1 by value.
+        counts: (K, 2, 2) rows by value, half and label.
     """
-    total, clicks = int(rows.sum()), int(positives.sum())
-    if clicks in (0, total):
+    counts = counts[counts.any(axis=(1, 2))]
+    both = (_auc(known=counts[:, 1 - half], asked=counts[:, half]) for half in (0, 1))
+    found = [auc for auc in both if auc is not None]
+    return round(sum(found) / len(found), _DIGITS) if found else None
+
+
+def _auc(known: Counts, asked: Counts) -> float | None:
+    """known, asked: (K, 2) rows by value and label."""
+    rows, (negatives, positives) = int(known.sum()), asked.sum(axis=0).tolist()
+    if not rows or not negatives or not positives:
         return None
-    prior = SMOOTHING_ROWS * clicks / total
-    negatives = rows - positives
-    has, lacks = positives > 0, negatives > 0
-    of_positive = (positives[has] - 1 + prior) / (rows[has] - 1 + SMOOTHING_ROWS)
-    of_negative = (positives[lacks] + prior) / (rows[lacks] - 1 + SMOOTHING_ROWS)
-    scores, place = np.unique(np.concatenate([of_positive, of_negative]), return_inverse=True)
-    above, below = place[: len(of_positive)], place[len(of_positive) :]
-    by_score = np.bincount(above, weights=positives[has], minlength=len(scores))
-    against = np.bincount(below, weights=negatives[lacks], minlength=len(scores))
-    lower = np.cumsum(against) - against / 2  # negatives with a lower score, and half of those with the same one
-    return round(float((by_score * lower).sum() / (clicks * (total - clicks))), _DIGITS)
+    prior = SMOOTHING_ROWS * int(known[:, 1].sum()) / rows
+    scores = (known[:, 1] + prior) / (known.sum(axis=1) + SMOOTHING_ROWS)  # (K,)
+    distinct, place = np.unique(scores, return_inverse=True)
+    lose, win = (np.bincount(place, weights=asked[:, label], minlength=len(distinct)) for label in (0, 1))
+    below = np.cumsum(lose) - lose / 2  # negatives with a lower score, and half of those with the same one
+    return float((win * below).sum() / (positives * negatives))

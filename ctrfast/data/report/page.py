@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from ctrfast._version import VERSION
-from ctrfast.data.report.contents import DataReport, DataWarning, IdFieldReport
+from ctrfast.data.report.contents import DataReport, DataWarning, FieldReport, IdFieldReport
 from ctrfast.data.report.drift import LARGE, SOME
 from ctrfast.data.report.pictures import Picture, draw_pictures
 from ctrfast.data.report.tags import SECURITY_POLICY, STYLE, Cell, details, plain, table, text
@@ -63,7 +63,9 @@ def page(report: DataReport) -> str:
 
 
 def _summary(report: DataReport) -> str:
-    rows = [[split, _count(report.rows[split]), _share(report.label_rate[split], 2)] for split in SPLITS]
+    rows: list[list[Cell]] = [
+        [split, _count(report.rows[split]), _share(report.label_rate[split], 2)] for split in SPLITS
+    ]
     rows.append(["all", _count(sum(report.rows.values())), ""])
     rejected = ", ".join(f"{text(reason)} {count:,}" for reason, count in report.rejected.items()) or "none"
     return (
@@ -91,14 +93,14 @@ def _named(warning: DataWarning) -> str:
 
 def _labels(report: DataReport, pictures: dict[str, Picture]) -> str:
     head = ("split", "from row", "rows", "label rate")
-    rows = [
+    rows: list[list[Cell]] = [
         [split, _count(part.first_row), _count(part.rows), _share(part.positives / part.rows, 2)]
         for split in SPLITS
         for part in report.label_slices[split]
     ]
     over_time = ""
     if report.timeline:
-        points = [
+        points: list[list[Cell]] = [
             [plain(point.start), _count(point.rows), _share(point.positives / point.rows, 2) if point.rows else "-"]
             for point in report.timeline
         ]
@@ -122,7 +124,7 @@ def _id_fields(report: DataReport, pictures: dict[str, Picture]) -> str:
         *(f"missing {split}" for split in splits),
         *("unseen expected", *(f"unseen {split}" for split in splits), "AUC alone"),
     )
-    rows = [
+    rows: list[list[Cell]] = [
         [
             *(plain(field.name), _count(field.values), plain(field.top_value or "-")),
             *(_share(share) for share in (field.top_share, field.top10_share, field.top100_share)),
@@ -134,7 +136,7 @@ def _id_fields(report: DataReport, pictures: dict[str, Picture]) -> str:
     ]
     unseen = ""
     if "unseen" in pictures:
-        shown = [
+        shown: list[list[Cell]] = [
             [plain(field.name), _share(field.unseen_expected), *(_share(field.unseen_share[s]) for s in splits[1:])]
             for field in report.id_fields
         ]
@@ -148,7 +150,7 @@ def _id_fields(report: DataReport, pictures: dict[str, Picture]) -> str:
     )
     note = (
         "<p>Unseen counts values that are absent from train or rarer there than min_count. AUC alone is that of the "
-        "field's label rates in train, each row left out of its own; near 1 means that it knows the label.</p>"
+        "field's label rates, those of one half of train for the other; near 1 means that it knows the label.</p>"
     )
     return f"<section><h2>Id fields</h2>{note}{table('Id fields', head, rows)}{frequencies}{unseen}</section>"
 
@@ -167,7 +169,7 @@ def _numeric_fields(report: DataReport) -> str:
         return ""
     splits = _splits(report)
     head = ("field", "transform", "mean", "deviation", *(f"missing {split}" for split in splits), "AUC alone")
-    rows = [
+    rows: list[list[Cell]] = [
         [
             *(plain(field.name), field.transform, f"{field.mean:,.4g}", f"{field.std:,.4g}"),
             *(_share(field.missing_share[split]) for split in splits),
@@ -183,10 +185,11 @@ def _drift(report: DataReport, pictures: dict[str, Picture]) -> str:
     if "drift" not in pictures:
         return ""
     splits = _splits(report)[1:]
+    fields: tuple[FieldReport, ...] = (*report.numeric_fields, *report.id_fields)
     head = ("field", *(name for split in splits for name in (f"train to {split}", f"chance {split}")))
-    rows = [
+    rows: list[list[Cell]] = [
         [plain(field.name), *(f"{of[split]:.4f}" for split in splits for of in (field.psi, field.psi_chance))]
-        for field in (*report.numeric_fields, *report.id_fields)
+        for field in fields
     ]
     note = (
         f"<p>Population stability index: below {SOME} no drift to speak of, {SOME} to {LARGE} some, above {LARGE} the "
@@ -218,7 +221,7 @@ def _table_size(report: DataReport, pictures: dict[str, Picture]) -> str:
 
 
 def _repeats(report: DataReport) -> str:
-    rows = [
+    rows: list[list[Cell]] = [
         [split, _count(of.checked), _count(of.rows), _share(of.share, 3), "the first" if of.capped else "all"]
         for split, of in report.repeated.items()
         if report.rows[split]

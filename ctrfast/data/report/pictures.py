@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 from matplotlib import rc_context
 from matplotlib.axes import Axes
@@ -23,9 +24,9 @@ from matplotlib.ft2font import FT2Font
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator, PercentFormatter
 
-from ctrfast.data.report.contents import DataReport, RateSlice
+from ctrfast.data.report.contents import DataReport, FieldReport, RateSlice
 from ctrfast.data.report.drift import LARGE, SOME
-from ctrfast.data.report.theme import DARK, LIGHT, Theme
+from ctrfast.data.report.theme import FAINT, LINE_COLOURS, SPLIT_COLOURS, TEXT, for_dark_ground
 from ctrfast.schema import SPLITS
 
 MOST_FIELDS = 20  # in one picture; the tables have all
@@ -37,7 +38,7 @@ _LATER = ("valid", "test")
 _MARKS = {"train": "o", "valid": "o", "test": "s"}
 _DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
 _FONT = "DejaVu Sans"  # comes with matplotlib
-_SETTINGS = {
+_SETTINGS: dict[Any, Any] = {
     "font.family": _FONT,
     "font.size": 11.0,
     "svg.hashsalt": "ctrfast",
@@ -49,7 +50,7 @@ _SETTINGS = {
 _NO_METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}
 _ONE_AT_A_TIME = threading.Lock()  # matplotlib's settings are the process's
 
-Draw = Callable[[Figure, Theme], None]
+Draw = Callable[[Figure], None]
 
 
 @dataclass(frozen=True)
@@ -89,29 +90,30 @@ def label(name: str) -> str:
 
 
 def _picture(name: str, alt: str, height: float, draw: Draw) -> Picture:
-    return Picture(name, alt, light=_svg(draw, height, LIGHT), dark=_svg(draw, height, DARK))
+    light = _svg(draw, height)
+    return Picture(name, alt, light=light, dark=for_dark_ground(light))
 
 
-def _svg(draw: Draw, height: float, theme: Theme) -> bytes:
+def _svg(draw: Draw, height: float) -> bytes:
     with _ONE_AT_A_TIME, rc_context(_SETTINGS):
         figure = Figure(figsize=(_WIDTH, height), layout="constrained")
-        draw(figure, theme)
+        draw(figure)
         for axes in figure.axes:
-            _colour(axes, theme)
+            _colour(axes)
         out = io.BytesIO()
         figure.savefig(out, format="svg", transparent=True, metadata=_NO_METADATA)
     return out.getvalue()
 
 
-def _colour(axes: Axes, theme: Theme) -> None:
-    axes.tick_params(which="both", colors=theme.text)
+def _colour(axes: Axes) -> None:
+    axes.tick_params(which="both", colors=TEXT)
     for spine in axes.spines.values():
-        spine.set_color(theme.text)
+        spine.set_color(TEXT)
     for text in (axes.xaxis.label, axes.yaxis.label, axes.title):
-        text.set_color(theme.text)
+        text.set_color(TEXT)
 
 
-def _legend(figure: Figure, names: Sequence[str], handles: Sequence[Line2D], theme: Theme) -> None:
+def _legend(figure: Figure, names: Sequence[str], handles: Sequence[Line2D]) -> None:
     """Above the axes. Texts are put in later: a legend drops names that begin with `_` and reads `$` as formulas."""
     columns = max(1, min(6, _LEGEND_CHARACTERS // (max(map(len, names)) + 6)))
     legend = figure.legend(
@@ -120,26 +122,26 @@ def _legend(figure: Figure, names: Sequence[str], handles: Sequence[Line2D], the
     for text, name in zip(legend.get_texts(), names, strict=True):
         text.set_parse_math(False)
         text.set_text(name)
-        text.set_color(theme.text)
+        text.set_color(TEXT)
 
 
 def _slices(report: DataReport) -> Draw:
     splits = [split for split in SPLITS if report.rows[split]]
 
-    def draw(figure: Figure, theme: Theme) -> None:
+    def draw(figure: Figure) -> None:
         axes = figure.add_subplot()
         handles = []
         for split, dashes in zip(splits, _DASHES, strict=False):
             slices = report.label_slices[split]
             places = [(part.first_row + part.rows / 2) / report.rows[split] for part in slices]
             rates = [_rate(part) for part in slices]
-            colour = theme.splits[split]
+            colour = SPLIT_COLOURS[split]
             handles += axes.plot(places, rates, color=colour, linestyle=dashes, marker=_MARKS[split], markersize=3)
         axes.set(xlabel="share of the split's rows, in order", ylabel="label rate", xlim=(0, 1), ylim=(0, None))
         axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         axes.yaxis.set_major_formatter(PercentFormatter(1))
-        axes.grid(color=theme.faint, linewidth=0.5)
-        _legend(figure, splits, handles, theme)
+        axes.grid(color=FAINT, linewidth=0.5)
+        _legend(figure, splits, handles)
 
     return draw
 
@@ -147,44 +149,47 @@ def _slices(report: DataReport) -> Draw:
 def _timeline(report: DataReport) -> Draw:
     points = report.timeline
 
-    def draw(figure: Figure, theme: Theme) -> None:
+    def draw(figure: Figure) -> None:
         above, below = figure.subplots(2, sharex=True, height_ratios=(2, 1))
         places = range(len(points))
         rates = [point.positives / point.rows if point.rows else float("nan") for point in points]
-        above.plot(places, rates, color=theme.lines[0], marker="o", markersize=3)
+        above.plot(places, rates, color=LINE_COLOURS[0], marker="o", markersize=3)
         above.set(ylabel="label rate", ylim=(0, None))
         above.yaxis.set_major_formatter(PercentFormatter(1))
-        below.bar(places, [point.rows for point in points], color=theme.lines[0])
+        below.bar(places, [point.rows for point in points], color=LINE_COLOURS[0])
         below.set(ylabel="rows")
         below.yaxis.set_major_formatter("{x:,.0f}")
         shown = range(0, len(points), max(1, -(-len(points) // 4)))
         below.set_xticks(list(shown), [label(points[place].start) for place in shown], parse_math=False)
         for axes in (above, below):
-            axes.grid(color=theme.faint, linewidth=0.5)
+            axes.grid(color=FAINT, linewidth=0.5)
 
     return draw
 
 
 def _zipf(report: DataReport) -> Draw:
     """The six largest fields in colour, the others as faint lines behind them."""
-    named = [field.name for field in report.largest_fields][: len(LIGHT.lines)]
+    named = [field.name for field in report.largest_fields][: len(LINE_COLOURS)]
 
-    def draw(figure: Figure, theme: Theme) -> None:
+    def draw(figure: Figure) -> None:
         axes = figure.add_subplot()
         handles, names = [], []
         for field in report.id_fields:
             if field.frequencies and field.name not in named:
-                axes.plot(*zip(*field.frequencies, strict=True), color=theme.faint, linewidth=0.8)
+                axes.plot(*zip(*field.frequencies, strict=True), color=FAINT, linewidth=0.8)
         by_name = {field.name: field for field in report.id_fields}
-        for name, colour, dashes in zip(named, theme.lines, _DASHES, strict=False):
+        for name, colour, dashes in zip(named, LINE_COLOURS, _DASHES, strict=False):
             if by_name[name].frequencies:
                 points = zip(*by_name[name].frequencies, strict=True)
                 handles += axes.plot(*points, color=colour, linestyle=dashes, linewidth=1.8)
                 names.append(label(name))
         axes.set(xscale="log", yscale="log", xlabel="rank of the value", ylabel="occurrences in train")
-        axes.grid(color=theme.faint, linewidth=0.5)
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter("{x:,.0f}")
+            axis.set_minor_locator(NullLocator())
+        axes.grid(color=FAINT, linewidth=0.5)
         if names:
-            _legend(figure, names, handles, theme)
+            _legend(figure, names, handles)
 
     return draw
 
@@ -192,14 +197,14 @@ def _zipf(report: DataReport) -> Draw:
 def _largest(report: DataReport) -> tuple[float, Draw]:
     fields = report.largest_fields
 
-    def draw(figure: Figure, theme: Theme) -> None:
+    def draw(figure: Figure) -> None:
         axes = figure.add_subplot()
-        bars = axes.barh(range(len(fields)), [field.bytes / 2**20 for field in fields], color=theme.lines[0])
-        axes.bar_label(bars, [f" {field.share:.1%}" for field in fields], color=theme.text, fontsize=10)
+        bars = axes.barh(range(len(fields)), [field.bytes / 2**20 for field in fields], color=LINE_COLOURS[0])
+        axes.bar_label(bars, [f" {field.share:.1%}" for field in fields], color=TEXT, fontsize=10)
         axes.margins(x=0.15)
         axes.set(xlabel=f"MiB of float32 weights at D = {report.embedding_dim}")
         _name_rows(axes, [field.name for field in fields])
-        axes.grid(axis="x", color=theme.faint, linewidth=0.5)
+        axes.grid(axis="x", color=FAINT, linewidth=0.5)
 
     return _height(len(fields)), draw
 
@@ -209,49 +214,50 @@ def _unseen(report: DataReport) -> tuple[float, Draw]:
     fields = sorted(report.id_fields, key=lambda field: -max(field.unseen_share[split] for split in splits))
     fields = fields[:MOST_FIELDS]
 
-    def draw(figure: Figure, theme: Theme) -> None:
+    def draw(figure: Figure) -> None:
         axes = figure.add_subplot()
         thickness = 0.8 / len(splits)
         handles: list[Line2D] = []
         for index, split in enumerate(splits):
             places = [row + (index - (len(splits) - 1) / 2) * thickness for row in range(len(fields))]
-            colour = theme.splits[split]
+            colour = SPLIT_COLOURS[split]
             axes.barh(places, [field.unseen_share[split] for field in fields], thickness * 0.9, color=colour)
             handles.append(Line2D([], [], color=colour, linewidth=6))
         expected = [field.unseen_expected for field in fields]
-        handles += axes.plot(expected, range(len(fields)), "|", color=theme.text, markersize=11, markeredgewidth=2)
+        handles += axes.plot(expected, range(len(fields)), "|", color=TEXT, markersize=11, markeredgewidth=2)
         axes.set(xlabel="share of rows with an unseen value", xlim=(0, None))
         axes.xaxis.set_major_formatter(PercentFormatter(1))
         _name_rows(axes, [field.name for field in fields])
-        axes.grid(axis="x", color=theme.faint, linewidth=0.5)
-        _legend(figure, [*splits, "expected"], handles, theme)
+        axes.grid(axis="x", color=FAINT, linewidth=0.5)
+        _legend(figure, [*splits, "expected"], handles)
 
     return _height(len(fields)), draw
 
 
 def _psi(report: DataReport) -> tuple[float, Draw]:
     splits = [split for split in _LATER if report.rows[split]]
-    fields = sorted((*report.numeric_fields, *report.id_fields), key=lambda field: -max(field.psi.values()))
-    fields = fields[:MOST_FIELDS]
+    both: tuple[FieldReport, ...] = (*report.numeric_fields, *report.id_fields)
+    fields = sorted(both, key=lambda field: -max(field.psi.values()))[:MOST_FIELDS]
 
-    def draw(figure: Figure, theme: Theme) -> None:
+    def draw(figure: Figure) -> None:
         axes = figure.add_subplot()
         handles: list[Line2D] = []
         for split in splits:
             values = [max(field.psi[split], _LEAST_PSI) for field in fields]
-            style = {"color": theme.splits[split], "marker": _MARKS[split], "markersize": 6, "linestyle": "none"}
+            style = {"color": SPLIT_COLOURS[split], "marker": _MARKS[split], "markersize": 6, "linestyle": "none"}
             handles += axes.plot(values, range(len(fields)), **style)  # type: ignore[arg-type]
         chance = [max(field.psi_chance[splits[-1]], _LEAST_PSI) for field in fields]
-        handles += axes.plot(chance, range(len(fields)), "|", color=theme.text, markersize=11, markeredgewidth=1.5)
+        handles += axes.plot(chance, range(len(fields)), "|", color=TEXT, markersize=11, markeredgewidth=1.5)
         for edge in (SOME, LARGE):
-            axes.axvline(edge, color=theme.text, linewidth=0.9, linestyle="--")
+            axes.axvline(edge, color=TEXT, linewidth=0.9, linestyle="--")
         axes.set(xscale="log", xlabel=f"PSI against train (dashed: {SOME} and {LARGE})")
         highest = max(max(field.psi.values()) for field in fields)
         axes.set_xlim(_LEAST_PSI * 0.8, max(1.0, 2 * highest))
+        axes.xaxis.set_major_formatter("{x:g}")
         axes.xaxis.set_minor_locator(NullLocator())
         _name_rows(axes, [field.name for field in fields])
-        axes.grid(color=theme.faint, linewidth=0.5)
-        _legend(figure, [*splits, f"highest by chance ({splits[-1]})"], handles, theme)
+        axes.grid(color=FAINT, linewidth=0.5)
+        _legend(figure, [*splits, f"highest by chance ({splits[-1]})"], handles)
 
     return _height(len(fields)), draw
 

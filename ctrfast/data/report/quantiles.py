@@ -29,7 +29,8 @@ def fine_bins(values: npt.NDArray[np.float32]) -> npt.NDArray[np.int32]:
     """(R,) bin of each value (R,), rising with the value. Values must be numbers; infinite ones are the outermost."""
     bits = np.ascontiguousarray(values).view(np.int32)
     size = np.clip(((bits & 0x7FFFFFFF) >> _SHIFT) - _FIRST + 1, 0, _SIZES)
-    return np.where(bits < 0, ZERO - size, ZERO + size).astype(np.int32)
+    bins: npt.NDArray[np.int32] = np.where(bits < 0, ZERO - size, ZERO + size).astype(np.int32)
+    return bins
 
 
 def quantile_parts(counts: Counts, parts: int) -> Counts:

@@ -74,9 +74,9 @@ class RowIndex:
         if not self._filled:
             return np.empty(0, dtype=np.int64)
         wanted = np.unique(hashes)  # sorted: the search then walks through memory in one direction
-        places = np.searchsorted(self._hashes, wanted)
-        places = np.minimum(places, self._filled - 1)
-        return places[self._hashes[places] == wanted]
+        places = np.minimum(np.searchsorted(self._hashes, wanted), self._filled - 1)
+        found: Places = places[self._hashes[places] == wanted]
+        return found
 
     def mark(self, places: Places) -> None:
         """Remember what `find` gave."""

@@ -1,35 +1,36 @@
 """Colours of the report's pictures, for light and for dark ground, told apart with any kind of colour vision.
 
-Source: M. Okabe, K. Ito, Color Universal Design, 2008; on dark ground the lighter half of their set.
+A picture is drawn in the colours for light ground; `for_dark_ground` replaces them, each by its counterpart. So no two
+roles share a colour, though text, training split and sixth line are nearly the same grey.
+
+Source: M. Okabe, K. Ito, Color Universal Design, 2008; darkened for light ground where they would be faint.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import re
 
-from ctrfast.schema import SPLITS
-
-
-@dataclass(frozen=True)
-class Theme:
-    """text: of axes and labels. faint: of grids and lines in the background. splits: by name. lines: for up to six."""
-
-    text: str
-    faint: str
-    splits: Mapping[str, str]
-    lines: tuple[str, ...]
-
-
-LIGHT = Theme(
-    text="#333333",
-    faint="#c4c4c4",
-    splits=dict(zip(SPLITS, ("#333333", "#0072b2", "#d55e00"), strict=True)),
-    lines=("#0072b2", "#d55e00", "#007a5a", "#b0447f", "#8a6d00", "#333333"),
+_TEXT = ("#333333", "#dddddd")
+_FAINT = ("#c4c4c4", "#555555")
+_SPLITS = {"train": ("#343434", "#ededed"), "valid": ("#0072b2", "#56b4e9"), "test": ("#d55e00", "#f0a03c")}
+_LINES = (
+    ("#0073b2", "#57b4e9"),
+    ("#d55f00", "#f0a13c"),
+    ("#007a5a", "#2fc79c"),
+    ("#b0447f", "#e58fc0"),
+    ("#8a6d00", "#f0e442"),
+    ("#353535", "#eeeeee"),
 )
-DARK = Theme(
-    text="#dddddd",
-    faint="#555555",
-    splits=dict(zip(SPLITS, ("#eeeeee", "#56b4e9", "#f0a03c"), strict=True)),
-    lines=("#56b4e9", "#f0a03c", "#2fc79c", "#e58fc0", "#f0e442", "#eeeeee"),
-)
+
+TEXT = _TEXT[0]  # of axes and labels
+FAINT = _FAINT[0]  # of grids, and of lines in the background
+SPLIT_COLOURS = {split: light for split, (light, _) in _SPLITS.items()}
+LINE_COLOURS = tuple(light for light, _ in _LINES)
+
+_DARK = {light.encode(): dark.encode() for light, dark in (_TEXT, _FAINT, *_SPLITS.values(), *_LINES)}
+_ANY = re.compile(b"|".join(_DARK))
+
+
+def for_dark_ground(svg: bytes) -> bytes:
+    """The same picture in the colours for dark ground."""
+    return _ANY.sub(lambda found: _DARK[found[0]], svg)

@@ -29,7 +29,7 @@ def test_bins_that_nobody_uses_change_nothing():
 
 
 def test_an_empty_bin_gives_a_finite_drift():
-    assert 4 < psi(counts(1000, 0), counts(500, 500)) < 8
+    assert 3 < psi(counts(1000, 0), counts(500, 500)) < 5
 
 
 def test_without_rows_there_is_nothing_to_compare():
@@ -42,7 +42,7 @@ def test_without_rows_there_is_nothing_to_compare():
 def test_the_bar_of_chance_is_the_quantile_of_chi_squared(bins):
     expected, actual = np.full(bins, 1000), np.full(bins, 100)
     bar = (1 / expected.sum() + 1 / actual.sum()) * chi2.ppf(0.999, bins - 1)
-    assert psi_by_chance(expected, actual) == pytest.approx(bar, rel=0.02)
+    assert psi_by_chance(expected, actual) == pytest.approx(bar, rel=0.04)
 
 
 def test_two_samples_of_one_population_stay_below_the_bar():

@@ -42,22 +42,26 @@ def test_rows_by_slice(figures, frames, split):
 
 
 @pytest.mark.parametrize("split", SPLITS)
-def test_rows_by_number_and_label(dataset, figures, frames, split):
+def test_rows_by_number_half_and_label(dataset, figures, frames, split):
     label = frames[split]["label"].to_numpy()
     for name in dataset.fitted.schema_.numeric_names:
         bins, counted = fine_bins(frames[split][name].to_numpy()), figures.splits[split].numbers[name]
         for value in (0, 1):
-            np.testing.assert_array_equal(counted[:, value], np.bincount(bins[label == value], minlength=BINS))
+            for half in (0, 1):
+                chosen = bins[(label == value) & (np.arange(len(label)) % 2 == half)]
+                np.testing.assert_array_equal(counted[:, half, value], np.bincount(chosen, minlength=BINS))
 
 
-def test_training_rows_by_id_and_label(dataset, figures, frames):
+def test_training_rows_by_id_half_and_label(dataset, figures, frames):
     train = frames["train"]
     some_are_cut = False
     for name, size in zip(dataset.fitted.schema_.id_names, dataset.fitted.table_sizes, strict=True):
         last = min(size, 300)
         some_are_cut |= size > 300
-        table = pd.crosstab(train[name].clip(upper=last), train["label"]).reindex(range(last + 1), fill_value=0)
-        np.testing.assert_array_equal(figures.labelled[name], table[[0, 1]].to_numpy())
+        for half in (0, 1):
+            rows = train.iloc[half::2]
+            table = pd.crosstab(rows[name].clip(upper=last), rows["label"]).reindex(range(last + 1), fill_value=0)
+            np.testing.assert_array_equal(figures.labelled[name][:, half], table[[0, 1]].to_numpy())
     assert some_are_cut
 
 

@@ -11,6 +11,7 @@ from tests.data.report.conftest import ROWS, by_split, id_field, make_report, nu
 
 DRIFTING = {"valid": 0.01, "test": 0.6}
 REPEATED = Repeats(checked=10_000, rows=50, share=0.005, capped=False)
+MANY = {**ROWS, "train": 10**7}
 PROVOKED = [
     ("label_rate", None, 0, {"label_rate": {"train": 0.25, "valid": 0.0, "test": 0.25}}),
     ("label_rate", None, 1, {"label_rate": {"train": 0.25, "valid": 1.0, "test": 0.25}}),
@@ -18,7 +19,7 @@ PROVOKED = [
     ("empty_split", None, 0, {"rows": {**ROWS, "valid": 0}, "label_rate": {**by_split(0.25), "valid": 0.0}}),
     ("rejected_rows", None, 0.2, {"rejected": {"columns": 20_000, "label": 10_000}}),
     ("repeated_rows", None, 0.005, {"repeated": {"valid": REPEATED}}),
-    ("table_share", "b", 700_002 / 701_004, {"id_fields": (id_field("a"), id_field("b", 700_000, psi={}))}),
+    ("table_share", "b", 700_002 / 701_004, {"id_fields": (id_field("a"), id_field("b", 700_000)), "rows": MANY}),
     ("one_value", "a", 1, {"id_fields": (id_field("a", 1),)}),
     ("one_value", "a", 0, {"id_fields": (id_field("a", 0, unseen_share={"train": 1.0, "valid": 0.1, "test": 0.1}),)}),
     ("row_id", "a", 0.6, {"id_fields": (id_field("a", 60_000),)}),
@@ -36,7 +37,7 @@ NEAR = [
     {"repeated": {"test": Repeats(checked=10_000, rows=10, share=0.001, capped=False)}},
     {"id_fields": (id_field("a", 100_000), id_field("b", 100_001)), "rows": {**ROWS, "train": 10**6}},
     {"id_fields": (id_field("a"), id_field("b", 40_000))},  # most of a table, but of a small one
-    {"id_fields": (id_field("a", 1_000_000, psi={}),), "rows": {**ROWS, "train": 10**7}},  # the only field
+    {"id_fields": (id_field("a", 1_000_000, psi={}),), "rows": MANY},  # the only field
     {"id_fields": (id_field("a", 1, missing_share=by_split(0.5)),)},  # there or not: two kinds of row
     {"id_fields": (id_field("a", 50_000),)},
     {"id_fields": (id_field("a", unseen_share=by_split(0.2)),)},
