@@ -111,7 +111,7 @@ def _labels(report: DataReport, pictures: dict[str, Picture]) -> str:
         )
     over_rows = _figure(
         pictures["slices"],
-        "Label rate of up to 50 equal slices of each split, in the order of its rows.",
+        "Label rate of equal slices of each split, in the order of its rows; fewer slices where rows are few.",
         details("Figures by slice", table("Label rate over the order of rows", head, rows)),
     )
     return f"<section><h2>Label rate</h2>{over_rows}{over_time}</section>"
@@ -140,7 +140,7 @@ def _id_fields(report: DataReport, pictures: dict[str, Picture]) -> str:
             [plain(field.name), _share(field.unseen_expected), *(_share(field.unseen_share[s]) for s in splits[1:])]
             for field in report.id_fields
         ]
-        caption = "Unseen values by field, the 20 highest. Expected: in new rows that are drawn as train was."
+        caption = "Unseen values by field, at most the 20 highest. Expected: in new rows that are drawn as train was."
         names = ("field", "expected", *splits[1:])
         unseen = _figure(pictures["unseen"], caption, details("All fields", table("Unseen values", names, shown)))
     frequencies = _figure(
@@ -195,7 +195,7 @@ def _drift(report: DataReport, pictures: dict[str, Picture]) -> str:
         f"<p>Population stability index: below {SOME} no drift to speak of, {SOME} to {LARGE} some, above {LARGE} the "
         "field is another one. Chance alone stays below the bar in 999 of 1,000 cases.</p>"
     )
-    caption = "Drift of each field against train, the 20 highest."
+    caption = "Drift of each field against train, at most the 20 highest."
     figure = _figure(pictures["drift"], caption, details("All fields", table("Population stability index", head, rows)))
     return f"<section><h2>Drift between splits</h2>{note}{figure}</section>"
 

@@ -12,6 +12,7 @@ import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+_LEFT = ' class="text"'
 LONGEST = 60  # characters of a value that are shown
 
 # As a tag and, by the service, as a header: even if a value slipped through, no script would run, nothing be loaded.
@@ -38,7 +39,7 @@ table{border-collapse:collapse;font-size:.875rem;font-variant-numeric:tabular-nu
 caption{text-align:left;font-weight:600;padding:.25rem 0;white-space:nowrap}
 th,td{padding:.25rem .75rem .25rem 0;border-bottom:1px solid var(--line);text-align:right;vertical-align:bottom}
 td{white-space:nowrap}
-th:first-child,td.text{text-align:left}
+th:first-child,.text{text-align:left}
 tbody th{font-weight:600;white-space:nowrap;position:sticky;left:0;background:var(--ground)}
 .warning{background:var(--panel);border-left:4px solid var(--mark);padding:.6rem .9rem;margin:.75rem 0}
 .warning p,.warning ul{margin:.25rem 0 0}
@@ -71,8 +72,12 @@ def text(value: str) -> str:
 
 
 def table(caption: str, head: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
-    """A table with a caption; the first cell of each row heads it. It scrolls sideways where it is too wide."""
-    columns = "".join(f'<th scope="col">{text(name)}</th>' for name in head)
+    """A table of at least one row, with a caption; the first cell of each row heads it. It scrolls sideways where it is too wide."""
+    words = [isinstance(cell, Plain) for cell in rows[0]]
+    columns = "".join(
+        f'<th scope="col"{_LEFT if is_words else ""}>{text(name)}</th>'
+        for name, is_words in zip(head, words, strict=True)
+    )
     body = "".join(
         f'<tr><th scope="row">{_cell(row[0])}</th>{"".join(_data(cell) for cell in row[1:])}</tr>' for row in rows
     )
@@ -88,8 +93,7 @@ def details(summary: str, *parts: str) -> str:
 
 
 def _data(cell: Cell) -> str:
-    kind = ' class="text"' if isinstance(cell, Plain) else ""
-    return f"<td{kind}>{_cell(cell)}</td>"
+    return f"<td{_LEFT if isinstance(cell, Plain) else ''}>{_cell(cell)}</td>"
 
 
 def _cell(cell: Cell) -> str:

@@ -87,7 +87,7 @@ def _of_rows(report: DataReport) -> Iterator[DataWarning]:
                 field=None,
                 what=f"{_percent(repeats.share)} of the rows of {split} occur in train too, with the same label.",
                 figure=repeats.share,
-                remedy="Remove lines that were logged twice; where impressions do come again, split by time and expect it.",
+                remedy="Remove lines that were logged twice; where impressions do come again, split by time.",
             )
 
 

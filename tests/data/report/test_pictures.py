@@ -2,8 +2,9 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
+from ctrfast.data.report.contents import RateSlice
 from ctrfast.data.report.inspection import inspect_dataset
-from ctrfast.data.report.pictures import draw_pictures, label
+from ctrfast.data.report.pictures import draw_pictures, joined, label
 from tests.data.report.conftest import ROWS, TIMELINE, by_split, id_field, make_report, numeric_field
 
 ODD = ["_under", "$x^{", "\\frac", "a\nb", "<script>", "\u5e7f\u544a", "x" * 128, "100%", "a&b", "{0}"]
@@ -58,3 +59,26 @@ def test_a_time_without_rows_and_a_drift_without_bound():
     pictures = draw_pictures(make_report(timeline=(quiet, *TIMELINE), id_fields=[wild]))
     assert is_svg(pictures["timeline"].light)
     assert is_svg(pictures["drift"].light)
+
+
+def slices(count, rows):
+    return tuple(RateSlice(first_row=at * rows, rows=rows, positives=at) for at in range(count))
+
+
+@pytest.mark.parametrize(("rows", "points"), [(1000, 50), (100, 10), (20, 5), (1, 5)])
+def test_slices_of_few_rows_are_joined(rows, points):
+    shown = joined(slices(50, rows))
+    assert len(shown) == points
+    assert [part.rows for part in shown] == [50 * rows // points] * points
+    assert sum(part.positives for part in shown) == sum(range(50))
+    assert [part.first_row for part in shown] == [at * (50 * rows // points) for at in range(points)]
+
+
+def test_a_handful_of_rows():
+    assert joined(slices(3, 1)) == list(slices(3, 1))
+
+
+def test_where_nothing_is_unseen_there_is_no_picture_of_it():
+    pictures = draw_pictures(make_report(id_fields=[id_field("a", unseen_share=by_split(0.0))]))
+    assert "unseen" not in pictures
+    assert "drift" in pictures
