@@ -70,7 +70,7 @@ def _summary(report: DataReport) -> str:
     rejected = ", ".join(f"{text(reason)} {count:,}" for reason, count in report.rejected.items()) or "none"
     return (
         table("Rows by split", ("split", "rows", "label rate"), rows)
-        + f"<p>{len(report.id_fields)} id fields, {len(report.numeric_fields)} numeric fields; "
+        + f"<p>Fields: {len(report.id_fields)} id, {len(report.numeric_fields)} numeric. "
         f"{_size(report.dataset_bytes)} on disk. Rejected rows: {rejected}.</p>"
     )
 
@@ -145,7 +145,7 @@ def _id_fields(report: DataReport, pictures: dict[str, Picture]) -> str:
         unseen = _figure(pictures["unseen"], caption, details("All fields", table("Unseen values", names, shown)))
     frequencies = _figure(
         pictures["frequencies"],
-        "Occurrences by rank in train: the largest fields in colour, the others faint.",
+        "Zipf plot, occurrences by rank in train: the largest fields in colour, the others faint.",
         details("Figures by rank", *(_ranks(field) for field in report.id_fields)),
     )
     note = (

@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import findfont, get_font
 from matplotlib.ft2font import FT2Font
 from matplotlib.lines import Line2D
-from matplotlib.ticker import NullLocator, PercentFormatter
+from matplotlib.ticker import EngFormatter, NullLocator, PercentFormatter
 
 from ctrfast.data.report.contents import DataReport, FieldReport, IdFieldReport, RateSlice
 from ctrfast.data.report.drift import LARGE, SOME
@@ -176,7 +176,8 @@ def _timeline(report: DataReport) -> Draw:
         below.set(ylabel="rows")
         below.yaxis.set_major_formatter("{x:,.0f}")
         shown = range(0, len(points), max(1, -(-len(points) // 4)))
-        below.set_xticks(list(shown), [label(points[place].start) for place in shown], parse_math=False)
+        names = ["\n".join(map(label, points[place].start.split("T", 1))) for place in shown]  # day above hour
+        below.set_xticks(list(shown), names, parse_math=False)
         for axes in (above, below):
             axes.grid(color=FAINT, linewidth=0.5)
 
@@ -201,7 +202,7 @@ def _zipf(report: DataReport) -> Draw:
                 names.append(label(name))
         axes.set(xscale="log", yscale="log", xlabel="rank of the value", ylabel="occurrences in train")
         for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_formatter("{x:,.0f}")
+            axis.set_major_formatter(EngFormatter(sep=""))  # 10k: long numbers would touch
             axis.set_minor_locator(NullLocator())
         axes.grid(color=FAINT, linewidth=0.5)
         if names:

@@ -46,6 +46,8 @@ tbody th{font-weight:600;white-space:nowrap;position:sticky;left:0;background:va
 .warning ul{padding-left:1.2rem}
 .warning li{overflow-wrap:anywhere}
 footer{margin-top:3rem;color:var(--faint);font-size:.875rem;overflow-wrap:anywhere}
+@media (max-width:40rem){table{width:max-content}
+tbody th bdi{display:block;max-width:8.5rem;white-space:normal;overflow-wrap:anywhere}}
 @media print{details::details-content{content-visibility:visible}.scroll{overflow:visible}}
 """
 
@@ -72,7 +74,10 @@ def text(value: str) -> str:
 
 
 def table(caption: str, head: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
-    """A table of at least one row, with a caption; the first cell of each row heads it. It scrolls sideways where it is too wide."""
+    """A table of at least one row, with a caption; the first cell of each row heads it.
+
+    It scrolls sideways where it is too wide. Columns of words are those where the first row has words.
+    """
     words = [isinstance(cell, Plain) for cell in rows[0]]
     columns = "".join(
         f'<th scope="col"{_LEFT if is_words else ""}>{text(name)}</th>'
