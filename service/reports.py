@@ -1,7 +1,8 @@
 """Data reports, made when first asked for and kept: a dataset never changes, so neither does its report.
 
-They lie under HOME/reports, named by the dataset's hash and the report's form. Making one reads the whole dataset; it
-happens in a thread of the pool, one report at a time, and whoever comes meanwhile is soon told to ask again.
+They lie under HOME/reports, named by the dataset's hash, ctrfast's version and the report's form. Making one reads the
+whole dataset; it happens in a thread of the pool, one report at a time, and whoever comes meanwhile is soon told to ask
+again.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from ctrfast._version import VERSION
 from ctrfast.data.report import DataReport, inspect_dataset
 from ctrfast.data.report.contents import FORMAT
 from ctrfast.data.shards import Dataset
@@ -58,7 +60,7 @@ class ReportShelf:
         return self._kept(self._file(row, "html"), draw)
 
     def _file(self, row: DatasetRow, form: str) -> Path:
-        return self._settings.report_folder / f"{row.hash}-{FORMAT}.{form}"
+        return self._settings.report_folder / f"{row.hash}-{VERSION}-{FORMAT}.{form}"
 
     def _kept(self, file: Path, make: Callable[[], bytes]) -> bytes:
         if file.is_file():

@@ -7,7 +7,7 @@ from ctrfast.data.report.inspection import inspect_dataset
 from ctrfast.data.report.pictures import draw_pictures, joined, label
 from tests.data.report.conftest import ROWS, TIMELINE, by_split, id_field, make_report, numeric_field
 
-ODD = ["_under", "$x^{", "\\frac", "a\nb", "<script>", "\u5e7f\u544a", "x" * 128, "100%", "a&b", "{0}"]
+ODD = ["_under", "$x^{$", "\\frac", "a\nb", "<script>", "\u5e7f\u544a", "x" * 128, "100%", "a&b", "{0}"]
 
 
 def is_svg(content: bytes) -> bool:
@@ -31,8 +31,8 @@ def test_the_same_report_gives_the_same_bytes(dataset):
 
 
 def test_names_are_shown_as_they_are():
-    fields = [id_field(name, 10 + place) for place, name in enumerate(ODD)]
-    report = make_report(id_fields=fields, numeric_fields=[numeric_field("$\\sum")])
+    fields = [id_field(name, 100 - place) for place, name in enumerate(ODD)]
+    report = make_report(id_fields=fields, numeric_fields=[numeric_field("$\\frac$")])
     pictures = draw_pictures(report)
     assert is_svg(pictures["drift"].light)
     assert is_svg(pictures["frequencies"].light)
