@@ -13,24 +13,21 @@ import io
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.font_manager import findfont, get_font
-from matplotlib.ft2font import FT2Font
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, NullLocator, PercentFormatter
 
 from ctrfast.data.report.contents import DataReport, FieldReport, IdFieldReport, RateSlice
 from ctrfast.data.report.drift import LARGE, SOME
+from ctrfast.data.report.labels import FONT, label
 from ctrfast.data.report.theme import FAINT, LINE_COLOURS, SPLIT_COLOURS, TEXT, for_dark_ground
 from ctrfast.schema import SPLITS
 
 MOST_FIELDS = 20  # in one picture; the tables have all
-_LABEL_CHARACTERS = 24
 _LEGEND_CHARACTERS = 66  # in one line
 _WIDTH = 6.0  # inches; small, so that text stays readable where a phone shrinks the picture
 _LEAST_PSI = 1e-4
@@ -38,9 +35,8 @@ _ROWS_PER_POINT = 500  # of a label rate; at 20 % its standard error is then 1.8
 _LATER = ("valid", "test")
 _MARKS = {"train": "o", "valid": "o", "test": "s"}
 _DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
-_FONT = "DejaVu Sans"  # comes with matplotlib
 _SETTINGS: dict[Any, Any] = {
-    "font.family": _FONT,
+    "font.family": FONT,
     "font.size": 11.5,
     "svg.hashsalt": "ctrfast",
     "svg.fonttype": "path",
@@ -80,13 +76,6 @@ def draw_pictures(report: DataReport) -> dict[str, Picture]:
         if any(map(_most_unseen, report.id_fields)):
             pictures.append(_picture("unseen", "Bar chart: unseen values by field and split.", *_unseen(report)))
     return {picture.name: picture for picture in pictures}
-
-
-def label(name: str) -> str:
-    """A field's name as a picture can show it: short, and without characters that the font lacks."""
-    font = _font()
-    shown = "".join(c if c.isprintable() and font.get_char_index(ord(c)) else "?" for c in name[:_LABEL_CHARACTERS])
-    return shown if len(name) <= _LABEL_CHARACTERS else f"{shown[:-1]}…"
 
 
 def joined(slices: Sequence[RateSlice]) -> list[RateSlice]:
@@ -293,8 +282,3 @@ def _height(rows: int) -> float:
 
 def _rate(part: RateSlice) -> float:
     return part.positives / part.rows
-
-
-@cache
-def _font() -> FT2Font:
-    return get_font(findfont(_FONT))

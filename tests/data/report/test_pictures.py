@@ -4,7 +4,7 @@ import pytest
 
 from ctrfast.data.report.contents import RateSlice
 from ctrfast.data.report.inspection import inspect_dataset
-from ctrfast.data.report.pictures import draw_pictures, joined, label
+from ctrfast.data.report.pictures import draw_pictures, joined
 from tests.data.report.conftest import ROWS, TIMELINE, by_split, id_field, make_report, numeric_field
 
 ODD = ["_under", "$x^{$", "\\frac", "a\nb", "<script>", "\u5e7f\u544a", "x" * 128, "100%", "a&b", "{0}"]
@@ -36,13 +36,6 @@ def test_names_are_shown_as_they_are():
     pictures = draw_pictures(report)
     assert is_svg(pictures["drift"].light)
     assert is_svg(pictures["frequencies"].light)
-
-
-@pytest.mark.parametrize(
-    ("name", "shown"), [("$x$", "$x$"), ("a\nb", "a?b"), ("\u5e7f\u544a", "??"), ("x" * 30, "x" * 23 + "…")]
-)
-def test_labels(name, shown):
-    assert label(name) == shown
 
 
 def test_what_has_no_figures_is_left_out():
