@@ -1,6 +1,8 @@
 """Names from the data as a picture can show them: short, and in characters that its font has.
 
-label("a\\nb")        # 'a?b'
+The table beneath the picture has them whole. The font that comes with matplotlib knows no Chinese, for example.
+
+    label("x" * 128)        # 23 letters and an ellipsis
 """
 
 from __future__ import annotations
