@@ -23,10 +23,6 @@ setup: .venv/.ready-dev
 	$(PIP) install --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
-.venv/.ready-bench: .venv/.ready
-	$(PIP) install --constraint constraints.txt --editable '.[bench]'
-	@touch $@
-
 # Other systems, to be compared with; kept apart from what ctrfast needs.
 .venv-peers/.ready: bench/peers/requirements.txt bench/peers/requirements-no-deps.txt
 	$(PYTHON) -m venv .venv-peers
@@ -54,7 +50,7 @@ fuzz: .venv/.ready-dev
 	$(BIN)/python -m pytest tests/data/test_raw_fuzz.py --hypothesis-profile=fuzz
 
 # bench/README.md says what each shows; `make bench-train BENCH_OPTIONS='--rounds 3'` and the like.
-$(BENCHES): bench-%: .venv/.ready-bench
+$(BENCHES): bench-%: .venv/.ready
 	$(BIN)/python -m bench.$* $(BENCH_OPTIONS)
 
 bench-train bench-prepare: .venv-peers/.ready

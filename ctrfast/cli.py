@@ -25,6 +25,7 @@ from ctrfast.allocator import keep_freed_memory
 from ctrfast.config import MODEL_NAMES, RULE_NAMES, load_config
 from ctrfast.console import console, print_memory, print_metrics, print_report, print_segments
 from ctrfast.errors import Cancelled, CtrFastError, unknown_name
+from ctrfast.folders import write_file
 from ctrfast.schema import SPLITS, load_schema
 from ctrfast.schema import preset as find_preset
 
@@ -129,13 +130,18 @@ def prepare(
 @app.command()
 def inspect(
     dataset: Annotated[Path, typer.Argument(help="Dataset folder.")],
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON, with more figures.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, with all figures.")] = False,
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write it as one HTML page.")] = None,
 ) -> None:
-    """Show what a dataset holds: rows, label rates, and per field its size, missing and unseen shares."""
+    """Show what a dataset holds: rows, label rates, per field its missing and unseen shares and drift; and warnings."""
     from ctrfast.data.report import inspect_dataset
     from ctrfast.data.shards import Dataset
 
     report = inspect_dataset(Dataset.open(dataset))
+    if html is not None:
+        from ctrfast.data.report.page import page
+
+        write_file(html, page(report))
     if as_json:
         console.print_json(report.model_dump_json())
     else:

@@ -18,8 +18,11 @@ if TYPE_CHECKING:  # numpy and arrow are loaded by the commands that need them
 console = Console(soft_wrap=True, highlight=False, markup=False)
 
 
+_MOST_WARNINGS = 20
+
+
 def print_report(report: DataReport) -> None:
-    """What a dataset holds: rows and label rates by split, and a line per field."""
+    """What a dataset holds: rows and label rates by split, a line per field, and what to look at."""
     splits = [split for split in SPLITS if report.rows[split]]
     for split in splits:
         console.print(f"{split}: {report.rows[split]:,} rows, label rate {report.label_rate[split]:.4f}")
@@ -27,15 +30,35 @@ def print_report(report: DataReport) -> None:
     size = f"{report.table_bytes / 2**20:,.1f} MiB at D = {report.embedding_dim}"
     console.print(f"embedding table: {report.table_rows:,} rows, {size}\n")
     table = Table(box=None, pad_edge=False)
-    for name in ("field", "kept values", *(f"{what} in {split}" for split in splits for what in ("missing", "unseen"))):
-        table.add_column(name, justify="left" if name == "field" else "right")
+    table.add_column("field", no_wrap=True)
+    later = splits[1:]
+    for name in (
+        "kept values",
+        "missing",
+        *(f"unseen {split}" for split in splits),
+        *(f"PSI {split}" for split in later),
+    ):
+        table.add_column(name, justify="right")
     for number in report.numeric_fields:
-        shares = [text for split in splits for text in (f"{number.missing_share[split]:.1%}", "")]
-        table.add_row(number.name, "number", *shares)
+        drift = (f"{number.psi[split]:.3f}" for split in later)
+        table.add_row(number.name, "number", f"{number.missing_share['train']:.1%}", *("" for _ in splits), *drift)
     for field in report.id_fields:
-        pairs = ((field.missing_share[split], field.unseen_share[split]) for split in splits)
-        table.add_row(field.name, f"{field.values:,}", *(f"{share:.1%}" for pair in pairs for share in pair))
+        unseen = (f"{field.unseen_share[split]:.1%}" for split in splits)
+        drift = (f"{field.psi[split]:.3f}" for split in later)
+        table.add_row(field.name, f"{field.values:,}", f"{field.missing_share['train']:.1%}", *unseen, *drift)
     console.print(table)
+    print_data_warnings(report)
+
+
+def print_data_warnings(report: DataReport) -> None:
+    """A line per warning with its remedy; the first ones where there are many."""
+    if report.warnings:
+        console.print()
+    for warning in report.warnings[:_MOST_WARNINGS]:
+        place = "" if warning.field is None else f"{warning.field}: "
+        console.print(f"warning: {place}{warning.what} {warning.remedy}")
+    if len(report.warnings) > _MOST_WARNINGS:
+        console.print(f"{len(report.warnings) - _MOST_WARNINGS} more warnings: see --json or --html FILE")
 
 
 def print_memory(needs: MemoryEstimate, free_bytes: int) -> None:

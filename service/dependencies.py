@@ -11,6 +11,7 @@ from service.datasets import DatasetStore
 from service.jobs import JobStore
 from service.problems import NotFoundError, Problem
 from service.registry import Registry
+from service.reports import ReportShelf
 from service.settings import Settings
 from service.specs import LARGEST_VERSION, NAME_PATTERN
 from service.submissions import Submissions
@@ -37,6 +38,10 @@ def _jobs(services: ServicesDep) -> JobStore:
 
 def _datasets(services: ServicesDep) -> DatasetStore:
     return services.datasets
+
+
+def _reports(services: ServicesDep) -> ReportShelf:
+    return services.reports
 
 
 def _registry(services: ServicesDep) -> Registry:
@@ -77,6 +82,7 @@ def _job_id(job_id: str) -> str:
 SettingsDep = Annotated[Settings, Depends(_settings)]
 JobsDep = Annotated[JobStore, Depends(_jobs)]
 DatasetsDep = Annotated[DatasetStore, Depends(_datasets)]
+ReportsDep = Annotated[ReportShelf, Depends(_reports)]
 RegistryDep = Annotated[Registry, Depends(_registry)]
 SubmissionsDep = Annotated[Submissions, Depends(_submissions)]
 CallerDep = Annotated[str, Depends(_caller)]

@@ -101,6 +101,12 @@ class ModelUnavailableError(ServiceError):
     status, code, title = 409, "bad_artifact", "The model cannot be served"
 
 
+class DatasetUnavailableError(ServiceError):
+    """A registered dataset whose folder is missing or was changed."""
+
+    status, code, title = 409, "bad_artifact", "The dataset cannot be read"
+
+
 class IdempotencyConflictError(ServiceError):
     """One key, two bodies."""
 

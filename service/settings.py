@@ -115,6 +115,11 @@ class Settings(BaseSettings):
         """Where a dataset that the service prepared lies."""
         return self.home_dir / "datasets" / name
 
+    @property
+    def report_folder(self) -> Path:
+        """Where data reports are kept, once they were asked for."""
+        return self.home_dir / "reports"
+
     def make_folders(self) -> None:
         """Create HOME and its parts."""
         for part in ("jobs", "models", "datasets", "data"):

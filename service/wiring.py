@@ -11,6 +11,7 @@ from service.jobs import JobStore
 from service.keys import KeyStore
 from service.leases import LeaseStore
 from service.registry import Registry
+from service.reports import ReportShelf
 from service.settings import Settings
 from service.shelf import Shelf
 from service.submissions import Submissions
@@ -26,6 +27,7 @@ class Services:
     jobs: JobStore
     leases: LeaseStore
     datasets: DatasetStore
+    reports: ReportShelf
     registry: Registry
     submissions: Submissions
     shelf: Shelf
@@ -45,6 +47,7 @@ class Services:
             jobs=jobs,
             leases=LeaseStore(database, settings.lease_s),
             datasets=datasets,
+            reports=ReportShelf(settings, datasets),
             registry=registry,
             submissions=Submissions(settings, jobs, datasets, registry),
             shelf=Shelf(registry, settings.alias_refresh_s, settings.max_loaded_models),

@@ -35,7 +35,9 @@ def test_from_clicks_to_scores(tmp_path):
     done = ctrfast("prepare", raw, "--preset", "criteo", "--min-count", 2, "--out", data)
     assert "rejected 0" in done.stdout
     assert "C26" in ctrfast("inspect", data).stdout
-    assert json.loads(ctrfast("inspect", data, "--json").stdout)["schema_name"] == "criteo"
+    report = json.loads(ctrfast("inspect", data, "--json", "--html", tmp_path / "report.html").stdout)
+    assert report["schema_name"] == "criteo"
+    assert "criteo" in (tmp_path / "report.html").read_text()
     done = ctrfast(
         *("train", "--data", data, "--model", "deepfm", "--batch-size", 512, "--epochs", 1, "--seed", 1, "--out", run),
         *("--set", "model.hidden=[8]", "--scaling", "none", "--set", "optimizer.lr_dense=1e-2"),
@@ -107,6 +109,22 @@ def test_refusals_of_files(dataset, bundle_path, raw_clicks, tmp_path):
 def test_prepare_wants_one_meaning_of_the_columns(raw_clicks, tmp_path):
     done = ctrfast("prepare", raw_clicks, "--out", tmp_path / "d", code=2)
     assert "either --preset or --schema" in done.stderr
+
+
+def test_inspect_says_what_to_look_at(tmp_path):
+    raw, data = tmp_path / "raw.tsv", tmp_path / "data"
+    (tmp_path / "schema.yaml").write_text(
+        "name: tiny\ncolumns: [label, '[b]n']\nlabel: label\nid_fields: [{name: '[b]n'}]\n"
+    )
+    raw.write_text("".join(f"{row % 2}\tsame\n" for row in range(40)))
+    ctrfast("prepare", raw, "--schema", tmp_path / "schema.yaml", "--valid-fraction", 0, "--out", data)
+    done = ctrfast("inspect", data, "--html", tmp_path / "report.html")
+    lines = [line for line in done.stdout.splitlines() if line.startswith("warning: ")]
+    assert any(line.startswith("warning: [b]n: It has one value in all training rows.") for line in lines)
+    assert any("valid has no rows" in line for line in lines)
+    assert done.stdout.splitlines()[-1].startswith("warning: ")
+    assert (tmp_path / "report.html").read_text().startswith("<!doctype html>")
+    assert "cannot be written" in refused("inspect", data, "--html", "/proc/none/report.html")
 
 
 def test_an_interrupted_training_keeps_a_checkpoint_and_says_so(dataset, tmp_path):

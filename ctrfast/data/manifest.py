@@ -56,8 +56,20 @@ class FileEntry(_Part):
     sha256: str
 
 
+class TimelinePoint(_Part):
+    """Rows of all splits in a stretch of time. start: as text that sorts by time, for example 2014-10-21T00:00."""
+
+    start: str
+    rows: int = Field(ge=0)
+    positives: int = Field(ge=0)
+
+
 class DatasetManifest(_Part):
-    """`manifest.json` of a dataset. preparation: the settings that lead from the raw files to it."""
+    """`manifest.json` of a dataset.
+
+    preparation: the settings that lead from the raw files to it. timeline: by rising time; empty where the raw files
+    tell no time.
+    """
 
     kind: Literal["dataset"]
     format: Literal[1]
@@ -67,5 +79,6 @@ class DatasetManifest(_Part):
     splits: dict[SplitName, Split] = Field(min_length=3)
     rejected: Rejected
     preparation: dict[str, Any]
+    timeline: tuple[TimelinePoint, ...] = ()
     files: dict[str, FileEntry]
     seal: str

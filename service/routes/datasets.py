@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Response
+from typing import Annotated, Literal
 
+from fastapi import APIRouter, Header, Query, Response
+
+from ctrfast.data.report import DataReport
+from ctrfast.data.report.tags import SECURITY_POLICY
 from ctrfast.errors import ArtifactError, ConfigError
 from service.answers import DatasetCreate, DatasetList, DatasetPublic, JobPublic
 from service.dependencies import (
@@ -11,11 +15,13 @@ from service.dependencies import (
     DatasetName,
     DatasetsDep,
     IdempotencyKey,
+    ReportsDep,
     SettingsDep,
     SubmissionsDep,
     problems,
 )
 from service.json_bodies import JsonRoute
+from service.negotiation import prefers_html
 from service.paths import allowed_path, without_server_paths
 from service.states import Kind
 
@@ -71,3 +77,25 @@ def list_datasets(datasets: DatasetsDep) -> DatasetList:
 def get_dataset(name: DatasetName, datasets: DatasetsDep) -> DatasetPublic:
     """One dataset."""
     return DatasetPublic.of(datasets.get(name))
+
+
+@router.get(
+    "/{name}/report",
+    response_model=DataReport,
+    responses={200: {"content": {"text/html": {}}}, **problems(404, 409, 422, 503)},
+)
+def get_report(
+    name: DatasetName,
+    reports: ReportsDep,
+    form: Annotated[Literal["json", "html"] | None, Query(alias="format")] = None,
+    accept: Annotated[str, Header()] = "",
+) -> Response:
+    """What a dataset holds, drifts and costs, with warnings; as a page with `Accept: text/html` or `?format=html`.
+
+    The first request for a dataset reads all of it. 409: its folder is gone or was changed. 503: another report is
+    being made; ask again.
+    """
+    if form == "html" or (form is None and prefers_html(accept)):
+        headers = {"Content-Security-Policy": SECURITY_POLICY, "Vary": "Accept"}
+        return Response(reports.page(name), media_type="text/html", headers=headers)
+    return Response(reports.json(name), media_type="application/json", headers={"Vary": "Accept"})

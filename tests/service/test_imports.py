@@ -11,7 +11,7 @@ import service.cli, service.app, service.api
 from service.settings import Settings
 app = service.app.create_app(Settings(home={home!r}))
 app.openapi()
-unwanted = ("tensorflow", "tf_keras", "keras", "ray", "pandas", "sklearn", "alembic")
+unwanted = ("tensorflow", "tf_keras", "keras", "ray", "pandas", "sklearn", "alembic", "matplotlib")
 heavy = [name for name in unwanted if name in sys.modules]
 print(json.dumps([heavy, sorted(name for name in sys.modules if name in ("ctrfast.train", "ctrfast.export"))]))
 """

@@ -1,0 +1,92 @@
+"""Data reports, made when first asked for and kept: a dataset never changes, so neither does its report.
+
+They lie under HOME/reports, named by the dataset's hash, ctrfast's version and the report's form. Making one reads the
+whole dataset; it happens in a thread of the pool, one report at a time, and whoever comes meanwhile is soon told to ask
+again.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from ctrfast._version import VERSION
+from ctrfast.data.report import DataReport, inspect_dataset
+from ctrfast.data.report.contents import FORMAT
+from ctrfast.data.shards import Dataset
+from ctrfast.errors import ArtifactError
+from ctrfast.folders import write_file
+from service.datasets import DatasetStore
+from service.problems import DatasetUnavailableError, NotReadyError
+from service.settings import Settings
+from service.tables import DatasetRow
+
+_WAIT_S = 3.0  # a waiting request holds a thread that others need
+_ASK_AGAIN_S = 5
+
+
+class ReportShelf:
+    """Reports by the name of their dataset."""
+
+    def __init__(self, settings: Settings, datasets: DatasetStore) -> None:
+        self._settings = settings
+        self._datasets = datasets
+        self._at_work = threading.Lock()
+
+    def json(self, name: str) -> bytes:
+        """The report as JSON.
+
+        Raises:
+            NotFoundError: there is no such dataset.
+            DatasetUnavailableError: its folder is missing or was changed.
+            NotReadyError: another report is being made.
+        """
+        row = self._datasets.get(name)
+        return self._kept(self._file(row, "json"), lambda: _to_json(_inspect(row)))
+
+    def page(self, name: str) -> bytes:
+        """The report as an HTML page. Raises as `json` does."""
+        row = self._datasets.get(name)
+
+        def draw() -> bytes:
+            from ctrfast.data.report.page import page  # matplotlib, which the API does without until then
+
+            file = self._file(row, "json")
+            if not file.is_file():
+                write_file(file, _to_json(_inspect(row)))
+            return page(DataReport.model_validate_json(file.read_bytes())).encode()
+
+        return self._kept(self._file(row, "html"), draw)
+
+    def _file(self, row: DatasetRow, form: str) -> Path:
+        return self._settings.report_folder / f"{row.hash}-{VERSION}-{FORMAT}.{form}"
+
+    def _kept(self, file: Path, make: Callable[[], bytes]) -> bytes:
+        if file.is_file():
+            return file.read_bytes()
+        if not self._at_work.acquire(timeout=_WAIT_S):
+            raise NotReadyError(
+                "Another data report is being made. Ask again in a few seconds.",
+                headers={"Retry-After": str(_ASK_AGAIN_S)},
+            )
+        try:
+            if not file.is_file():  # the one who was at work may have made it
+                write_file(file, make())
+        finally:
+            self._at_work.release()
+        return file.read_bytes()
+
+
+def _inspect(row: DatasetRow) -> DataReport:
+    try:
+        dataset = Dataset.open(Path(row.path))
+    except ArtifactError as error:
+        raise DatasetUnavailableError(f"The files of the dataset {row.name!r} are missing or were changed.") from error
+    if dataset.hash != row.hash:
+        raise DatasetUnavailableError(f"The folder of the dataset {row.name!r} holds another dataset now.")
+    return inspect_dataset(dataset)
+
+
+def _to_json(report: DataReport) -> bytes:
+    return report.model_dump_json().encode()

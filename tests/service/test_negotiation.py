@@ -1,0 +1,18 @@
+import pytest
+
+from service.negotiation import prefers_html
+
+BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8"
+
+
+@pytest.mark.parametrize("accept", ["text/html", BROWSER, "TEXT/HTML", "application/json;q=0.5, text/html;q=0.6"])
+def test_a_page(accept: str) -> None:
+    assert prefers_html(accept)
+
+
+@pytest.mark.parametrize(
+    "accept",
+    ["", "*/*", "application/json", "text/html, application/json", "text/html;q=0", "text/html;q=x", ",;=", "text/*"],
+)
+def test_json(accept: str) -> None:
+    assert not prefers_html(accept)
