@@ -10,12 +10,11 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from ctrfast.schema import IdField
 
@@ -55,20 +54,30 @@ class Cells:
         ends = np.frombuffer(offsets, np.int64, len(column) + 1 + column.offset)[column.offset :]
         text = np.frombuffer(data, np.uint8) if data is not None and data.size else np.zeros(0, np.uint8)
         starts, ends = ends[:-1].copy(), ends[1:].copy()
-        if validity is not None:
-            ends = np.where(column.is_null().to_numpy(zero_copy_only=False), starts, ends)
+        if column.null_count:
+            bits = np.unpackbits(np.frombuffer(validity, np.uint8), bitorder="little")
+            ends = np.where(bits[column.offset : column.offset + len(column)], ends, starts)
         return cls(text.copy(), starts, ends)
 
     def to_arrow(self) -> pa.Array:
         """Text column (R,), null where missing. The bytes must be UTF-8."""
         lengths = self.ends - self.starts
-        offsets = np.concatenate(([0], np.cumsum(lengths)))
+        offsets = np.concatenate((np.zeros(1, np.int64), np.cumsum(lengths)))
         # The bytes of cell r lie at starts[r] + 0, 1, ...: a running index, shifted anew at the start of each cell.
         places = np.arange(offsets[-1]) + np.repeat(self.starts - offsets[:-1], lengths)
-        texts = pa.Array.from_buffers(
-            pa.large_string(), len(self), [None, pa.py_buffer(offsets.tobytes()), pa.py_buffer(self.text[places])]
-        )
-        return pc.if_else(pa.array(lengths > 0), texts, None).cast(pa.string())
+        present = np.packbits(lengths > 0, bitorder="little")
+        buffers = [pa.py_buffer(values) for values in (present, offsets, self.text[places])]
+        return pa.Array.from_buffers(pa.large_string(), len(self), buffers).cast(pa.string())
+
+
+def to_arrow(values: npt.NDArray[np.generic]) -> pa.Array:
+    """Numbers (R,) as an arrow column, without a copy. Arrow's own ways, both to and fro, load pandas first."""
+    return pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), len(values), [None, pa.py_buffer(values)])
+
+
+def from_arrow(column: pa.Array, kind: npt.DTypeLike) -> npt.NDArray[Any]:
+    """Numbers (R,) of an arrow column of that type without nulls, without a copy."""
+    return np.frombuffer(column.buffers()[1], kind, len(column), offset=column.offset * np.dtype(kind).itemsize)
 
 
 def parse_number(text: str) -> float | None:

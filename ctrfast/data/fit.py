@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from ctrfast.data.cells import to_arrow
 from ctrfast.data.columns import ColumnFiles
 from ctrfast.data.encode import scaled, transformed
 from ctrfast.data.keys import Keys, arrow_texts, is_hashed
@@ -161,10 +162,10 @@ def _texts(keys: Keys, blocks: Sequence[Block], field: int) -> pa.Array:
         place = table.places(block_keys)
         new = np.flatnonzero((place >= 0) & ~found[place])
         found[place[new]] = True
-        parts.append(block_texts.take(pa.array(new)))
+        parts.append(block_texts.take(to_arrow(new)))
         places.append(place[new])
     order = np.argsort(np.concatenate(places))
     at = np.arange(len(keys))
     at[hashed] = len(keys) + np.arange(len(hashed))
-    both = pa.concat_arrays([texts, pa.concat_arrays(parts).take(pa.array(order))])
-    return both.take(pa.array(at))
+    both = pa.concat_arrays([texts, pa.concat_arrays(parts).take(to_arrow(order))])
+    return both.take(to_arrow(at))

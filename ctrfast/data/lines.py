@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
 import pyarrow as pa
 
 from ctrfast.errors import DamagedFileError, DataError
@@ -50,6 +51,11 @@ def whole_lines(path: Path, *, longest: int, read_bytes: int = READ_BYTES) -> It
         raise DamagedFileError(f"{path} cannot be read to its end: {reason}. Fetch the file again.") from error
 
 
+def count_lines(text: bytes) -> int:
+    """Newlines in a text; several times as fast as `bytes.count`."""
+    return int(np.count_nonzero(np.frombuffer(text, np.uint8) == ord("\n")))
+
+
 def require_files(paths: list[Path]) -> None:
     """Raise DataError for the first path that is not a file."""
     for path in paths:
@@ -75,9 +81,11 @@ def _lines(stream: _Stream, longest: int, read_bytes: int) -> Iterator[tuple[int
             block, first = block.removeprefix(_BYTE_ORDER_MARK), False
         cut = block.rfind(b"\n") + 1
         if cut:
-            text = (rest + block[:cut]).replace(b"\r\n", b"\n")
+            text = b"".join((rest, memoryview(block)[:cut]))
+            if b"\r" in text:
+                text = text.replace(b"\r\n", b"\n")
             yield number, text
-            number += text.count(b"\n")
+            number += count_lines(text)
             rest = b""
         rest = (rest + block[cut:])[: longest + 1]
     if rest:

@@ -1,8 +1,10 @@
-"""Parsed rows on disk, so that the raw text is read once: one arrow file per chunk, one folder per raw file.
+"""Parsed rows on disk, so that the raw text is read once: one file per chunk, one folder per raw file.
 
-    label int8 | numbers float64 (NaN = missing) | keys uint64 of the id fields (`ctrfast.data.keys`)
+A block holds one column after the other, as they lie in memory, and nothing else:
 
-Beside a block lie the texts of its hashed keys, and its rejected rows, where it has any; the block is renamed into
+    label (R,) int8 | numbers (R,) float64, NaN = missing | keys (R,) uint64 of each id field (`ctrfast.data.keys`)
+
+Beside it lie the texts of its hashed keys, and its rejected rows, where it has any; the block is renamed into
 place last. A chunk whose block is there is not parsed again, so a killed preparation goes on where it was.
 """
 
@@ -24,25 +26,25 @@ from ctrfast.data.raw import Chunk, Rejected, chunks_of, parse_chunk
 from ctrfast.data.times import field_cells
 from ctrfast.schema import Schema
 
-_COMPRESSION = pa.ipc.IpcWriteOptions(compression="lz4")
 _REJECTED = pa.schema([("line", pa.int64()), ("reason", pa.string()), ("text", pa.binary())])
 _TEXTS = pa.schema([("field", pa.int32()), ("key", pa.uint64()), ("text", pa.string())])
 
 
 @dataclass(frozen=True)
 class Block:
-    """A parsed chunk on disk. rows: usable ones. rejected: others, per reason."""
+    """A parsed chunk on disk. rows: usable ones. numbers: numeric columns. rejected: other rows, per reason."""
 
     path: Path
     rows: int
+    numbers: int
     rejected: Counter[str]
 
     def column(self, index: int) -> npt.NDArray[Any]:
         """(rows,) values of a column: 0 is the label, then the numbers, then the id fields' keys."""
-        options = pa.ipc.IpcReadOptions(included_fields=[index])
-        with pa.OSFile(str(self.path)) as file, pa.ipc.open_file(file, options=options) as reader:
-            values: npt.NDArray[Any] = reader.get_batch(0).column(0).to_numpy()
-            return values
+        if index == 0:
+            return np.fromfile(self.path, np.int8, self.rows)
+        kind = np.float64 if index <= self.numbers else np.uint64
+        return np.fromfile(self.path, kind, self.rows, offset=self.rows * (1 + 8 * (index - 1)))
 
     def texts(self, field: int) -> tuple[Keys, pa.Array]:
         """Distinct hashed keys of an id field, and their texts."""
@@ -60,13 +62,13 @@ class Block:
         return Rejected(*(table[name].to_pylist() for name in _REJECTED.names))
 
     @classmethod
-    def open(cls, path: Path) -> Block:
+    def open(cls, path: Path, schema: Schema) -> Block:
         """A block that `write` left."""
-        with pa.OSFile(str(path)) as file, pa.ipc.open_file(file) as reader:
-            rows = int(reader.schema.metadata[b"rows"])
+        numbers = len(schema.numeric_fields)
+        rows = path.stat().st_size // (1 + 8 * (numbers + len(schema.id_fields)))
         beside = path.with_suffix(".rejected")
         reasons = _read(beside)["reason"].to_pylist() if beside.is_file() else []
-        return cls(path, rows, Counter(reasons))
+        return cls(path, rows, numbers, Counter(reasons))
 
     @classmethod
     def write(cls, path: Path, chunk: Chunk, schema: Schema) -> Block:
@@ -81,16 +83,18 @@ class Block:
             if len(hashed):
                 distinct, first = np.unique(keys[hashed], return_index=True)
                 texts.append((index, distinct, cells[hashed[first]].to_arrow()))
-        beside = cls(path, block.rows, Counter(rejected.reasons))
+        written = cls(path, block.rows, len(block.numbers), Counter(rejected.reasons))
         if texts:
-            _write(beside._beside("texts"), pa.concat_tables(_texts(*entry) for entry in texts))
+            _write(written._beside("texts"), pa.concat_tables(_texts(*entry) for entry in texts))
         if rejected.lines:
             table = pa.table([rejected.lines, rejected.reasons, rejected.texts], schema=_REJECTED)
-            _write(beside._beside("rejected"), table)
-        names = ["label", *(f"numbers.{name}" for name in block.numbers), *(f"keys.{name}" for name in schema.id_names)]
-        table = pa.table([pa.array(column) for column in columns], names=names)
-        _write(path, table.replace_schema_metadata({"rows": str(block.rows)}))
-        return beside
+            _write(written._beside("rejected"), table)
+        partial = path.with_name(f"{path.name}.partial")
+        with partial.open("wb") as file:
+            for column in columns:
+                column.tofile(file)
+        partial.replace(path)
+        return written
 
     def _beside(self, what: str) -> Path:
         return self.path.with_suffix(f".{what}")
@@ -102,8 +106,8 @@ def parse_file(path: Path, schema: Schema, folder: Path) -> Generator[Block]:
 
     def parsed(numbered: tuple[int, Chunk]) -> Block:
         index, chunk = numbered
-        place = folder / f"{index:07}.arrow"
-        return Block.open(place) if place.is_file() else Block.write(place, chunk, schema)
+        place = folder / f"{index:07}.block"
+        return Block.open(place, schema) if place.is_file() else Block.write(place, chunk, schema)
 
     yield from in_order(parsed, enumerate(chunks_of(path, schema)))
 
@@ -114,7 +118,7 @@ def _texts(field: int, keys: Keys, texts: pa.Array) -> pa.Table:
 
 def _write(path: Path, table: pa.Table) -> None:
     partial = path.with_name(f"{path.name}.partial")
-    with pa.ipc.new_file(str(partial), table.schema, options=_COMPRESSION) as writer:
+    with pa.ipc.new_file(str(partial), table.schema) as writer:
         writer.write_table(table)
     partial.replace(path)
 

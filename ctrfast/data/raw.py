@@ -21,7 +21,7 @@ import numpy.typing as npt
 from ctrfast.data.ahead import in_order
 from ctrfast.data.cells import LONGEST_VALUE, Cells
 from ctrfast.data.layout import Layout, find_layout
-from ctrfast.data.lines import require_files, whole_lines
+from ctrfast.data.lines import count_lines, require_files, whole_lines
 from ctrfast.data.numbers import Floats, parse_numbers
 from ctrfast.data.rejects import RejectSink
 from ctrfast.data.times import bad_times
@@ -164,7 +164,7 @@ def parse_chunk(chunk: Chunk, schema: Schema, require_label: bool = True) -> tup
 
 def _parts(text: bytes, rows: int) -> Iterator[tuple[int, bytes]]:
     """Cut text after each `rows` lines. Yields (lines before the part, part)."""
-    if text.count(b"\n") <= rows:  # nearly always
+    if count_lines(text) <= rows:  # nearly always
         yield 0, text
         return
     ends = np.flatnonzero(np.frombuffer(text, dtype=np.uint8) == ord("\n")) + 1

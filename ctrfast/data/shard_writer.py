@@ -21,6 +21,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ctrfast.data.cells import to_arrow
 from ctrfast.data.columns import ColumnFiles
 from ctrfast.data.encode import SCHEMA_FILE
 from ctrfast.data.manifest import FORMAT, KIND
@@ -118,7 +119,7 @@ def _groups(columns: ColumnFiles, plan: ShardPlan, split: str, first: int, rows:
             taken, first = taken + len(places), first + len(places)
             if first >= before[step + 1]:
                 step += 1
-        yield pa.table({name: pa.array(np.concatenate(parts)) for name, parts in zip(names, pending, strict=True)})
+        yield pa.table({name: to_arrow(np.concatenate(parts)) for name, parts in zip(names, pending, strict=True)})
         rows -= group
 
 

@@ -24,7 +24,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ctrfast.data.cells import Cells
+from ctrfast.data.cells import Cells, from_arrow, to_arrow
 from ctrfast.errors import ArtifactError
 from ctrfast.schema import FIRST_ID, MISSING_ID, UNSEEN_ID
 
@@ -53,7 +53,7 @@ class Vocabulary:
     def fit(cls, values: pa.Array, counts: npt.NDArray[np.int64]) -> Vocabulary:
         """Put distinct texts (K,) and their counts (K,) in order."""
         order = _order(Cells.of(values), counts)
-        return cls(values.take(pa.array(order)), pa.array(counts[order]))
+        return cls(values.take(to_arrow(order)), to_arrow(counts[order]))
 
     def __len__(self) -> int:
         return len(self.values)
@@ -78,11 +78,11 @@ class Vocabulary:
     @property
     def hash(self) -> str:
         """sha256 over values and counts."""
+        cells = Cells.of(self.values)
         # Lengths before content, so that no two different sets of values read the same.
-        lengths = pc.binary_length(self.values).to_numpy(zero_copy_only=False)
-        digest = hashlib.sha256(lengths.astype("<i4").tobytes())
-        digest.update(pc.binary_join(_as_list(self.values), b"")[0].as_buffer())
-        digest.update(self.counts.to_numpy(zero_copy_only=False).astype("<i8").tobytes())
+        digest = hashlib.sha256((cells.ends - cells.starts).astype("<i4").tobytes())
+        digest.update(cells.text[cells.starts[0] : cells.ends[-1]].tobytes() if len(cells) else b"")
+        digest.update(from_arrow(self.counts, np.int64).astype("<i8").tobytes())
         return digest.hexdigest()
 
     @cached_property
@@ -101,7 +101,7 @@ class Vocabulary:
 
     def save(self, path: Path) -> None:
         """Write `<field>.parquet`."""
-        ids = pa.array(np.arange(FIRST_ID, len(self) + FIRST_ID, dtype=np.int32))
+        ids = to_arrow(np.arange(FIRST_ID, len(self) + FIRST_ID, dtype=np.int32))
         table = pa.Table.from_arrays([self.values, self.counts, ids], schema=_SCHEMA)
         pq.write_table(table, path, compression="zstd")
 
@@ -142,12 +142,6 @@ def _order(cells: Cells, counts: npt.NDArray[np.int64]) -> npt.NDArray[np.intp]:
         table = pa.table({"count": counts, "text": cells.to_arrow().cast(pa.binary())})
         order = pc.sort_indices(table, [("count", "descending"), ("text", "ascending")]).to_numpy()
     return order
-
-
-def _as_list(values: pa.Array) -> pa.Array:
-    """One list that holds all values, as bytes: arrow then joins them without Python."""
-    offsets = pa.array([0, len(values)], type=pa.int32())
-    return pa.ListArray.from_arrays(offsets, values.cast(pa.binary()))
 
 
 def _whole(column: pa.ChunkedArray) -> pa.Array:

@@ -105,7 +105,7 @@ def test_a_truncated_file_keeps_the_others_work(tmp_path, raw, tiny):
     bad.write_bytes(whole[:-9])
     with pytest.raises(DamagedFileError, match=r"c\.tsv\.gz cannot be read to its end: Truncated"):
         prepare([*raw, bad], tiny, tmp_path / "out")
-    kept = {path.name for path in (tmp_path / WORK).glob("parsed0000[01]-*/*.arrow")}
+    kept = {path.name for path in (tmp_path / WORK).glob("parsed0000[01]-*/*.block")}
     assert len(kept) == 6
     bad.write_bytes(whole)
     report = prepare([*raw, bad], tiny, tmp_path / "out")
