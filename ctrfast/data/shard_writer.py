@@ -87,10 +87,10 @@ def write_shard(columns: ColumnFiles, plan: ShardPlan, shard: tuple[str, int], f
     if file.is_file():
         return rows
     types = [pa.field(name, pa.from_numpy_dtype(kind)) for name, kind in columns.types.items() if name != SPLIT_COLUMN]
-    with (
-        new_file(file) as partial,
-        pq.ParquetWriter(partial, pa.schema(types), compression="lz4", write_statistics=False) as writer,
-    ):
+    # Numbers repeat; to look for repeated ids takes a third of the writing time, and saves a tenth of the bytes.
+    repeated = [name for name, kind in columns.types.items() if kind != np.int32 and name != SPLIT_COLUMN]
+    options = {"compression": "lz4", "use_dictionary": repeated, "write_statistics": False}
+    with new_file(file) as partial, pq.ParquetWriter(partial, pa.schema(types), **options) as writer:
         for group in _groups(columns, plan, split, index * ROWS_PER_SHARD, rows):
             writer.write_table(group, row_group_size=ROWS_PER_GROUP)
     return rows

@@ -117,19 +117,20 @@ class KeyCounter:
 
 
 class KeyTable:
-    """Place of each of K distinct keys. Keys that are not there have the place -1."""
+    """Place of each of K distinct keys, counted from `first`. missing, absent: what others have instead of a place."""
 
-    def __init__(self, keys: Keys) -> None:
+    def __init__(self, keys: Keys, *, first: int = 0, missing: int = -1, absent: int = -1) -> None:
         slots = _SMALLEST
         while slots < 2 * len(keys):
             slots *= 2
+        self._missing, self._absent = missing, absent
         self._keys, self._places = np.zeros(slots, np.uint64), np.zeros(slots, np.int64)
-        _insert(keys, np.arange(len(keys)), self._keys, self._places)
+        _insert(keys, np.arange(first, first + len(keys)), self._keys, self._places)
 
     def places(self, keys: Keys) -> npt.NDArray[np.int32]:
         """Places (R,) int32 of keys (R,)."""
         found = np.empty(len(keys), np.int32)
-        _look_up(keys, self._keys, self._places, found)
+        _look_up(keys, self._keys, self._places, self._missing, self._absent, found)
         return found
 
 
@@ -167,14 +168,17 @@ def _insert(keys: Keys, values: Counts, table: Keys, table_values: Counts) -> No
 
 
 @compiled
-def _look_up(keys: Keys, table: Keys, values: Counts, found: npt.NDArray[np.int32]) -> None:
+def _look_up(keys: Keys, table: Keys, values: Counts, missing: int, absent: int, found: npt.NDArray[np.int32]) -> None:
     last = np.uint64(len(table) - 1)
     for row in range(len(keys)):
         key = keys[row]
+        if key == MISSING_KEY:
+            found[row] = missing
+            continue
         slot = mix(key) & last
         while table[slot] != key and table[slot] != MISSING_KEY:
             slot = (slot + np.uint64(1)) & last
-        found[row] = values[slot] if table[slot] == key and key != MISSING_KEY else -1
+        found[row] = values[slot] if table[slot] == key else absent
 
 
 @compiled

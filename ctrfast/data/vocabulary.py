@@ -70,10 +70,7 @@ class Vocabulary:
 
     def encode_keys(self, keys: Keys) -> Ids:
         """Local ids (R,) of keys (R,)."""
-        ids: Ids = self._table.places(keys) + np.int32(FIRST_ID)
-        ids[ids < FIRST_ID] = UNSEEN_ID
-        ids[keys == 0] = MISSING_ID
-        return ids
+        return self._table.places(keys)
 
     @property
     def hash(self) -> str:
@@ -97,7 +94,8 @@ class Vocabulary:
         from ctrfast.data.keys import keys_of
         from ctrfast.data.tally import KeyTable
 
-        return KeyTable(keys_of(Cells.of(self.values)))
+        keys = keys_of(Cells.of(self.values))
+        return KeyTable(keys, first=FIRST_ID, missing=MISSING_ID, absent=UNSEEN_ID)
 
     def save(self, path: Path) -> None:
         """Write `<field>.parquet`."""

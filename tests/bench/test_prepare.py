@@ -12,7 +12,7 @@ from bench import prepare as bench_prepare
 from bench.peers import prepare_arrow, prepare_label_encoder
 from bench.peers.text_splits import cut
 from bench.prepare import PEERS_OF_PREPARE, Peer, Runs, compare, grow, report
-from bench.prepare_checks import ResultsDifferError, same_kept, same_rows, same_table
+from bench.prepare_checks import ResultsDifferError, same_columns, same_kept, same_rows, same_table
 from bench.prepare_work import FIRST_ID, IDS, MIN_COUNT, MISSING_ID, UNSEEN_ID, spans
 from bench.raw_clicks import make_raw
 from bench.turns import SystemFailedError
@@ -63,6 +63,19 @@ def test_the_ids_of_the_work_are_ours():
 
 def test_arrow_prepares_the_same_table(ours, arrow_out):
     same_table(ours, arrow_out)
+
+
+def test_columns_are_compared_in_any_order_of_rows(ours, arrow_out):
+    for split in ("train", "valid", "test"):
+        file = arrow_out / f"{split}.parquet"
+        table = pq.read_table(file)
+        pq.write_table(table.take(np.random.default_rng(1).permutation(len(table))), file)
+    same_columns(ours, arrow_out)
+    with pytest.raises(ResultsDifferError, match=r"of the train split differs in"):
+        same_table(ours, arrow_out)
+    change(file, "C3", 5, 10**6)
+    with pytest.raises(ResultsDifferError, match=r"^C3 of the test split differs in"):
+        same_columns(ours, arrow_out)
     assert ours.fitted.table_rows > ROWS / 20  # so that there is something to compare
 
 
