@@ -99,8 +99,16 @@ class _Column:
             first += block.rows
 
 
-def fit_numbers(rows: ParsedRows, index: int, field: NumericField) -> tuple[Statistics, list[int]]:
+def fit_numbers(
+    rows: ParsedRows, index: int, field: NumericField, known: Statistics | None = None
+) -> tuple[Statistics, list[int]]:
     """Learn a numeric field and write its column.
+
+    Args:
+        rows: what to learn from.
+        index: place of the field among the parsed columns.
+        field: the field.
+        known: statistics of an earlier dataset; nothing is then learned.
 
     Returns:
         Statistics of the training rows; missing values per split.
@@ -110,13 +118,29 @@ def fit_numbers(rows: ParsedRows, index: int, field: NumericField) -> tuple[Stat
     for values, splits in column:
         moments.add(values[splits == _TRAIN])
         missing += np.bincount(splits[np.isnan(values)], minlength=len(SPLITS))
-    statistics = moments.statistics()
+    statistics = known or moments.statistics()
     rows.columns.write(field.name, (scaled(values, statistics.mean, statistics.std) for values, _ in column))
     return statistics, missing.tolist()
 
 
+@dataclass(frozen=True)
+class Known:
+    """A vocabulary of an earlier dataset. grow: new values are appended; else they are unseen."""
+
+    vocabulary: Vocabulary
+    grow: bool
+
+
 def fit_ids(
-    rows: ParsedRows, index: int, field: int, name: str, *, min_count: int, folder: Path, memory: int
+    rows: ParsedRows,
+    index: int,
+    field: int,
+    name: str,
+    *,
+    min_count: int,
+    folder: Path,
+    memory: int,
+    known: Known | None = None,
 ) -> Vocabulary:
     """Learn an id field and write its column.
 
@@ -128,11 +152,30 @@ def fit_ids(
         min_count: values that occur fewer times in the training rows are not kept.
         folder: for counts that do not fit the memory.
         memory: bytes that the work may take.
+        known: what an earlier dataset learned.
 
     Raises:
         DataError: the values to keep do not fit the memory.
     """
     column = rows.column(index)
+    if known is not None and not known.grow:
+        vocabulary = known.vocabulary
+    else:
+        learned = _learn(column, rows.blocks, field, name, min_count, folder, memory)
+        vocabulary = known.vocabulary.grown(learned) if known else learned
+    rows.columns.write(name, (vocabulary.encode_keys(keys) for keys, _ in column))
+    return vocabulary
+
+
+def _learn(
+    column: Iterable[Part],
+    blocks: Sequence[Block],
+    field: int,
+    name: str,
+    min_count: int,
+    folder: Path,
+    memory: int,
+) -> Vocabulary:
     with KeyCounter(folder, most=memory // BYTES_PER_KEY) as counter:
         for keys, splits in column:
             counter.add(keys, splits == _TRAIN)
@@ -143,10 +186,7 @@ def fit_ids(
             "or more. Raise `min_count` or `memory_limit`, or leave the field out.",
             path=name,
         )
-    vocabulary = Vocabulary.fit(_texts(kept, rows.blocks, field), counts)
-    del kept, counts
-    rows.columns.write(name, (vocabulary.encode_keys(keys) for keys, _ in column))
-    return vocabulary
+    return Vocabulary.fit(_texts(kept, blocks, field), counts)
 
 
 def _texts(keys: Keys, blocks: Sequence[Block], field: int) -> pa.Array:
