@@ -110,7 +110,7 @@ def test_a_run_is_resumed_with_the_same_first_weights_only(days, yesterday, toda
 
 def test_what_does_not_fit_is_refused(days, yesterday, today):
     other = CONFIG.model_copy(update={"model": CONFIG.model.model_copy(update={"embedding_dim": 3})})
-    with pytest.raises(ConfigError, match="`model.embedding_dim` must be that of the run to start from, 4"):
+    with pytest.raises(ConfigError, match=r"`model.embedding_dim` must be that of the run to start from, 4"):
         train(today, other, days / "other", warm_start=yesterday.path)
     fresh = day(days, "fresh", 20)
     with pytest.raises(ArtifactError, match=r"vocabulary of 'b' must begin with the run's"):
