@@ -93,9 +93,17 @@ def prepare(
     preset: Preset = None,
     schema: Annotated[Path | None, typer.Option(help="Schema as YAML, instead of a preset.")] = None,
     min_count: Annotated[int, typer.Option(min=1, help="Ids seen less often in training become unseen.")] = 1,
-    split: Annotated[str, typer.Option(help="random, or sequential: the last rows are the test split.")] = "random",
+    split: Annotated[
+        str, typer.Option(help="random; sequential or time: the last rows are the test split; or column.")
+    ] = "random",
+    split_column: Annotated[
+        str | None, typer.Option(help="For --split column: raw column that holds train, valid or test.")
+    ] = None,
     valid_fraction: Annotated[float, typer.Option(help="Share of rows for validation.")] = 0.1,
     test_fraction: Annotated[float, typer.Option(help="Share of rows for the test.")] = 0.1,
+    negative_rate: Annotated[
+        float, typer.Option(help="Share of training rows with label 0 to keep; models correct for it.")
+    ] = 1.0,
     seed: Seed = 1,
     memory_limit: Annotated[
         str | None, typer.Option(help="Memory to stay within, as in 4GB; half of what is free.")
@@ -119,8 +127,10 @@ def prepare(
             out,
             min_count=min_count,
             split=split,
+            split_column=split_column,
             valid_fraction=valid_fraction,
             test_fraction=test_fraction,
+            negative_rate=negative_rate,
             seed=seed,
             memory_limit=parse_bytes(memory_limit) if memory_limit is not None else None,
             vocabulary_from=vocabulary_from,
@@ -130,7 +140,8 @@ def prepare(
     rows = ", ".join(f"{name} {count:,}" for name, count in report.rows.items())
     reasons = ", ".join(f"{reason} {count:,}" for reason, count in report.rejected.items())
     rejected = f"{sum(report.rejected.values()):,} ({reasons})" if reasons else "0"
-    console.print(f"{out}: {rows} rows; {report.table_rows:,} embedding rows; rejected {rejected}")
+    dropped = f"; dropped {report.dropped:,} without a click" if report.dropped else ""
+    console.print(f"{out}: {rows} rows; {report.table_rows:,} embedding rows; rejected {rejected}{dropped}")
 
 
 @app.command()

@@ -26,6 +26,8 @@ def print_report(report: DataReport) -> None:
     splits = [split for split in SPLITS if report.rows[split]]
     for split in splits:
         console.print(f"{split}: {report.rows[split]:,} rows, label rate {report.label_rate[split]:.4f}")
+    if report.negative_rate != 1:
+        console.print(f"train keeps {report.negative_rate:.4g} of its rows with label 0; models correct for it")
     console.print(f"rejected: {sum(report.rejected.values()):,} rows")
     size = f"{report.table_bytes / 2**20:,.1f} MiB at D = {report.embedding_dim}"
     console.print(f"embedding table: {report.table_rows:,} rows, {size}\n")

@@ -57,6 +57,7 @@ def export_bundle(run_path: Path, out: Path, *, saved_model: bool = False) -> No
             "format": FORMAT,
             "model": run.config.model.name,
             "dataset": run.receipt.dataset_hash,
+            "negative_rate": run.negative_rate,
             "version": VERSION,
         }
         write_manifest(folder, manifest)
@@ -71,7 +72,9 @@ def _graph(network: Network, weights: Path) -> onnx.ModelProto:
         tf.TensorSpec((None, model.id_fields, width), tf.float32, name="rows"),
         tf.TensorSpec((None, model.numeric_fields), tf.float32, name="numbers"),
     )
-    function = tf.function(lambda rows, numbers: tf.sigmoid(model.logits(rows, numbers)), input_signature=signature)
+    function = tf.function(
+        lambda rows, numbers: tf.sigmoid(network.corrected_logits(rows, numbers)), input_signature=signature
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # tf2onnx calls numpy and protobuf in ways that newer versions deprecate
         import tf2onnx
@@ -117,7 +120,7 @@ def _save_model(network: Network, out: Path) -> None:
     )
 
     def serve(ids: tf.Tensor, numbers: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"probability": tf.sigmoid(model.logits(tf.gather(network.table, ids), numbers))}
+        return {"probability": tf.sigmoid(network.corrected_logits(tf.gather(network.table, ids), numbers))}
 
     module.serve = tf.function(serve, input_signature=signature)
     tf.saved_model.save(module, str(out), signatures=module.serve)

@@ -1,6 +1,7 @@
 """A run folder: what training leaves behind. It counts as a run once `receipt.json`, written last, is there.
 
-manifest.json                   written first: dataset hash, and the sha256 of the files in the next two lines
+manifest.json                   written first: dataset hash, the share of negatives that it kept, and the sha256 of the
+                                files in the next two lines
 config.json  plan.json          settings, and what the scaling rule made of them
 schema.json  vocabulary/        the encoder, so that raw impressions can be scored
 checkpoints/step-*/             weights and moments, each with a manifest of its own
@@ -76,12 +77,13 @@ class Ending:
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run."""
+    """A finished run. negative_rate: of its dataset; 1 in runs older than the setting."""
 
     path: Path
     config: TrainConfig
     plan: Plan
     receipt: Receipt
+    negative_rate: float
 
     @classmethod
     def open(cls, path: Path) -> Run:
@@ -96,9 +98,12 @@ class Run:
         try:
             plan = Plan.model_validate_json((path / "plan.json").read_text(encoding="utf-8"))
             receipt = Receipt.model_validate_json((path / RECEIPT).read_text(encoding="utf-8"))
-        except (OSError, ValidationError) as error:
+            negative_rate = float(read_manifest(path, _KIND).get("negative_rate", 1.0))
+            if not 0 < negative_rate <= 1:
+                raise ValueError(f"negative_rate={negative_rate}")
+        except (OSError, TypeError, ValueError) as error:  # pydantic's error is a ValueError
             raise ArtifactError(f"The files of the run {path} cannot be read. Train it again.") from error
-        return cls(path, config, plan, receipt)
+        return cls(path, config, plan, receipt, negative_rate)
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -139,8 +144,8 @@ def start_run(out: Path, config: TrainConfig, plan: Plan, dataset: Dataset, warm
         dataset.encoder().save(folder)
         write_file(folder / "plan.json", plan.model_dump_json(indent=1))
         write_file(folder / "config.json", config.model_dump_json(indent=1))
-        start = {"warm_start": warm_start} if warm_start else {}
-        write_manifest(folder, {"kind": _KIND, "format": _FORMAT, "dataset": dataset.hash, **start})
+        content = {"kind": _KIND, "format": _FORMAT, "dataset": dataset.hash, "negative_rate": dataset.negative_rate}
+        write_manifest(folder, content | ({"warm_start": warm_start} if warm_start else {}))
         (folder / CHECKPOINTS).mkdir()
 
 

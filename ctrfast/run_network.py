@@ -18,7 +18,7 @@ def open_network(run: Run) -> Network:
         ArtifactError: its checkpoint is missing, was changed, or belongs to another run.
     """
     checkpoint = Checkpoint.open(run.checkpoint, run.seal)
-    return Network.from_checkpoint(run.config.model, run.encoder().fitted, checkpoint)
+    return Network.from_checkpoint(run.config.model, run.encoder().fitted, checkpoint, run.negative_rate)
 
 
 class RunScorer:

@@ -13,11 +13,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from ctrfast.errors import ArtifactError, ConfigError, unknown_name
 from ctrfast.yaml_text import read_yaml
@@ -75,11 +85,36 @@ class IdField(_Frozen):
         return self.column or self.name
 
 
+class Timestamp(_Frozen):
+    """When a row happened: what splits by time and the timeline need. The column may be a field's too, or no field's.
+
+    format: how the column is written: strptime text (`%y%m%d%H`; UTC where it names no zone, cut to whole seconds),
+    `unix` for whole seconds since 1970, or `number` for a whole number that grows with time, as the index of a day.
+    """
+
+    column: str
+    format: str
+
+    @model_validator(mode="after")
+    def _can_be_read(self) -> Self:
+        if self.format in ("unix", "number"):
+            return self
+        try:
+            datetime.strptime(datetime(2004, 10, 21).strftime(self.format), self.format)
+            is_format = "%" in self.format
+        except (ValueError, re.error):
+            is_format = False
+        if not is_format:
+            raise ValueError(f"`format` must be unix, number or strptime text such as %y%m%d%H. Got {self.format!r}")
+        return self
+
+
 class Schema(_Frozen):
     """The columns of a raw click log, in file order, and the fields made from them.
 
     columns: every column of the raw file, in order; columns that no field uses are ignored.
     header: the file's first line names the columns (they are then found by name, in any order).
+    timestamp: the column that tells a row's time, where there is one.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")
@@ -89,6 +124,15 @@ class Schema(_Frozen):
     id_fields: tuple[IdField, ...]
     separator: str = Field(default="\t", min_length=1, max_length=1)
     header: bool = False
+    timestamp: Timestamp | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_absent_timestamp(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out a timestamp that is not set, so that schemas keep the hash that they had before there were any."""
+        values: dict[str, Any] = dump(self)
+        if self.timestamp is None:
+            values.pop("timestamp", None)
+        return values
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -106,9 +150,13 @@ class Schema(_Frozen):
             *(field.name for field in self.numeric_fields),
             *(field.source for field in self.id_fields),
         }
+        if self.timestamp is not None:
+            sources.add(self.timestamp.column)
         absent = sorted(sources - set(self.columns))
         if absent:
-            raise ValueError(f"Each field must have a column in `columns`. Got no column for {', '.join(absent)}")
+            raise ValueError(
+                f"Each field, and `timestamp`, must have a column in `columns`. Got no column for {', '.join(absent)}"
+            )
         return self
 
     @property
@@ -232,6 +280,7 @@ def _avazu() -> Schema:
         ),
         separator=",",
         header=True,
+        timestamp=Timestamp(column="hour", format="%y%m%d%H"),
     )
 
 

@@ -143,7 +143,13 @@ class _Session:
 
     def _make_replica(self) -> tuple[Network, TableOptimizer]:
         config, fitted = self.config, self.dataset.fitted
-        network = Network(config.model, fitted, seed=config.seed, embedding_init_std=self.plan.embedding_init_std)
+        network = Network(
+            config.model,
+            fitted,
+            seed=config.seed,
+            embedding_init_std=self.plan.embedding_init_std,
+            negative_rate=self.dataset.negative_rate,
+        )
         settings = StepSettings.of(self.plan, self.steps_per_epoch, config.epochs)
         model = network.model
         return network, TableOptimizer(

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ctrfast.config import TrainConfig, parse_config
+from ctrfast.data.splitter import check_split
 from ctrfast.errors import ConfigError, DataError, unknown_name
 from ctrfast.schema import preset
 from service.paths import allowed_path
@@ -71,9 +72,11 @@ class PrepareSpec(_Spec):
     raw: Annotated[tuple[str, ...], Field(min_length=1, max_length=10_000)]
     preset: str
     min_count: int = Field(default=1, ge=1, strict=True)
-    split: Literal["random", "sequential"] = "random"
+    split: Literal["random", "sequential", "time", "column"] = "random"
+    split_column: str | None = None
     valid_fraction: float = Field(default=0.1, ge=0, lt=1, strict=True)
     test_fraction: float = Field(default=0.1, ge=0, lt=1, strict=True)
+    negative_rate: float = Field(default=1.0, gt=0, le=1, strict=True)
     seed: int = Field(default=1, ge=0, le=2**31 - 1, strict=True)
     vocabulary_from: Name | None = None
     grow: bool = Field(default=False, strict=True)
@@ -164,12 +167,12 @@ def parse_spec(model: type[S], values: Mapping[str, Any], prefix: str = "spec") 
 
 
 def parse_prepare_spec(values: Mapping[str, Any], prefix: str = "spec") -> PrepareSpec:
-    """Read a prepare spec; the preset must exist. Raises ConfigError."""
+    """Read a prepare spec; the preset must exist and allow the split. Raises ConfigError."""
     spec = parse_spec(PrepareSpec, values, prefix)
     try:
-        preset(spec.preset)
+        check_split(preset(spec.preset), spec.split, spec.split_column)
     except ConfigError as error:
-        raise ConfigError(error.message, path=_join(prefix, "preset")) from error
+        raise ConfigError(error.message, path=_join(prefix, error.path or "preset")) from error
     return spec
 
 

@@ -117,7 +117,7 @@ def fit_numbers(
     column = rows.column(index, lambda values: transformed(values, field))
     for values, splits in column:
         moments.add(values[splits == _TRAIN])
-        missing += np.bincount(splits[np.isnan(values)], minlength=len(SPLITS))
+        missing += np.bincount(splits[np.isnan(values)], minlength=len(SPLITS))[: len(SPLITS)]  # without dropped rows
     statistics = known or moments.statistics()
     rows.columns.write(field.name, (scaled(values, statistics.mean, statistics.std) for values, _ in column))
     return statistics, missing.tolist()

@@ -28,8 +28,10 @@ class Layout:
     quoted: bool
 
 
-def find_layout(schema: Schema, first_line: bytes, file: Path, *, require_label: bool) -> Layout:
-    """Tell the layout of a file from its first line.
+def find_layout(
+    schema: Schema, first_line: bytes, file: Path, *, require_label: bool, also: tuple[str, ...] = ()
+) -> Layout:
+    """Tell the layout of a file from its first line. also: columns that it must have beside label and inputs.
 
     Raises:
         ConfigError: the schema's separator cannot separate.
@@ -43,7 +45,7 @@ def find_layout(schema: Schema, first_line: bytes, file: Path, *, require_label:
     separator, quoted = schema.separator.encode(), schema.separator in ",;"
     if schema.header:
         names = _header_names(first_line, schema.separator, quoted)
-        _require_columns(schema, names, file, require_label=require_label)
+        _require_columns(schema, names, file, require_label=require_label, also=also)
         return Layout(names, True, separator, quoted)
     unlabelled = tuple(name for name in schema.columns if name != schema.label)
     if not require_label and _count_columns(first_line, separator, quoted) == len(unlabelled):
@@ -62,8 +64,11 @@ def _header_names(line: bytes, separator: str, quoted: bool) -> tuple[str, ...]:
     return tuple(name.strip().strip(QUOTE) if quoted else name.strip() for name in names)
 
 
-def _require_columns(schema: Schema, names: tuple[str, ...], file: Path, *, require_label: bool) -> None:
-    wanted = (schema.label, *schema.input_columns) if require_label else schema.input_columns
+def _require_columns(
+    schema: Schema, names: tuple[str, ...], file: Path, *, require_label: bool, also: tuple[str, ...]
+) -> None:
+    label = (schema.label,) if require_label else ()
+    wanted = tuple(dict.fromkeys((*label, *schema.input_columns, *also)))
     missing = [name for name in wanted if name not in names]
     if missing:
         raise DataError(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ctrfast.schema import Schema
 
@@ -57,7 +57,10 @@ class FileEntry(_Part):
 
 
 class TimelinePoint(_Part):
-    """Rows of all splits in a stretch of time. start: as text that sorts by time, for example 2014-10-21T00:00."""
+    """Usable rows in a stretch of time, with those that negative down-sampling dropped: the log's own label rate.
+
+    start: text such as 2014-10-21T00:00 (UTC), or the whole number itself where the timestamp is one.
+    """
 
     start: str
     rows: int = Field(ge=0)
@@ -68,7 +71,7 @@ class DatasetManifest(_Part):
     """`manifest.json` of a dataset.
 
     preparation: the settings that lead from the raw files to it. timeline: by rising time; empty where the raw files
-    tell no time.
+    tell no time. dropped: training rows without a click that negative down-sampling left out.
     """
 
     kind: Literal["dataset"]
@@ -79,6 +82,19 @@ class DatasetManifest(_Part):
     splits: dict[SplitName, Split] = Field(min_length=3)
     rejected: Rejected
     preparation: dict[str, Any]
+    dropped: int = Field(default=0, ge=0)
     timeline: tuple[TimelinePoint, ...] = ()
     files: dict[str, FileEntry]
     seal: str
+
+    @property
+    def negative_rate(self) -> float:
+        """Share of the training rows without a click that were kept; 1 in datasets older than the setting."""
+        rate = self.preparation.get("negative_rate", 1.0)
+        return float(rate) if isinstance(rate, int | float) else 0.0
+
+    @model_validator(mode="after")
+    def _negative_rate_is_a_share(self) -> Self:
+        if not 0 < self.negative_rate <= 1:
+            raise ValueError(f"`preparation.negative_rate` must be in (0, 1]. Got {self.preparation['negative_rate']}")
+        return self

@@ -3,6 +3,7 @@
 A block holds one column after the other, as they lie in memory, and nothing else:
 
     label (R,) int8 | numbers (R,) float64, NaN = missing | keys (R,) uint64 of each id field (`ctrfast.data.keys`)
+    | time (R,) int64, smallest = missing, where the schema has a timestamp | split (R,) int8, where a column tells it
 
 Beside it lie the texts of its hashed keys, and its rejected rows, where it has any; the block is renamed into
 place last. A chunk whose block is there is not parsed again, so a killed preparation goes on where it was.
@@ -23,6 +24,7 @@ import pyarrow as pa
 from ctrfast.data.ahead import in_order
 from ctrfast.data.keys import Keys, is_hashed, keys_of_columns
 from ctrfast.data.raw import Chunk, Rejected, chunks_of, parse_chunk
+from ctrfast.data.side_columns import NO_SIDE_COLUMNS, SideColumns, Splits, Times
 from ctrfast.data.times import field_cells
 from ctrfast.schema import Schema
 
@@ -32,12 +34,17 @@ _TEXTS = pa.schema([("field", pa.int32()), ("key", pa.uint64()), ("text", pa.str
 
 @dataclass(frozen=True)
 class Block:
-    """A parsed chunk on disk. rows: usable ones. numbers: numeric columns. rejected: other rows, per reason."""
+    """A parsed chunk on disk. rows: usable ones. numbers: numeric columns. rejected: other rows, per reason.
+
+    fields: columns between the label and the side columns.
+    """
 
     path: Path
     rows: int
     numbers: int
     rejected: Counter[str]
+    fields: int
+    side: SideColumns
 
     def column(self, index: int) -> npt.NDArray[Any]:
         """(rows,) values of a column: 0 is the label, then the numbers, then the id fields' keys."""
@@ -45,6 +52,15 @@ class Block:
             return np.fromfile(self.path, np.int8, self.rows)
         kind = np.float64 if index <= self.numbers else np.uint64
         return np.fromfile(self.path, kind, self.rows, offset=self.rows * (1 + 8 * (index - 1)))
+
+    def times(self) -> Times:
+        """(rows,) times, the smallest number where missing; the schema has a timestamp."""
+        return np.fromfile(self.path, np.int64, self.rows, offset=self.rows * (1 + 8 * self.fields))
+
+    def splits(self) -> Splits:
+        """(rows,) index into `SPLITS`, as the split column tells it."""
+        before = 1 + 8 * self.fields + (8 if self.side.timestamp is not None else 0)
+        return np.fromfile(self.path, np.int8, self.rows, offset=self.rows * before)
 
     def texts(self, field: int) -> tuple[Keys, pa.Array]:
         """Distinct hashed keys of an id field, and their texts."""
@@ -62,18 +78,19 @@ class Block:
         return Rejected(*(table[name].to_pylist() for name in _REJECTED.names))
 
     @classmethod
-    def open(cls, path: Path, schema: Schema) -> Block:
+    def open(cls, path: Path, schema: Schema, side: SideColumns = NO_SIDE_COLUMNS) -> Block:
         """A block that `write` left."""
         numbers = len(schema.numeric_fields)
-        rows = path.stat().st_size // (1 + 8 * (numbers + len(schema.id_fields)))
+        fields = numbers + len(schema.id_fields)
+        rows = path.stat().st_size // (1 + 8 * fields + side.bytes_per_row)
         beside = path.with_suffix(".rejected")
         reasons = _read(beside)["reason"].to_pylist() if beside.is_file() else []
-        return cls(path, rows, numbers, Counter(reasons))
+        return cls(path, rows, numbers, Counter(reasons), fields, side)
 
     @classmethod
-    def write(cls, path: Path, chunk: Chunk, schema: Schema) -> Block:
+    def write(cls, path: Path, chunk: Chunk, schema: Schema, side: SideColumns = NO_SIDE_COLUMNS) -> Block:
         """Parse a chunk and keep it."""
-        block, rejected = parse_chunk(chunk, schema)
+        block, rejected = parse_chunk(chunk, schema, side=side)
         texts: list[tuple[int, Keys, pa.Array]] = []
         columns: list[npt.NDArray[Any]] = [block.label, *block.numbers.values()]  # type: ignore[list-item]
         fields = [field_cells(block.texts[field.source], field) for field in schema.id_fields]
@@ -83,7 +100,9 @@ class Block:
             if len(hashed):
                 distinct, first = np.unique(keys[hashed], return_index=True)
                 texts.append((index, distinct, cells[hashed[first]].to_arrow()))
-        written = cls(path, block.rows, len(block.numbers), Counter(rejected.reasons))
+        numbers = len(block.numbers)
+        written = cls(path, block.rows, numbers, Counter(rejected.reasons), numbers + len(fields), side)
+        columns += [column for column in (block.times, block.splits) if column is not None]
         if texts:
             _write(written._beside("texts"), pa.concat_tables(_texts(*entry) for entry in texts))
         if rejected.lines:
@@ -100,16 +119,16 @@ class Block:
         return self.path.with_suffix(f".{what}")
 
 
-def parse_file(path: Path, schema: Schema, folder: Path) -> Generator[Block]:
+def parse_file(path: Path, schema: Schema, folder: Path, side: SideColumns = NO_SIDE_COLUMNS) -> Generator[Block]:
     """Parse a raw file into `folder`, or take what is there already. Yields its blocks in order."""
     folder.mkdir(parents=True, exist_ok=True)
 
     def parsed(numbered: tuple[int, Chunk]) -> Block:
         index, chunk = numbered
         place = folder / f"{index:07}.block"
-        return Block.open(place, schema) if place.is_file() else Block.write(place, chunk, schema)
+        return Block.open(place, schema, side) if place.is_file() else Block.write(place, chunk, schema, side)
 
-    yield from in_order(parsed, enumerate(chunks_of(path, schema)))
+    yield from in_order(parsed, enumerate(chunks_of(path, schema, side=side)))
 
 
 def _texts(field: int, keys: Keys, texts: pa.Array) -> pa.Table:

@@ -26,7 +26,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from ctrfast.data.ahead import in_order, threads
@@ -35,12 +34,16 @@ from ctrfast.data.earlier import Earlier
 from ctrfast.data.encode import VOCABULARY_FOLDER
 from ctrfast.data.fit import ParsedRows, fit_ids, fit_numbers
 from ctrfast.data.lines import require_files
+from ctrfast.data.manifest import TimelinePoint
 from ctrfast.data.parsed import Block, parse_file
 from ctrfast.data.raw import no_usable_row
 from ctrfast.data.rejects import REASONS, RejectWriter
+from ctrfast.data.row_splits import row_splits
 from ctrfast.data.shard_writer import SPLIT_COLUMN, column_types, plan_shards, seal_dataset, write_shard
 from ctrfast.data.shards import Dataset
-from ctrfast.data.splitter import Splitter
+from ctrfast.data.side_columns import SideColumns
+from ctrfast.data.splitter import Splitter, check_negative_rate, check_split
+from ctrfast.data.timeline import timeline
 from ctrfast.data.vocabulary import hash_vocabularies
 from ctrfast.data.work_folder import WorkFolder
 from ctrfast.errors import ConfigError, DataError
@@ -64,7 +67,10 @@ class PrepareProgress:
 
 
 class PrepareReport(BaseModel):
-    """What was prepared. rejected: rows per reason. table_rows: V of the fused embedding table."""
+    """What was prepared. rejected: rows per reason. table_rows: V of the fused embedding table.
+
+    dropped: training rows without a click that `negative_rate` left out; rows in = rows + rejected + dropped.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -73,6 +79,7 @@ class PrepareReport(BaseModel):
     label_rate: dict[str, float]
     rejected: dict[str, int]
     table_rows: int
+    dropped: int = 0
 
 
 def prepare(
@@ -82,8 +89,10 @@ def prepare(
     *,
     min_count: int = 1,
     split: str = "random",
+    split_column: str | None = None,
     valid_fraction: float = 0.1,
     test_fraction: float = 0.1,
+    negative_rate: float = 1.0,
     seed: int = 1,
     memory_limit: int | None = None,
     vocabulary_from: Path | None = None,
@@ -97,10 +106,15 @@ def prepare(
         schema: what their columns mean.
         out: folder of the dataset; it must not exist. Unfinished work lies beside it, and the next call goes on there.
         min_count: id values that occur fewer times in the training split share the unseen id.
-        split: `random` (per row, by seed) or `sequential` (train, then valid, then test, in file order).
-        valid_fraction: share of rows to validate on.
+        split: `random` (per row, by seed), `sequential` (train, then valid, then test, in file order), `time` (the same
+            in the order of the schema's timestamp; rows of one time stay together, in the earlier split, and rows
+            without one train) or `column`.
+        split_column: raw column that holds train, valid or test, for `column`.
+        valid_fraction: share of rows to validate on; a split column goes without it.
         test_fraction: share of rows to test on; the rest trains.
-        seed: of the random split.
+        negative_rate: of the training rows with label 0, each is kept with this probability. Models correct their
+            probabilities for it.
+        seed: of the random split and of the negatives that are kept.
         memory_limit: bytes of resident memory, at least `SMALLEST_MEMORY`; by default half of what is available.
         vocabulary_from: an earlier dataset, run or bundle whose vocabularies and statistics are taken over, so that its
             model fits the new rows.
@@ -116,6 +130,8 @@ def prepare(
     if min_count < 1:
         raise ConfigError(f"`min_count` must be >= 1. Got min_count={min_count}.", path="min_count")
     splitter = Splitter(split, valid_fraction, test_fraction, seed)
+    check_split(schema, split, split_column)
+    check_negative_rate(negative_rate)
     limit = memory_limit if memory_limit is not None else max(SMALLEST_MEMORY, available_memory() // 2)
     if limit < SMALLEST_MEMORY:
         needed = f"at least {SMALLEST_MEMORY // 2**20} MiB"
@@ -124,19 +140,21 @@ def prepare(
     require_files(list(raw))
     report = on_progress or (lambda _: None)
     with storing(f"The dataset {out}"), WorkFolder(out, "prepare") as work:
-        blocks = _parse(raw, schema, work, report)
+        blocks = _parse(raw, schema, SideColumns(schema.timestamp, split_column), work, report)
         settings = {
             "raw": [path.name for path in raw],
             "min_count": min_count,
             "split": split,
+            "split_column": split_column,
             "valid_fraction": valid_fraction,
             "test_fraction": test_fraction,
+            "negative_rate": negative_rate,
             "seed": seed,
             **(earlier.settings() if earlier else {}),
         }
         parsed_from = [f"{block.path.parent.name}/{block.path.name}" for _, block in blocks]
         task = _Preparation(schema, blocks, work.part("dataset", [settings, parsed_from]), report)
-        task.split(splitter)
+        task.split(splitter, negative_rate)
         memory = (limit - _BASE_MEMORY) // threads()
         fitted, missing = task.fit(min_count, memory, earlier)
         dataset = task.write(fitted, settings, missing)
@@ -158,16 +176,20 @@ def parse_bytes(text: str) -> int:
 
 
 def _parse(
-    raw: Sequence[Path], schema: Schema, work: WorkFolder, report: Callable[[PrepareProgress], None]
+    raw: Sequence[Path],
+    schema: Schema,
+    side: SideColumns,
+    work: WorkFolder,
+    report: Callable[[PrepareProgress], None],
 ) -> list[tuple[Path, Block]]:
     """All blocks, each with its raw file."""
     blocks: list[tuple[Path, Block]] = []
     rows, rejected = 0, Counter[str]()
     for index, path in enumerate(raw):
         stat = path.stat()
-        made_from = [str(path.resolve()), stat.st_size, stat.st_mtime_ns, schema.hash]
+        made_from = [str(path.resolve()), stat.st_size, stat.st_mtime_ns, schema.hash, side.names]
         # Closed before the folder may be removed: no thread must write into it by then.
-        with closing(parse_file(path, schema, work.part(f"parsed{index:05}", made_from))) as parsed:
+        with closing(parse_file(path, schema, work.part(f"parsed{index:05}", made_from), side)) as parsed:
             for block in parsed:
                 blocks.append((path, block))
                 rows += block.rows
@@ -204,14 +226,12 @@ class _Preparation:
         self.dataset = folder / "dataset"
         (self.dataset / VOCABULARY_FOLDER).mkdir(parents=True, exist_ok=True)
 
-    def split(self, splitter: Splitter) -> None:
+    def split(self, splitter: Splitter, negative_rate: float) -> None:
         """Give each row its split, and gather the labels."""
         if not self.columns.has(LABEL):
             self.columns.write(LABEL, (block.column(0) for block in self.filled))
         if not self.columns.has(SPLIT_COLUMN):
-            starts = np.cumsum([0, *(block.rows for block in self.filled)]).tolist()
-            parts = zip(starts, self.filled, strict=False)
-            self.columns.write(SPLIT_COLUMN, (splitter.splits(first, block.rows, self.total) for first, block in parts))
+            self.columns.write(SPLIT_COLUMN, row_splits(self.filled, splitter, negative_rate))
         self.plan = plan_shards(self.columns, self.total)
         if not self.plan.rows["train"]:
             problem = f"The training split must have rows. Got none of {self.total}."
@@ -278,21 +298,33 @@ class _Preparation:
 
     def write(self, fitted: FittedSchema, settings: dict[str, object], missing: dict[str, list[int]]) -> Path:
         """Write shards, rejected rows and manifest. Returns the dataset."""
-        done = 0
+        done, total = 0, sum(self.plan.rows.values())
         task = partial(write_shard, self.columns, self.plan, folder=self.dataset)
         with closing(in_order(task, self.plan.shards)) as written:
             for rows in written:
                 done += rows
-                self.report(PrepareProgress("write", done, self.total))
+                self.report(PrepareProgress("write", done, total))
         with RejectWriter(self.dataset / REJECTED_FILE) as rejects:
             for path, block in self.blocks:
                 if block.rejected:
                     rejected = block.rejects()
                     rejects.add(path, rejected.lines, rejected.reasons, rejected.texts)
         seal_dataset(
-            self.dataset, fitted, self.plan, preparation=settings, rejected=rejects.counts, missing_numbers=missing
+            self.dataset,
+            fitted,
+            self.plan,
+            preparation=settings,
+            rejected=rejects.counts,
+            missing_numbers=missing,
+            timeline=self._timeline(),
         )
         return self.dataset
+
+    def _timeline(self) -> tuple[TimelinePoint, ...]:
+        timestamp = self.schema.timestamp
+        if timestamp is None:
+            return ()
+        return timeline(lambda: ((block.times(), block.column(0)) for block in self.filled), timestamp.format)
 
 
 def _report(dataset: Dataset) -> PrepareReport:
@@ -302,4 +334,5 @@ def _report(dataset: Dataset) -> PrepareReport:
         label_rate={split: dataset.label_rate(split) for split in SPLITS},
         rejected=dataset.manifest.rejected.reasons,
         table_rows=dataset.fitted.table_rows,
+        dropped=dataset.manifest.dropped,
     )

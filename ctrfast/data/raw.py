@@ -24,6 +24,7 @@ from ctrfast.data.layout import Layout, find_layout
 from ctrfast.data.lines import count_lines, require_files, whole_lines
 from ctrfast.data.numbers import Floats, parse_numbers
 from ctrfast.data.rejects import RejectSink
+from ctrfast.data.side_columns import NO_SIDE_COLUMNS, SideColumns, Splits, Times
 from ctrfast.data.times import bad_times
 from ctrfast.data.tokens import CODES, tokenize
 from ctrfast.errors import DataError
@@ -37,6 +38,7 @@ class RawBlock:
     """R usable rows. texts: by column of the id fields. numbers: (R,) by numeric field, NaN = missing.
 
     label: (R,) 0 or 1, None when not read. first_row: index of the first row among all usable rows of the reading.
+    times, splits: (R,) each, where preparation asks for them (`ctrfast.data.side_columns`).
     """
 
     texts: dict[str, Cells]
@@ -44,6 +46,8 @@ class RawBlock:
     label: Labels | None
     first_row: int
     rows: int
+    times: Times | None = None
+    splits: Splits | None = None
 
 
 @dataclass(frozen=True)
@@ -105,9 +109,16 @@ def no_usable_row(paths: Sequence[Path]) -> DataError:
 
 
 def chunks_of(
-    path: Path, schema: Schema, *, require_label: bool = True, rows_per_block: int = 262_144
+    path: Path,
+    schema: Schema,
+    *,
+    require_label: bool = True,
+    rows_per_block: int = 262_144,
+    side: SideColumns = NO_SIDE_COLUMNS,
 ) -> Iterator[Chunk]:
     """Cut a file after whole lines; the header is left out. The same file always gives the same chunks.
+
+    side: columns that the file must have beside label and inputs.
 
     Raises:
         DataError: the file is damaged, or its columns are not the schema's.
@@ -118,7 +129,7 @@ def chunks_of(
     for line, text in whole_lines(path, longest=longest):
         if layout is None:
             head, _, body = text.partition(b"\n")
-            layout = find_layout(schema, head + b"\n", path, require_label=require_label)
+            layout = find_layout(schema, head + b"\n", path, require_label=require_label, also=side.names)
             if layout.header:
                 line, text = line + 1, body
             if text:
@@ -127,10 +138,13 @@ def chunks_of(
             yield Chunk(layout, line + offset, part)
 
 
-def parse_chunk(chunk: Chunk, schema: Schema, require_label: bool = True) -> tuple[RawBlock, Rejected]:
+def parse_chunk(
+    chunk: Chunk, schema: Schema, require_label: bool = True, side: SideColumns = NO_SIDE_COLUMNS
+) -> tuple[RawBlock, Rejected]:
     """The usable rows of a chunk, and the others. `first_row` of the block is 0."""
     label_column = (schema.label,) if require_label else ()
-    tokens = tokenize(chunk.text, chunk.layout, (*label_column, *schema.input_columns))
+    wanted = tuple(dict.fromkeys((*label_column, *schema.input_columns, *side.names)))
+    tokens = tokenize(chunk.text, chunk.layout, wanted)
     codes = tokens.codes
     good = np.flatnonzero(codes == 0)
     cells = tokens.cells if len(good) == len(codes) else {name: cell[good] for name, cell in tokens.cells.items()}
@@ -138,7 +152,12 @@ def parse_chunk(chunk: Chunk, schema: Schema, require_label: bool = True) -> tup
     label = _labels(cells[schema.label]) if require_label else None
     texts = {field.source: cells[field.source] for field in schema.id_fields}
 
+    times, bad_timestamps = side.times(cells)
+    splits, bad_splits = side.splits(cells)
+
     value_codes = np.zeros(len(good), np.uint8)
+    value_codes[bad_splits] = CODES.index("split")
+    value_codes[bad_timestamps] = CODES.index("time")
     for field in reversed(schema.id_fields):
         if field.part is not None:
             value_codes[bad_times(texts[field.source], field)] = CODES.index("time")
@@ -159,7 +178,9 @@ def parse_chunk(chunk: Chunk, schema: Schema, require_label: bool = True) -> tup
         numbers = {name: values[keep] for name, values in numbers.items()}
         texts = {name: cell[keep] for name, cell in texts.items()}
         label = label[keep] if label is not None else None
-    return RawBlock(texts, numbers, label, 0, int(keep.sum())), rejected
+        times = times[keep] if times is not None else None
+        splits = splits[keep] if splits is not None else None
+    return RawBlock(texts, numbers, label, 0, int(keep.sum()), times, splits), rejected
 
 
 def _parts(text: bytes, rows: int) -> Iterator[tuple[int, bytes]]:

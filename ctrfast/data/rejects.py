@@ -27,6 +27,7 @@ REASONS: dict[str, str] = {
     "label": "the label is neither 0 nor 1",
     "number": "a numeric field holds no finite decimal number",
     "time": "a time does not fit the schema's format",
+    "split": "the split column holds neither train, valid nor test",
 }
 TEXT_CHARACTERS = 1000  # of a rejected line that are kept
 _SCHEMA = pa.schema([("file", pa.string()), ("line", pa.int64()), ("reason", pa.string()), ("text", pa.string())])

@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 from ctrfast.data.cells import to_arrow
 from ctrfast.data.columns import ColumnFiles
 from ctrfast.data.encode import SCHEMA_FILE
-from ctrfast.data.manifest import FORMAT, KIND
+from ctrfast.data.manifest import FORMAT, KIND, TimelinePoint
 from ctrfast.data.shards import ROWS_PER_GROUP, ROWS_PER_SHARD
 from ctrfast.folders import file_hash, new_file, remove_partials, write_manifest
 from ctrfast.schema import LABEL, SPLITS, FittedSchema, Schema
@@ -44,10 +44,12 @@ class ShardPlan:
     """Which rows go where.
 
     counts: (steps, splits) rows of each split among each `ROWS_PER_GROUP` rows. positives: per split, labels 1.
+    dropped: rows whose index is beyond the splits, which no shard takes.
     """
 
     counts: npt.NDArray[np.int64]
     positives: npt.NDArray[np.int64]
+    dropped: int
 
     @property
     def rows(self) -> dict[str, int]:
@@ -69,9 +71,11 @@ def plan_shards(columns: ColumnFiles, rows: int) -> ShardPlan:
     counts, positives = [], np.zeros(len(SPLITS), np.int64)
     for first in range(0, rows, ROWS_PER_GROUP):
         splits = columns.read(SPLIT_COLUMN, first, ROWS_PER_GROUP)
-        counts.append(np.bincount(splits, minlength=len(SPLITS)))
-        positives += np.bincount(splits[columns.read(LABEL, first, len(splits)) == 1], minlength=len(SPLITS))
-    return ShardPlan(np.array(counts, np.int64).reshape(-1, len(SPLITS)), positives)
+        counts.append(np.bincount(splits, minlength=len(SPLITS))[: len(SPLITS)])
+        is_positive = columns.read(LABEL, first, len(splits)) == 1
+        positives += np.bincount(splits[is_positive], minlength=len(SPLITS))[: len(SPLITS)]
+    table = np.array(counts, np.int64).reshape(-1, len(SPLITS))
+    return ShardPlan(table, positives, dropped=rows - int(table.sum()))
 
 
 def shard_name(split: str, index: int) -> str:
@@ -131,6 +135,7 @@ def seal_dataset(
     preparation: Mapping[str, Any],
     rejected: Mapping[str, int],
     missing_numbers: Mapping[str, Sequence[int]],
+    timeline: Sequence[TimelinePoint] = (),
 ) -> None:
     """Write schema and manifest beside shards and vocabularies.
 
@@ -141,6 +146,7 @@ def seal_dataset(
         preparation: the settings that lead from the raw files to this dataset.
         rejected: rows per reason.
         missing_numbers: per numeric field and split, values that were missing; a shard holds the mean for them.
+        timeline: rows over time, where the raw files tell it.
     """
     for part in (folder, *(folder / split for split in SPLITS)):
         remove_partials(part)  # of an earlier process, which was killed
@@ -166,5 +172,7 @@ def seal_dataset(
         "splits": splits,
         "rejected": {"rows": sum(rejected.values()), "reasons": dict(sorted(rejected.items()))},
         "preparation": dict(preparation),
+        "dropped": plan.dropped,
+        "timeline": [point.model_dump() for point in timeline],
     }
     write_manifest(folder, content)

@@ -78,6 +78,11 @@ class Dataset:
         """Share of rows with label 1; 0 for an empty split."""
         return self.split(split).label_rate
 
+    @property
+    def negative_rate(self) -> float:
+        """Share of the training rows without a click that were kept."""
+        return self.manifest.negative_rate
+
     def shards(self, split: str) -> list[Path]:
         """Parquet files of a split, in row order; none where it has no rows."""
         return [self.path / shard.file for shard in self.split(split).shards]

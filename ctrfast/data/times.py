@@ -15,19 +15,19 @@ def field_cells(cells: Cells, field: IdField) -> Cells:
     """What a field's vocabulary holds of R cells: the texts as they are, or a part of their times."""
     if field.part is None:
         return cells
-    texts, codes = _distinct(cells)
+    texts, codes = distinct(cells)
     parts = pa.array([time_part(text, field) if text else None for text in texts], pa.string())
     return Cells.of(parts)[codes]
 
 
 def bad_times(cells: Cells, field: IdField) -> Mask:
     """(R,) whether there is text that does not fit the field's time format."""
-    texts, codes = _distinct(cells)
+    texts, codes = distinct(cells)
     bad: Mask = np.array([text != "" and time_part(text, field) is None for text in texts], bool)[codes]
     return bad
 
 
-def _distinct(cells: Cells) -> tuple[list[str], npt.NDArray[np.intp]]:
+def distinct(cells: Cells) -> tuple[list[str], npt.NDArray[np.intp]]:
     """Distinct texts (K,) of R cells, and the codes (R,) into them; missing cells give the text ""."""
     _, first, codes = np.unique(keys_of(cells), return_index=True, return_inverse=True)
     return [value or "" for value in cells[first].to_arrow().to_pylist()], codes

@@ -116,6 +116,7 @@ class DataReport(_Frozen):
 
     training_bytes: with Adam's two moments. rejected: raw rows that could not be used, by reason.
     label_slices: per split, up to 50 equal slices in row order. timeline: rows by time, where the dataset knows it.
+    negative_rate: share of the training rows without a click that were kept; the timeline counts all of them.
     repeated: per split other than train. largest_fields: at most ten, by their rows in the table.
     """
 
@@ -136,4 +137,5 @@ class DataReport(_Frozen):
     dataset_bytes: int
     largest_fields: tuple[LargestField, ...]
     repeated: dict[str, Repeats]
+    negative_rate: float = 1.0
     warnings: tuple[DataWarning, ...] = ()

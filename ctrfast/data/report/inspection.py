@@ -65,6 +65,7 @@ class _Inspection:
             rejected=dict(dataset.manifest.rejected.reasons),
             label_slices={split: _slices(self.figures.splits[split]) for split in SPLITS},
             timeline=dataset.manifest.timeline,
+            negative_rate=dataset.negative_rate,
             id_fields=id_fields,
             numeric_fields=tuple(self._numeric_field(field) for field in fitted.schema_.numeric_fields),
             table_rows=fitted.table_rows,

@@ -67,11 +67,13 @@ def _summary(report: DataReport) -> str:
         [split, _count(report.rows[split]), _share(report.label_rate[split], 2)] for split in SPLITS
     ]
     rows.append(["all", _count(sum(report.rows.values())), ""])
+    kept = f" Of its rows with label 0, train keeps {_share(report.negative_rate, 2)}; models correct for it."
+    note = kept if report.negative_rate != 1 else ""
     rejected = ", ".join(f"{text(reason)} {count:,}" for reason, count in report.rejected.items()) or "none"
     return (
         table("Rows by split", ("split", "rows", "label rate"), rows)
         + f"<p>Fields: {len(report.id_fields)} id, {len(report.numeric_fields)} numeric. "
-        f"{_size(report.dataset_bytes)} on disk. Rejected rows: {rejected}.</p>"
+        f"{_size(report.dataset_bytes)} on disk. Rejected rows: {rejected}.{note}</p>"
     )
 
 
