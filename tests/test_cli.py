@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -125,6 +126,26 @@ def test_inspect_says_what_to_look_at(tmp_path):
     assert done.stdout.splitlines()[-1].startswith("warning: ")
     assert (tmp_path / "report.html").read_text().startswith("<!doctype html>")
     assert "cannot be written" in refused("inspect", data, "--html", "/proc/none/report.html")
+
+
+def test_prepare_splits_by_a_column_and_leaves_negatives_out(tmp_path):
+    raw, data = tmp_path / "raw.tsv", tmp_path / "data"
+    (tmp_path / "schema.yaml").write_text("name: tiny\ncolumns: [y, part, a]\nlabel: y\nid_fields: [{name: a}]\n")
+    raw.write_text("".join(f"{int(row % 4 == 0)}\t{('train', 'test')[row % 5 == 0]}\tv\n" for row in range(400)))
+    settings = ("--split", "column", "--split-column", "part", "--negative-rate", 0.5)
+    line = ctrfast("prepare", raw, "--schema", tmp_path / "schema.yaml", *settings, "--out", data).stdout
+    train, dropped = (
+        int(re.search(pattern, line)[1]) for pattern in (r"train (\d+)", r"dropped (\d+) without a click")
+    )
+    assert train + dropped == 320
+    assert 80 < dropped < 160
+    assert ", test 80 rows" in line
+    report = "train keeps 0.5 of its rows with label 0; models correct for it"
+    assert report in ctrfast("inspect", data, "--html", tmp_path / "report.html").stdout.splitlines()
+    assert "train keeps 50.00%" in (tmp_path / "report.html").read_text()
+    other = ("prepare", raw, "--schema", tmp_path / "schema.yaml", "--out", tmp_path / "other")
+    assert "`split` can be time only where the schema has a `timestamp`" in refused(*other, "--split", "time")
+    assert "`negative_rate` must be in (0, 1]" in refused(*other, "--negative-rate", 0)
 
 
 def test_an_interrupted_training_keeps_a_checkpoint_and_says_so(dataset, tmp_path):

@@ -31,7 +31,8 @@ def prepared(folder, rows, schema=SCHEMA, **given_):
     """rows: (label, day, part) each; the row's number becomes an id that decodes to it."""
     folder.mkdir(exist_ok=True)
     lines = [f"{label}\t{day}\t{part}\t{row}\n" for row, (label, day, part) in enumerate(rows)]
-    (folder / "raw.tsv").write_text("".join(lines))
+    if not (folder / "raw.tsv").exists():  # unfinished work is gone on with while the file is the same
+        (folder / "raw.tsv").write_text("".join(lines))
     report = prepare([folder / "raw.tsv"], schema, folder / "out", **given_)
     return report, Dataset.open(folder / "out")
 

@@ -82,6 +82,17 @@ def test_the_model_has_the_runs_weights(followed, tiny_dataset):
     np.testing.assert_allclose(recorder.model((ids, numbers)), network.logits(ids, numbers), rtol=1e-6)
 
 
+def test_the_model_is_corrected_for_negatives_that_training_left_out(tiny_dataset):
+    config = tiny_clicks.settings()
+    network = Network(config.model, tiny_dataset.fitted, seed=1, embedding_init_std=0.1, negative_rate=0.25)
+    recorder = Recorder()
+    Callbacks([recorder], network, epochs=1, steps_per_epoch=1)
+    ids, numbers = np.array([[1, 65], [7, 70]], np.int32), np.zeros((2, 1), np.float32)
+    np.testing.assert_allclose(recorder.model((ids, numbers)), network.logits(ids, numbers), rtol=1e-6)
+    own = network.model.logits(network.table.numpy()[ids], numbers)
+    np.testing.assert_allclose(network.logits(ids, numbers), own + np.log(0.25), rtol=1e-5)
+
+
 def test_early_stopping_ends_the_run(tiny_dataset, tmp_path):
     callback = keras.callbacks.EarlyStopping("val_auc", mode="max", patience=1, min_delta=1.0)
     train(tiny_dataset, tiny_clicks.settings(), tmp_path / "run", callbacks=[callback])

@@ -15,6 +15,7 @@ from ctrfast.data.shards import Dataset
 from ctrfast.errors import ArtifactError, Cancelled
 from ctrfast.folders import file_hash
 from ctrfast.run import Run
+from ctrfast.schema import preset
 from service.assignments import Assignment
 from service.outcomes import failure_of
 from service.states import Kind, Reason
@@ -90,6 +91,19 @@ def test_prepare_again_after_a_kill(tmp_path: Path, raw_file: Path) -> None:
     assert sum(report["rows"].values()) == 3000
     assert told
     assert sorted(path.name for path in work.folder.iterdir()) == ["dataset"]
+
+
+def test_prepare_takes_split_column_and_negative_rate(tmp_path: Path) -> None:
+    lines = [f"{row},{int(row % 4 == 0)},141021{row % 24:02},{','.join(['train', *'x' * 20])}\n" for row in range(200)]
+    raw = tmp_path / "raw.csv"
+    raw.write_text(",".join(preset("avazu").columns) + "\n" + "".join(lines))
+    settings = {"split": "column", "split_column": "C1", "negative_rate": 0.5}
+    spec = {"name": "d", "raw": ["x"], "preset": "avazu", **settings}
+    work = assignment(tmp_path / "job", Kind.PREPARE, spec, files=(raw,))
+    report = do_work(work, ignore, Stop()).result["report"]
+    assert report["rows"]["train"] + report["dropped"] == 200
+    assert report["dropped"] > 40
+    assert settings.items() <= Dataset.open(work.folder / "dataset").manifest.preparation.items()
 
 
 def test_sigterm_in_prepare_leaves_nothing(tmp_path: Path, raw_file: Path, stop: Stop) -> None:
