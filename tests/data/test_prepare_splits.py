@@ -71,7 +71,7 @@ ROW = st.tuples(
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(ROW, min_size=4, max_size=40), st.integers(0, 4), st.integers(0, 4))
+@given(st.lists(ROW, min_size=5, max_size=40), st.integers(0, 4), st.integers(0, 4))
 def test_a_split_by_time_is_that_of_the_sorted_rows(tmp_path_factory, rows, valid, test):
     report, dataset = prepared(
         tmp_path_factory.mktemp("t"), rows, split="time", valid_fraction=valid / 10, test_fraction=test / 10
