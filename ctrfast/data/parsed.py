@@ -4,6 +4,8 @@ A block holds one column after the other, as they lie in memory, and nothing els
 
     label (R,) int8 | numbers (R,) float64, NaN = missing | keys (R,) uint64 of each id field (`ctrfast.data.keys`)
 
+A field of quantile buckets has its numbers, float64, in the place of its keys.
+
 Beside it lie the texts of its hashed keys, and its rejected rows, where it has any; the block is renamed into
 place last. A chunk whose block is there is not parsed again, so a killed preparation goes on where it was.
 """
@@ -21,9 +23,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ctrfast.data.ahead import in_order
+from ctrfast.data.derived import field_cells
 from ctrfast.data.keys import Keys, is_hashed, keys_of_columns
+from ctrfast.data.numbers import parse_numbers
 from ctrfast.data.raw import Chunk, Rejected, chunks_of, parse_chunk
-from ctrfast.data.times import field_cells
 from ctrfast.schema import Schema
 
 _REJECTED = pa.schema([("line", pa.int64()), ("reason", pa.string()), ("text", pa.binary())])
@@ -76,8 +79,17 @@ class Block:
         block, rejected = parse_chunk(chunk, schema)
         texts: list[tuple[int, Keys, pa.Array]] = []
         columns: list[npt.NDArray[Any]] = [block.label, *block.numbers.values()]  # type: ignore[list-item]
-        fields = [field_cells(block.texts[field.source], field) for field in schema.id_fields]
-        for index, (cells, keys) in enumerate(zip(fields, keys_of_columns(fields), strict=True)):
+        keyed = {
+            index: field_cells(block.texts[field.source], field)
+            for index, field in enumerate(schema.id_fields)
+            if field.bucket != "quantile"
+        }
+        keys_of = dict(zip(keyed, keys_of_columns(list(keyed.values())), strict=True))
+        for index, field in enumerate(schema.id_fields):
+            if index not in keyed:  # its buckets are known when the splits are
+                columns.append(parse_numbers(block.texts[field.source])[0])
+                continue
+            cells, keys = keyed[index], keys_of[index]
             columns.append(keys)
             hashed = np.flatnonzero(is_hashed(keys))
             if len(hashed):

@@ -32,7 +32,7 @@ from pydantic import BaseModel, ConfigDict
 from ctrfast.data.ahead import in_order, threads
 from ctrfast.data.columns import ColumnFiles
 from ctrfast.data.encode import VOCABULARY_FOLDER
-from ctrfast.data.fit import ParsedRows, fit_ids, fit_numbers
+from ctrfast.data.fit import ParsedRows, fit_edges, fit_ids, fit_numbers
 from ctrfast.data.lines import require_files
 from ctrfast.data.parsed import Block, parse_file
 from ctrfast.data.raw import no_usable_row
@@ -93,7 +93,8 @@ def prepare(
         raw: raw files, plain, .gz or .zst, in the order of their rows.
         schema: what their columns mean.
         out: folder of the dataset; it must not exist. Unfinished work lies beside it, and the next call goes on there.
-        min_count: id values that occur fewer times in the training split share the unseen id.
+        min_count: id values that occur fewer times in the training split share the unseen id; a field's own
+            `min_count` comes first.
         split: `random` (per row, by seed) or `sequential` (train, then valid, then test, in file order).
         valid_fraction: share of rows to validate on.
         test_fraction: share of rows to test on; the rest trains.
@@ -225,6 +226,7 @@ class _Preparation:
             statistics={name: Statistics(**of["statistics"]) for name, of in numbers.items()},
             vocabulary_sizes={name: of["size"] for name, of in ids.items()},
             vocabulary_hash=hash_vocabularies({name: of["hash"] for name, of in ids.items()}),
+            edges={name: of["edges"] for name, of in ids.items() if of["edges"] is not None},
         )
         return fitted, {name: of["missing"] for name, of in numbers.items()}
 
@@ -239,9 +241,12 @@ class _Preparation:
         else:
             place = self.schema.id_names.index(field.name)
             counts = self.folder / f"counts-{place:05}"
-            vocabulary = fit_ids(rows, index, place, field.name, min_count=min_count, folder=counts, memory=memory)
+            edges = fit_edges(rows, index, field)
+            vocabulary = fit_ids(
+                rows, index, place, field, edges=edges, min_count=min_count, folder=counts, memory=memory
+            )
             vocabulary.save(self.dataset / VOCABULARY_FOLDER / f"{field.name}.parquet")
-            found = {"size": len(vocabulary), "hash": vocabulary.hash}
+            found = {"size": len(vocabulary), "hash": vocabulary.hash, "edges": edges}
         write_file(learned, json.dumps(found))
 
     def _learned(self, name: str) -> Path:
