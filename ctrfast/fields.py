@@ -33,7 +33,7 @@ class Stored(BaseModel):
     def _without_unset(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         content: dict[str, Any] = write(self)
         fields = type(self).model_fields
-        unset = {name for name in self.later if getattr(self, name) == fields[name].get_default()}
+        unset = {name for name in self.later if getattr(self, name) == fields[name].get_default(call_default_factory=True)}
         return {name: value for name, value in content.items() if name not in unset}
 
 
