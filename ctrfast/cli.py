@@ -100,6 +100,10 @@ def prepare(
     memory_limit: Annotated[
         str | None, typer.Option(help="Memory to stay within, as in 4GB; half of what is free.")
     ] = None,
+    vocabulary_from: Annotated[
+        Path | None, typer.Option(help="Take vocabularies and statistics from this dataset, run or bundle.")
+    ] = None,
+    grow: Annotated[bool, typer.Option("--grow", help="Append new values to --vocabulary-from; all ids stay.")] = False,
 ) -> None:
     """Turn raw click logs into a dataset: vocabularies, parquet shards, manifest."""
     from ctrfast.data.prepare import parse_bytes
@@ -119,6 +123,8 @@ def prepare(
             test_fraction=test_fraction,
             seed=seed,
             memory_limit=parse_bytes(memory_limit) if memory_limit is not None else None,
+            vocabulary_from=vocabulary_from,
+            grow=grow,
             on_progress=lambda p: show(p.rows, p.total_rows, p.stage),
         )
     rows = ", ".join(f"{name} {count:,}" for name, count in report.rows.items())
@@ -204,6 +210,7 @@ def train(
     set_: Assignments = None,
     seed: Annotated[int | None, typer.Option(help="Same seed, same run (default 1).")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
+    warm_start: Annotated[Path | None, typer.Option(help="Run to take the first weights from.")] = None,
 ) -> None:
     """Train a model and leave a run folder."""
     overrides = {
@@ -231,7 +238,15 @@ def train(
             show(progress.step, progress.total_steps, f"epoch {progress.epoch + 1}  {note}  {rate}")
 
         with _stop_on_interrupt() as should_stop:
-            result = run(dataset, settings, out, resume=resume, on_progress=on_progress, should_stop=should_stop)
+            result = run(
+                dataset,
+                settings,
+                out,
+                resume=resume,
+                on_progress=on_progress,
+                should_stop=should_stop,
+                warm_start=warm_start,
+            )
     print_metrics({name: v for name, v in result.metrics.items() if name.startswith(SPLITS) or name == "rows_per_s"})
     console.print(f"run: {out}")
 

@@ -32,8 +32,8 @@ class Stored(BaseModel):
     @model_serializer(mode="wrap")
     def _without_unset(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         content: dict[str, Any] = write(self)
-        fields = type(self).model_fields
-        unset = {name for name in self.later if getattr(self, name) == fields[name].get_default(call_default_factory=True)}
+        defaults = {name: type(self).model_fields[name].get_default(call_default_factory=True) for name in self.later}
+        unset = {name for name, default in defaults.items() if getattr(self, name) == default}
         return {name: value for name, value in content.items() if name not in unset}
 
 

@@ -120,8 +120,15 @@ class Run:
         return Encoder.load(self.path)
 
 
-def start_run(out: Path, config: TrainConfig, plan: Plan, dataset: Dataset) -> None:
+def start_run(out: Path, config: TrainConfig, plan: Plan, dataset: Dataset, warm_start: str | None = None) -> None:
     """Make a run folder, or leave nothing.
+
+    Args:
+        out: the folder.
+        config: settings.
+        plan: what the scaling rule made of them.
+        dataset: what it trains on.
+        warm_start: seal of the run that the first weights come from.
 
     Raises:
         ConfigError: `out` exists and is not empty.
@@ -132,7 +139,8 @@ def start_run(out: Path, config: TrainConfig, plan: Plan, dataset: Dataset) -> N
         dataset.encoder().save(folder)
         write_file(folder / "plan.json", plan.model_dump_json(indent=1))
         write_file(folder / "config.json", config.model_dump_json(indent=1))
-        write_manifest(folder, {"kind": _KIND, "format": _FORMAT, "dataset": dataset.hash})
+        start = {"warm_start": warm_start} if warm_start else {}
+        write_manifest(folder, {"kind": _KIND, "format": _FORMAT, "dataset": dataset.hash, **start})
         (folder / CHECKPOINTS).mkdir()
 
 
@@ -155,8 +163,8 @@ def finish_run(out: Path, dataset: Dataset, config: TrainConfig, ending: Ending)
     write_file(out / RECEIPT, receipt.model_dump_json(indent=1))
 
 
-def check_same_run(out: Path, config: TrainConfig, dataset: Dataset) -> None:
-    """Refuse to go on with a run that was started otherwise.
+def check_same_run(out: Path, config: TrainConfig, dataset: Dataset, warm_start: str | None = None) -> None:
+    """Refuse to go on with a run that was started otherwise; arguments as in `start_run`.
 
     Raises:
         ConfigError: it has finished.
@@ -175,6 +183,11 @@ def check_same_run(out: Path, config: TrainConfig, dataset: Dataset) -> None:
         )
     if dataset_hash != dataset.hash:
         raise ArtifactError(f"The run {out} was started with another dataset. Give the same one to resume it.")
+    if read_manifest(out, _KIND).get("warm_start") != warm_start:
+        raise ArtifactError(
+            f"The run {out} was started with other first weights. Give the same `warm_start` to resume it.",
+            path="warm_start",
+        )
 
 
 def run_seal(path: Path) -> str:

@@ -44,9 +44,10 @@ from ctrfast.optim.scaling import make_plan
 from ctrfast.optim.step_settings import StepSettings
 from ctrfast.optim.table_optimizer import TableOptimizer
 from ctrfast.replicas import Replicas, check_replicas, choose_devices
-from ctrfast.run import CHECKPOINTS, EndedBy, Ending, check_same_run, finish_run, run_seal, start_run
+from ctrfast.run import CHECKPOINTS, EndedBy, Ending, Run, check_same_run, finish_run, run_seal, start_run
 from ctrfast.step import choose_execution
 from ctrfast.storage import storing
+from ctrfast.warm_start import WarmStart
 
 _CHECKPOINT_INTERVAL_S = 600  # at most so much work is lost, whatever the length of an epoch
 
@@ -68,6 +69,7 @@ def train(
     on_progress: Callable[[Progress], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
     callbacks: Sequence[Callback] = (),
+    warm_start: Path | None = None,
 ) -> RunResult:
     """Train and leave a run folder.
 
@@ -79,6 +81,7 @@ def train(
         on_progress: called about twice a second and at each epoch's end.
         should_stop: asked at each step; once true, a checkpoint is saved and `Cancelled` is raised.
         callbacks: of Keras; `ctrfast.loop.callbacks` says what they get and which ones work.
+        warm_start: a finished run to take the first weights from (`ctrfast.warm_start`).
 
     Raises:
         ConfigError: a setting or callback does not fit the data or the run, or `out` holds another run.
@@ -88,7 +91,7 @@ def train(
         Cancelled: `should_stop` was true.
     """
     with storing(f"The run {out}"):
-        session = _Session(dataset, config, out, resume, callbacks)
+        session = _Session(dataset, config, out, resume, callbacks, warm_start)
         return session.run(on_progress or (lambda _: None), should_stop or (lambda: False))
 
 
@@ -96,7 +99,13 @@ class _Session:
     """One call of `train`: its parts, and the position in the run."""
 
     def __init__(
-        self, dataset: Dataset, config: TrainConfig, out: Path, resume: bool, callbacks: Sequence[Callback]
+        self,
+        dataset: Dataset,
+        config: TrainConfig,
+        out: Path,
+        resume: bool,
+        callbacks: Sequence[Callback],
+        warm_start: Path | None,
     ) -> None:
         check_config(config)
         check_dataset(dataset, config)
@@ -110,11 +119,12 @@ class _Session:
         self.plan = make_plan(config, dataset.fitted.schema_.name)
         self.steps_per_epoch = dataset.rows("train") // config.batch_size
         self.total_steps = self.steps_per_epoch * config.epochs
+        start = WarmStart(Run.open(warm_start), config, dataset.encoder()) if warm_start else None
         if resume and out.is_dir() and any(out.iterdir()):
-            check_same_run(out, config, dataset)
+            check_same_run(out, config, dataset, start.run.seal if start else None)
             remove_partials(out)
         else:
-            start_run(out, config, self.plan, dataset)
+            start_run(out, config, self.plan, dataset, start.run.seal if start else None)
         self.checkpoints, self.seal = out / CHECKPOINTS, run_seal(out)
 
         self.replicas = Replicas(
@@ -126,7 +136,10 @@ class _Session:
         )
         self.network = self.replicas.network
         self.callbacks = Callbacks(callbacks, self.network, epochs=config.epochs, steps_per_epoch=self.steps_per_epoch)
-        self._take_up(Checkpoint.latest(self.checkpoints, self.seal))
+        checkpoint = Checkpoint.latest(self.checkpoints, self.seal)
+        if start and checkpoint is None:
+            self.replicas.restore(start.restore)
+        self._take_up(checkpoint)
 
     def _make_replica(self) -> tuple[Network, TableOptimizer]:
         config, fitted = self.config, self.dataset.fitted

@@ -85,20 +85,23 @@ class Assigner:
         )
 
     def _train(self, lease: Lease) -> dict[str, Any]:
-        return self._dataset(parse_train_spec(lease.spec).dataset)
+        spec = parse_train_spec(lease.spec)
+        start = spec.warm_start
+        return {
+            **self._dataset(spec.dataset),
+            "run": self._run(start.job, start.model, start.version) if start is not None else None,
+        }
 
     def _prepare(self, lease: Lease) -> dict[str, Any]:
-        return self._files(parse_prepare_spec(lease.spec).raw, "spec.raw")
+        spec = parse_prepare_spec(lease.spec)
+        return {
+            **self._files(spec.raw, "spec.raw"),
+            **(self._dataset(spec.vocabulary_from) if spec.vocabulary_from is not None else {}),
+        }
 
     def _evaluate(self, lease: Lease) -> dict[str, Any]:
         spec = parse_spec(EvaluateSpec, lease.spec)
-        job_id = spec.job
-        if spec.model is not None:
-            job_id = self._registry.get_version(spec.model, self._version(spec.model, spec.version)).job_id
-        return {
-            **self._dataset(spec.dataset),
-            "run": self._settings.job_folder(self._jobs.get(job_id or "").id) / RUN,
-        }
+        return {**self._dataset(spec.dataset), "run": self._run(spec.job, spec.model, spec.version)}
 
     def _score(self, lease: Lease) -> dict[str, Any]:
         spec = parse_spec(ScoreSpec, lease.spec)
@@ -112,6 +115,12 @@ class Assigner:
     def _dataset(self, name: str) -> dict[str, Any]:
         row = self._datasets.get(name)
         return {"dataset": Path(row.path), "dataset_hash": row.hash}
+
+    def _run(self, job: str | None, model: str | None, version: int | None) -> Path:
+        """The run of a train job, or the one that a published model came from."""
+        if model is not None:
+            job = self._registry.get_version(model, self._version(model, version)).job_id
+        return self._settings.job_folder(self._jobs.get(job or "").id) / RUN
 
     def _version(self, model: str, version: int | None) -> int:
         return version if version is not None else self._registry.get(model).aliases[LATEST]

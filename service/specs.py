@@ -29,11 +29,28 @@ class _Spec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class WarmStartSpec(_Spec):
+    """The run to begin with: a train job's, or the one that a version of a published model came from."""
+
+    job: str | None = None
+    model: Name | None = None
+    version: VersionNumber | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.job is None) == (self.model is None):
+            raise ValueError("exactly one of `job` and `model` must be given")
+        if (self.model is None) != (self.version is None):
+            raise ValueError("`model` and `version` go together, so that a retry begins with the same weights")
+        return self
+
+
 class TrainSpec(_Spec):
     """Train on a registered dataset; publish the model where `publish_as` is set."""
 
     dataset: Name
     publish_as: Name | None = None
+    warm_start: WarmStartSpec | None = None
     config: TrainConfig
 
 
@@ -43,6 +60,7 @@ class PlanRequest(_Spec):
     dataset: Name | None = None
     preset: str = "criteo"
     publish_as: Name | None = None
+    warm_start: WarmStartSpec | None = None
     config: TrainConfig
 
 
@@ -57,6 +75,14 @@ class PrepareSpec(_Spec):
     valid_fraction: float = Field(default=0.1, ge=0, lt=1, strict=True)
     test_fraction: float = Field(default=0.1, ge=0, lt=1, strict=True)
     seed: int = Field(default=1, ge=0, le=2**31 - 1, strict=True)
+    vocabulary_from: Name | None = None
+    grow: bool = Field(default=False, strict=True)
+
+    @model_validator(mode="after")
+    def _grows_from_something(self) -> Self:
+        if self.grow and self.vocabulary_from is None:
+            raise ValueError("`grow` goes with `vocabulary_from`, the dataset to grow from")
+        return self
 
     @model_validator(mode="after")
     def _leaves_rows_to_train(self) -> Self:

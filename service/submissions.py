@@ -69,6 +69,9 @@ class Submissions:
         spec = parse_train_spec(values, prefix)
         dataset = self._dataset(spec.dataset, f"{prefix}.dataset")
         refuse_batch_above_rows(spec.config.batch_size, dataset, f"{prefix}.batch_size")
+        if spec.warm_start is not None:
+            start = spec.warm_start
+            self._check_run(start.job, start.model, start.version, f"{prefix}.warm_start")
 
     def _check_prepare(self, values: Mapping[str, Any], prefix: str) -> None:
         spec = parse_prepare_spec(values, prefix)
@@ -81,6 +84,8 @@ class Submissions:
                 f"Another job prepares the dataset {spec.name!r} now. Wait for it, cancel it, or choose another name.",
                 path=f"{prefix}.name",
             )
+        if spec.vocabulary_from is not None:
+            self._dataset(spec.vocabulary_from, f"{prefix}.vocabulary_from")
         existing_files(spec.raw, self.settings.roots, f"{prefix}.raw")
 
     def _check_evaluate(self, values: Mapping[str, Any], prefix: str) -> None:
@@ -90,15 +95,19 @@ class Submissions:
             raise ConfigError(
                 f"The dataset {spec.dataset!r} has no rows in its split {spec.split!r}.", path=f"{prefix}.split"
             )
-        if spec.model is not None:
-            self._model(spec.model, spec.version, prefix)
+        self._check_run(spec.job, spec.model, spec.version, prefix)
+
+    def _check_run(self, job_id: str | None, model: str | None, version: int | None, prefix: str) -> None:
+        """Refuse a job without a finished run, and a model or version that does not exist."""
+        if model is not None:
+            self._model(model, version, prefix)
             return
         try:
-            job = self.jobs.get(spec.job or "")
+            job = self.jobs.get(job_id or "")
         except NotFoundError as error:
             raise BadValueError(error.detail, path=f"{prefix}.job") from error
         if job.kind != Kind.TRAIN or job.state != State.SUCCEEDED:
-            raise BadValueError(f"The job {spec.job!r} is not a train job that succeeded.", path=f"{prefix}.job")
+            raise BadValueError(f"The job {job_id!r} is not a train job that succeeded.", path=f"{prefix}.job")
 
     def _check_score(self, values: Mapping[str, Any], prefix: str) -> None:
         spec = parse_spec(ScoreSpec, values, prefix)

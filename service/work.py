@@ -78,7 +78,15 @@ def _run_training(assignment: Assignment, spec: TrainSpec, run: Path, tell: Tell
     if kind_of(run) is None:  # a folder that says nothing is no run to go on with
         shutil.rmtree(run, ignore_errors=True)
     with stop.deferred():
-        train(dataset, spec.config, run, resume=True, on_progress=reporter, should_stop=stop.requested)
+        train(
+            dataset,
+            spec.config,
+            run,
+            resume=True,
+            on_progress=reporter,
+            should_stop=stop.requested,
+            warm_start=assignment.run,
+        )
 
 
 def _export(run: Path, bundle: Path) -> None:
@@ -101,6 +109,8 @@ def _prepare(assignment: Assignment, tell: Tell, stop: Stop) -> Product:
         valid_fraction=spec.valid_fraction,
         test_fraction=spec.test_fraction,
         seed=spec.seed,
+        vocabulary_from=assignment.dataset,
+        grow=spec.grow,
         on_progress=_PrepareReporter(tell, stop),
     )
     return Product(result={"report": report.model_dump(mode="json")})

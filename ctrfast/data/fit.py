@@ -111,8 +111,16 @@ class _Column:
             first += block.rows
 
 
-def fit_numbers(rows: ParsedRows, index: int, field: NumericField) -> tuple[Statistics, list[int]]:
+def fit_numbers(
+    rows: ParsedRows, index: int, field: NumericField, known: Statistics | None = None
+) -> tuple[Statistics, list[int]]:
     """Learn a numeric field and write its column.
+
+    Args:
+        rows: what to learn from.
+        index: place of the field among the parsed columns.
+        field: the field.
+        known: statistics of an earlier dataset; nothing is then learned.
 
     Returns:
         Statistics of the training rows; missing values per split.
@@ -122,7 +130,7 @@ def fit_numbers(rows: ParsedRows, index: int, field: NumericField) -> tuple[Stat
     for values, splits in column:
         moments.add(values[splits == _TRAIN])
         missing += np.bincount(splits[np.isnan(values)], minlength=len(SPLITS))
-    statistics = moments.statistics(with_width=field.scale == "min_max")
+    statistics = known or moments.statistics(with_width=field.scale == "min_max")
     inputs = NumberInputs((field,), {field.name: statistics})
     rows.columns.write(field.name, (inputs.of_transformed(values[:, None])[:, 0] for values, _ in column))
     return statistics, missing.tolist()
@@ -148,6 +156,14 @@ def fit_edges(rows: ParsedRows, index: int, field: IdField) -> tuple[float, ...]
     return tuple(quantile_edges(np.concatenate(parts), field.buckets or 1).tolist())
 
 
+@dataclass(frozen=True)
+class Known:
+    """A vocabulary of an earlier dataset. grow: new values are appended; else they are unseen."""
+
+    vocabulary: Vocabulary
+    grow: bool
+
+
 def fit_ids(
     rows: ParsedRows,
     index: int,
@@ -158,6 +174,7 @@ def fit_ids(
     min_count: int,
     folder: Path,
     memory: int,
+    known: Known | None = None,
 ) -> Vocabulary:
     """Learn an id field and write its column.
 
@@ -170,6 +187,7 @@ def fit_ids(
         min_count: values that occur fewer times in the training rows are not kept; the field's own comes first.
         folder: for counts that do not fit the memory.
         memory: bytes that the work may take.
+        known: what an earlier dataset learned.
 
     Raises:
         DataError: the values to keep do not fit the memory.
@@ -177,18 +195,27 @@ def fit_ids(
     edges_of = None if edges is None else np.array(edges, dtype=np.float64)
     change = None if edges_of is None else lambda raw: bucket_keys(raw.view(np.float64), field, edges_of)
     column = rows.column(index, change)
-    if field.hash_buckets is None:
-        least = min_count if field.min_count is None else field.min_count
-        vocabulary = _count(rows, column, place, field.name, min_count=least, folder=folder, memory=memory)
-    else:
+    if field.hash_buckets is not None:
         vocabulary = Vocabulary.fit(pa.array([], pa.string()), np.empty(0, np.int64))
+    elif known is not None and not known.grow:
+        vocabulary = known.vocabulary
+    else:
+        least = min_count if field.min_count is None else field.min_count
+        learned = _learn(column, rows.blocks, place, field.name, least, folder, memory)
+        vocabulary = known.vocabulary.grown(learned) if known else learned
     field_ids = FieldIds(field, vocabulary)
     rows.columns.write(field.name, (field_ids.of_keys(keys) for keys, _ in column))
     return vocabulary
 
 
-def _count(
-    rows: ParsedRows, column: Iterable[Part], place: int, name: str, *, min_count: int, folder: Path, memory: int
+def _learn(
+    column: Iterable[Part],
+    blocks: Sequence[Block],
+    field: int,
+    name: str,
+    min_count: int,
+    folder: Path,
+    memory: int,
 ) -> Vocabulary:
     with KeyCounter(folder, most=memory // BYTES_PER_KEY) as counter:
         for keys, splits in column:
@@ -200,7 +227,7 @@ def _count(
             "or more. Raise `min_count` or `memory_limit`, or leave the field out.",
             path=name,
         )
-    return Vocabulary.fit(_texts(kept, rows.blocks, place), counts)
+    return Vocabulary.fit(_texts(kept, blocks, field), counts)
 
 
 def _texts(keys: Keys, blocks: Sequence[Block], field: int) -> pa.Array:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from ctrfast.schema import Schema
 
 KIND: Literal["dataset"] = "dataset"
-FORMAT: Literal[1] = 1
+FORMAT: Literal[2] = 2
 SplitName = Literal["train", "valid", "test"]
 
 
@@ -72,7 +72,7 @@ class DatasetManifest(_Part):
     """
 
     kind: Literal["dataset"]
-    format: Literal[1]
+    format: Literal[2]
     schema_: Schema = Field(alias="schema")
     fitted_hash: str
     vocabulary: VocabularyEntry

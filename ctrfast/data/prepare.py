@@ -31,6 +31,7 @@ from pydantic import BaseModel, ConfigDict
 
 from ctrfast.data.ahead import in_order, threads
 from ctrfast.data.columns import ColumnFiles
+from ctrfast.data.earlier import Earlier
 from ctrfast.data.encode import VOCABULARY_FOLDER
 from ctrfast.data.fit import ParsedRows, fit_edges, fit_ids, fit_numbers
 from ctrfast.data.lines import require_files
@@ -85,6 +86,8 @@ def prepare(
     test_fraction: float = 0.1,
     seed: int = 1,
     memory_limit: int | None = None,
+    vocabulary_from: Path | None = None,
+    grow: bool = False,
     on_progress: Callable[[PrepareProgress], None] | None = None,
 ) -> PrepareReport:
     """Prepare a dataset.
@@ -100,6 +103,9 @@ def prepare(
         test_fraction: share of rows to test on; the rest trains.
         seed: of the random split.
         memory_limit: bytes of resident memory, at least `SMALLEST_MEMORY`; by default half of what is available.
+        vocabulary_from: an earlier dataset, run or bundle whose vocabularies and statistics are taken over, so that its
+            model fits the new rows.
+        grow: values that are new, and occur `min_count` times, are appended to the earlier vocabularies.
         on_progress: called after each task; what it raises stops the work.
 
     Raises:
@@ -115,6 +121,7 @@ def prepare(
     if limit < SMALLEST_MEMORY:
         needed = f"at least {SMALLEST_MEMORY // 2**20} MiB"
         raise ConfigError(f"`memory_limit` must be {needed}. Got {limit / 2**20:,.1f} MiB.", path="memory_limit")
+    earlier = Earlier.open(vocabulary_from, schema, grow=grow)
     require_files(list(raw))
     report = on_progress or (lambda _: None)
     with storing(f"The dataset {out}"), WorkFolder(out, "prepare") as work:
@@ -126,12 +133,13 @@ def prepare(
             "valid_fraction": valid_fraction,
             "test_fraction": test_fraction,
             "seed": seed,
+            **(earlier.settings() if earlier else {}),
         }
         parsed_from = [f"{block.path.parent.name}/{block.path.name}" for _, block in blocks]
         task = _Preparation(schema, blocks, work.part("dataset", [settings, parsed_from]), report)
         task.split(splitter)
         memory = (limit - _BASE_MEMORY) // threads()
-        fitted, missing = task.fit(min_count, memory)
+        fitted, missing = task.fit(min_count, memory, earlier)
         dataset = task.write(fitted, settings, missing)
         work.deliver(dataset)
     return _report(Dataset.open(out, verify=False))
@@ -210,11 +218,11 @@ class _Preparation:
             problem = f"The training split must have rows. Got none of {self.total}."
             raise DataError(f"{problem} Lower the other fractions.")
 
-    def fit(self, min_count: int, memory: int) -> tuple[FittedSchema, dict[str, list[int]]]:
+    def fit(self, min_count: int, memory: int, earlier: Earlier | None) -> tuple[FittedSchema, dict[str, list[int]]]:
         """Learn all fields and write their columns. Returns what was learned, and missing numbers per split."""
         rows = ParsedRows(self.filled, self.columns, SPLIT_COLUMN, kept_bytes=memory // 4)
         fields: list[NumericField | IdField] = [*self.schema.numeric_fields, *self.schema.id_fields]
-        task = partial(self._fit, rows, min_count, memory)
+        task = partial(self._fit, rows, min_count, memory, earlier)
         with closing(in_order(task, enumerate(fields, start=1))) as done:
             for count, _ in enumerate(done, start=1):
                 self.report(PrepareProgress("fit", self.total * count // len(fields), self.total))
@@ -228,25 +236,44 @@ class _Preparation:
             vocabulary_hash=hash_vocabularies({name: of["hash"] for name, of in ids.items()}),
             edges={name: of["edges"] for name, of in ids.items() if of["edges"] is not None},
         )
+        if earlier:
+            earlier.check({name: of["earlier"] for name, of in ids.items()})
         return fitted, {name: of["missing"] for name, of in numbers.items()}
 
-    def _fit(self, rows: ParsedRows, min_count: int, memory: int, numbered: tuple[int, NumericField | IdField]) -> None:
+    def _fit(
+        self,
+        rows: ParsedRows,
+        min_count: int,
+        memory: int,
+        earlier: Earlier | None,
+        numbered: tuple[int, NumericField | IdField],
+    ) -> None:
         index, field = numbered
         learned = self._learned(field.name)
         if learned.is_file():
             return
         if isinstance(field, NumericField):
-            statistics, missing = fit_numbers(rows, index, field)
+            known_statistics = earlier.fitted.statistics[field.name] if earlier else None
+            statistics, missing = fit_numbers(rows, index, field, known_statistics)
             found: dict[str, Any] = {"statistics": statistics.model_dump(), "missing": missing}
         else:
             place = self.schema.id_names.index(field.name)
-            counts = self.folder / f"counts-{place:05}"
-            edges = fit_edges(rows, index, field)
+            known = earlier.known(field.name) if earlier else None
+            edges = earlier.fitted.edges.get(field.name) if earlier else fit_edges(rows, index, field)
             vocabulary = fit_ids(
-                rows, index, place, field, edges=edges, min_count=min_count, folder=counts, memory=memory
+                rows,
+                index,
+                place,
+                field,
+                edges=edges,
+                min_count=min_count,
+                folder=self.folder / f"counts-{place:05}",
+                memory=memory,
+                known=known,
             )
             vocabulary.save(self.dataset / VOCABULARY_FOLDER / f"{field.name}.parquet")
             found = {"size": len(vocabulary), "hash": vocabulary.hash, "edges": edges}
+            found |= {"earlier": known.vocabulary.hash} if known else {}
         write_file(learned, json.dumps(found))
 
     def _learned(self, name: str) -> Path:

@@ -1,6 +1,7 @@
 """Id values of the training split -> dense local ids, one vocabulary per id field.
 
     local id 0 = unseen or rarer than min_count, 1 = missing, 2, 3, ... = kept values by falling count, ties by text
+    a grown vocabulary (`grown`): first all values of the earlier one, then the new ones
 
 Frequent ids get small numbers, so the rows of the embedding table that most batches touch lie side by side.
 Vocabularies are stored as `<field>.parquet` (value, count, id): readable anywhere, no code inside.
@@ -54,6 +55,19 @@ class Vocabulary:
         """Put distinct texts (K,) and their counts (K,) in order."""
         order = _order(Cells.of(values), counts)
         return cls(values.take(to_arrow(order)), to_arrow(counts[order]))
+
+    def grown(self, later: Vocabulary) -> Vocabulary:
+        """Append the values that only a later vocabulary has, in their order: all ids stay.
+
+        Counts of values that both have are added.
+        """
+        places = pc.index_in(later.values, self.values)  # null where the value is new
+        is_new = np.isnan(places.cast(pa.float64()).to_numpy(zero_copy_only=False))
+        counts, more = (from_arrow(vocabulary.counts, np.int64) for vocabulary in (self, later))
+        summed = counts.copy()
+        summed[places.drop_null().to_numpy()] += more[~is_new]
+        values = pa.concat_arrays([self.values, later.values.filter(pa.array(is_new))])
+        return Vocabulary(values, to_arrow(np.concatenate((summed, more[is_new]))))
 
     def __len__(self) -> int:
         return len(self.values)

@@ -94,7 +94,7 @@ def test_what_is_no_dataset_is_refused(small, tmp_path):
         Dataset.open(tmp_path / "empty")
     manifest = json.loads((small / "manifest.json").read_text())
     (small / "manifest.json").write_text(json.dumps({**manifest, "format": 9, "seal": seal({**manifest, "format": 9})}))
-    with pytest.raises(ArtifactError, match=r"must have format 1\. Got 9"):
+    with pytest.raises(ArtifactError, match=r"must have format 2\. Got 9"):
         Dataset.open(small)
 
 

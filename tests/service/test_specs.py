@@ -32,6 +32,9 @@ def test_a_train_spec_is_the_librarys_config_and_two_settings_more() -> None:
         ({"dataset": "d", "publish_as": ".."}, "spec.publish_as"),
         ({"dataset": "d", "publish_as": "a/b"}, "spec.publish_as"),
         ({"dataset": "d", "publish_as": "m\n"}, "spec.publish_as"),
+        ({"dataset": "d", "warm_start": {}}, "spec.warm_start"),
+        ({"dataset": "d", "warm_start": {"job": "j", "model": "m", "version": 1}}, "spec.warm_start"),
+        ({"dataset": "d", "warm_start": {"model": "m"}}, "spec.warm_start"),
     ],
 )
 def test_bad_train_specs(values: dict[str, Any], path: str) -> None:
@@ -55,6 +58,8 @@ def test_near_names_are_suggested() -> None:
         ({"split": "other"}, "prepare.split"),
         ({"valid_fraction": 0.5, "test_fraction": 0.5}, "prepare"),
         ({"min_count": 0}, "prepare.min_count"),
+        ({"grow": True}, "prepare"),
+        ({"vocabulary_from": "../d"}, "prepare.vocabulary_from"),
         ({"seeed": 1}, "prepare.seeed"),
         ({"name": ".hidden"}, "prepare.name"),
     ],

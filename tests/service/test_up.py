@@ -155,6 +155,15 @@ def test_prepare_train_publish_score_evaluate(up: Up, raw_rows: list[dict[str, A
     scores = pq.read_table(pa.BufferReader(content)).column("score").to_numpy()
     np.testing.assert_allclose(scores[: len(predictions)], predictions, atol=1e-5)
 
+    # The next day: the vocabulary grows, and the new version begins with the weights of the first.
+    tomorrow = {**body["prepare"], "vocabulary_from": "small", "grow": True, "seed": 2}
+    grown = up.succeeded(up.client.post("/v1/datasets", json={"name": "next", "prepare": tomorrow}).json()["id"])
+    assert grown["result"]["report"]["table_rows"] >= prepared["result"]["report"]["table_rows"]
+    start = {"model": "ctr", "version": 1}
+    warm = up.succeeded(up.submit("train", dataset="next", publish_as="ctr", warm_start=start, **SMALL))
+    assert warm["result"] == {"model": "ctr", "version": 2}
+    assert warm["metrics"]["test_auc"] > 0.5
+
 
 def test_bad_raw_data_fails_the_job_and_names_the_callers_file(up: Up, tmp_path: Path) -> None:
     home = Path(up.children()["worker"].environ()["CTRFAST_HOME"])
