@@ -21,6 +21,7 @@ from ctrfast.errors import (
     Cancelled,
     ConfigError,
     CtrFastError,
+    DamagedFileError,
     DataError,
     DependencyError,
     StorageError,
@@ -33,6 +34,7 @@ MEDIA_TYPE = "application/problem+json"
 STATUS_OF: Mapping[type[CtrFastError], int] = {
     ConfigError: 422,
     DataError: 422,
+    DamagedFileError: 422,
     ArtifactError: 422,
     Cancelled: 409,
     TrainingError: 500,
