@@ -3,8 +3,8 @@
     log_squared    "floor(ln(x)^2)" for x > 2, "trunc(x)" otherwise, also for negative x
     quantile       "number of edges <= x", from "0" on; the edges cut the training rows into parts of equal size
 
-Source of log_squared: Juan et al. 2016, "Field-aware Factorization Machines for CTR Prediction", section 4 (the
-winners' preprocessing of Criteo's counts), and the benchmark papers that took it over.
+Source of log_squared: the winners of the Criteo challenge (Juan, Zhuang and Chin 2014), taken over by benchmark papers
+such as Song et al. 2019, "AutoInt", arXiv:1810.11921, section 5.1.
 Differs from that code: fractions of x <= 2 are cut off, where it knows whole numbers alone. As there, some buckets hold
 both: ln(2.5)^2 and 0 are "0".
 
