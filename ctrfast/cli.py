@@ -35,7 +35,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-Preset = Annotated[str | None, typer.Option(help="Columns of a public data set: criteo or avazu.")]
+Preset = Annotated[str | None, typer.Option(help="Columns of a public data set: criteo, criteo_1tb or avazu.")]
 Seed = Annotated[int, typer.Option(help="Same seed, same result.")]
 ConfigFile = Annotated[Path | None, typer.Option(help="Settings as YAML.")]
 Assignments = Annotated[
@@ -72,7 +72,7 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
 def synth(
     out: Annotated[Path, typer.Argument(help="File to write; .gz compresses it.")],
     rows: Annotated[int, typer.Option(min=1, help="Impressions.")],
-    preset: Annotated[str, typer.Option(help="Columns of criteo or avazu.")] = "criteo",
+    preset: Annotated[str, typer.Option(help="Columns of criteo, criteo_1tb or avazu.")] = "criteo",
     seed: Seed = 1,
 ) -> None:
     """Write raw-format clicks from a known teacher, and the teacher's own AUC."""

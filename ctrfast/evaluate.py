@@ -24,7 +24,6 @@ from ctrfast.metrics import Predictions
 from ctrfast.network import Network
 from ctrfast.run import Run
 from ctrfast.run_network import open_network
-from ctrfast.schema import FIRST_ID
 from ctrfast.segments import SegmentPredictions, SegmentReport
 
 _Ids = npt.NDArray[np.int32]
@@ -67,11 +66,11 @@ def evaluate(run_path: Path, data: Sequence[Path], split: str = "test", *, segme
     for labels, ids, logits in scored:
         predictions.add(labels, logits)
         if field is not None:
-            by_value.add(labels, logits, ids[:, field] - encoder.fitted.table_offsets[field])
+            local = ids[:, field] - encoder.fitted.table_offsets[field]
+            by_value.add(labels, logits, encoder.fitted.id_rows[field].folded(local))
     report = None
     if segment is not None:
-        values = encoder.vocabularies[segment].values
-        report = by_value.report(segment, lambda id_: str(values[id_ - FIRST_ID]))
+        report = by_value.report(segment, encoder.field_ids[segment].value_of)
     return Evaluation(predictions.metrics(), report)
 
 

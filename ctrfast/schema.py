@@ -13,109 +13,52 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping
-from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Self
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    SerializerFunctionWrapHandler,
-    ValidationError,
-    model_serializer,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ctrfast.errors import ArtifactError, ConfigError, unknown_name
+from ctrfast.fields import IdField, NumericField, Stored
+from ctrfast.id_rows import FIRST_ID, MISSING_ID, UNSEEN_ID, IdRows
+from ctrfast.timestamp import Timestamp
 from ctrfast.yaml_text import read_yaml
+
+__all__ = [
+    "FIRST_ID",
+    "LABEL",
+    "MISSING_ID",
+    "PRESETS",
+    "SPLITS",
+    "UNSEEN_ID",
+    "FittedSchema",
+    "IdField",
+    "NumericField",
+    "Schema",
+    "Statistics",
+    "Timestamp",
+    "load_schema",
+    "preset",
+]
 
 SPLITS = ("train", "valid", "test")
 LABEL = "label"  # the label's column in shards, whatever it is called in the raw log
-
-UNSEEN_ID = 0  # local id of a value that is rare in, or absent from, the training split
-MISSING_ID = 1  # local id of an absent or empty value
-FIRST_ID = 2  # local id of the most frequent value kept
-
-
-# A field's name becomes a file's name (`vocabulary/C1.parquet`) and a column's: no path, nothing hidden.
-FieldName = Annotated[str, Field(pattern=r"^[^/\\\x00.][^/\\\x00]{0,127}$")]
 
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class NumericField(_Frozen):
-    """A real number. Raw values are decimal text or JSON numbers; absent and empty mean missing.
-
-    transform: `identity`, or `log_squared`: x -> ln(x)^2 for x > 2 and x otherwise, the usual form for Criteo's counts.
-    The result is standardised with the training split's mean and deviation; a missing value becomes 0, the mean.
-    """
-
-    name: FieldName
-    transform: Literal["identity", "log_squared"] = "identity"
-
-
-class IdField(_Frozen):
-    """A categorical value, kept as text.
-
-    column: the raw column, where it is not `name`.
-    part: a part of a time instead of the text itself; `time_format` then says how the column is written (strptime).
-    """
-
-    name: FieldName
-    column: str | None = None
-    part: Literal["hour_of_day", "weekday"] | None = None
-    time_format: str | None = None
-
-    @model_validator(mode="after")
-    def _part_needs_format(self) -> Self:
-        if (self.part is None) != (self.time_format is None):
-            raise ValueError(
-                f"`part` and `time_format` go together. Got part={self.part}, time_format={self.time_format}"
-            )
-        return self
-
-    @property
-    def source(self) -> str:
-        """The raw column that the field is made from."""
-        return self.column or self.name
-
-
-class Timestamp(_Frozen):
-    """When a row happened: what splits by time and the timeline need. The column may be a field's too, or no field's.
-
-    format: how the column is written: strptime text (`%y%m%d%H`; UTC where it names no zone, cut to whole seconds),
-    `unix` for whole seconds since 1970, or `number` for a whole number that grows with time, as the index of a day.
-    """
-
-    column: str
-    format: str
-
-    @model_validator(mode="after")
-    def _can_be_read(self) -> Self:
-        if self.format in ("unix", "number"):
-            return self
-        try:
-            datetime.strptime(datetime(2004, 10, 21).strftime(self.format), self.format)
-            is_format = "%" in self.format
-        except (ValueError, re.error):
-            is_format = False
-        if not is_format:
-            raise ValueError(f"`format` must be unix, number or strptime text such as %y%m%d%H. Got {self.format!r}")
-        return self
-
-
-class Schema(_Frozen):
+class Schema(Stored):
     """The columns of a raw click log, in file order, and the fields made from them.
 
     columns: every column of the raw file, in order; columns that no field uses are ignored.
     header: the file's first line names the columns (they are then found by name, in any order).
     timestamp: the column that tells a row's time, where there is one.
     """
+
+    later = frozenset({"timestamp"})
 
     name: str = Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")
     columns: tuple[str, ...]
@@ -125,14 +68,6 @@ class Schema(_Frozen):
     separator: str = Field(default="\t", min_length=1, max_length=1)
     header: bool = False
     timestamp: Timestamp | None = None
-
-    @model_serializer(mode="wrap")
-    def _without_absent_timestamp(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out a timestamp that is not set, so that schemas keep the hash that they had before there were any."""
-        values: dict[str, Any] = dump(self)
-        if self.timestamp is None:
-            values.pop("timestamp", None)
-        return values
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -147,7 +82,7 @@ class Schema(_Frozen):
             raise ValueError("`id_fields` must name at least one field. Got none")
         sources = {
             self.label,
-            *(field.name for field in self.numeric_fields),
+            *(field.source for field in self.numeric_fields),
             *(field.source for field in self.id_fields),
         }
         if self.timestamp is not None:
@@ -172,7 +107,7 @@ class Schema(_Frozen):
     @property
     def input_columns(self) -> tuple[str, ...]:
         """Raw columns that scoring needs: the sources of all fields, without the label, in file order."""
-        used = {*self.numeric_names, *(field.source for field in self.id_fields)}
+        used = {*(field.source for field in self.numeric_fields), *(field.source for field in self.id_fields)}
         return tuple(column for column in self.columns if column in used)
 
     @property
@@ -181,24 +116,36 @@ class Schema(_Frozen):
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
 
 
-class Statistics(_Frozen):
-    """Of one numeric field on the training split, after its transform and without missing values."""
+class Statistics(Stored):
+    """Of one numeric field on the training split, after its transform and without missing values.
+
+    std, width: 1 where the field is constant, so that both divide. least, width: the smallest value, and the largest
+    less the smallest, where `scale` is `min_max`.
+    """
+
+    later = frozenset({"least", "width"})
 
     mean: float
     std: float = Field(gt=0)
+    least: float | None = None
+    width: float | None = Field(default=None, gt=0)
 
 
-class FittedSchema(_Frozen):
+class FittedSchema(Stored):
     """A schema with what was learned from the training split.
 
-    vocabulary_sizes: kept values per id field, without the unseen and the missing id.
+    vocabulary_sizes: kept values per id field, without the unseen and the missing id; 0 for a field of hash buckets.
     vocabulary_hash: sha256 over all vocabularies (`ctrfast.data.vocabulary`).
+    edges: rising, of each field of quantile buckets (`ctrfast.data.buckets`).
     """
+
+    later = frozenset({"edges"})
 
     schema_: Schema = Field(alias="schema")
     statistics: Mapping[str, Statistics]
     vocabulary_sizes: Mapping[str, int]
     vocabulary_hash: str
+    edges: Mapping[str, tuple[float, ...]] = Field(default_factory=dict)
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
@@ -209,12 +156,28 @@ class FittedSchema(_Frozen):
             or tuple(self.vocabulary_sizes) != self.schema_.id_names
         ):
             raise ValueError("`statistics` and `vocabulary_sizes` must name the schema's fields in order")
+        for field in self.schema_.numeric_fields:
+            of = self.statistics[field.name]
+            if field.scale == "min_max" and (of.least is None or of.width is None):
+                raise ValueError(f"`statistics` of {field.name} must have `least` and `width`")
+        if tuple(self.edges) != tuple(field.name for field in self.schema_.id_fields if field.bucket == "quantile"):
+            raise ValueError("`edges` must name the schema's fields of quantile buckets in order")
+        if any(list(edges) != sorted(set(edges)) for edges in self.edges.values()):
+            raise ValueError("`edges` must rise")
         return self
+
+    @property
+    def id_rows(self) -> tuple[IdRows, ...]:
+        """Rows of each id field's table."""
+        return tuple(
+            IdRows(field.hash_buckets or self.vocabulary_sizes[field.name], field.unseen_buckets)
+            for field in self.schema_.id_fields
+        )
 
     @property
     def table_sizes(self) -> tuple[int, ...]:
         """Embedding rows per id field: unseen, missing and the kept values."""
-        return tuple(self.vocabulary_sizes[name] + FIRST_ID for name in self.schema_.id_names)
+        return tuple(rows.size for rows in self.id_rows)
 
     @property
     def table_offsets(self) -> tuple[int, ...]:
@@ -252,11 +215,11 @@ class FittedSchema(_Frozen):
             raise ArtifactError(f"{path.name} cannot be read as a fitted schema. Write the artefact again.") from error
 
 
-def _criteo() -> Schema:
+def _criteo(schema_name: str) -> Schema:
     numbers = tuple(f"I{i}" for i in range(1, 14))
     ids = tuple(f"C{i}" for i in range(1, 27))
     return Schema(
-        name="criteo",
+        name=schema_name,
         columns=("label", *numbers, *ids),
         label="label",
         numeric_fields=tuple(NumericField(name=name, transform="log_squared") for name in numbers),
@@ -284,7 +247,12 @@ def _avazu() -> Schema:
     )
 
 
-PRESETS: dict[str, Schema] = {"criteo": _criteo(), "avazu": _avazu()}
+# The click logs of 1 TB have the layout of the challenge's; other days, other ids, hence a name of their own.
+PRESETS: dict[str, Schema] = {
+    "criteo": _criteo("criteo"),
+    "criteo_1tb": _criteo("criteo_1tb"),
+    "avazu": _avazu(),
+}
 
 
 def preset(name: str) -> Schema:

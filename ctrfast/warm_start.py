@@ -19,7 +19,9 @@ from ctrfast.checkpoint import Checkpoint
 from ctrfast.config import TrainConfig
 from ctrfast.data.encode import Encoder
 from ctrfast.errors import ArtifactError, ConfigError
+from ctrfast.id_rows import IdRows
 from ctrfast.run import Run
+from ctrfast.schema import FittedSchema
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class WarmStart:
                 )
         earlier, fitted = self.run.encoder(), self.encoder.fitted
         remedy = f"Prepare it with --vocabulary-from {self.run.path}, and --grow for new values."
-        if earlier.fitted.schema_ != fitted.schema_ or earlier.fitted.statistics != fitted.statistics:
+        if any(getattr(earlier.fitted, what) != getattr(fitted, what) for what in ("schema_", "statistics", "edges")):
             raise ArtifactError(f"The dataset's schema and statistics must be those of the run to start from. {remedy}")
         for name, vocabulary in earlier.vocabularies.items():
             first = self.encoder.vocabularies[name].values.slice(0, len(vocabulary))
@@ -64,10 +66,18 @@ class WarmStart:
         checkpoint.restore({name: variable for name, variable in state.items() if _is_dense_weight(name)})
         table, old = state["table"].numpy(), checkpoint.tensors(["table"])["table"]
         earlier = self.run.encoder().fitted
-        starts = zip(self.encoder.fitted.table_offsets, earlier.table_offsets, earlier.table_sizes, strict=True)
-        for new_start, old_start, rows in starts:
-            table[new_start : new_start + rows] = old[old_start : old_start + rows]
+        fields = zip(_id_tables(self.encoder.fitted), _id_tables(earlier), strict=True)
+        for (new_start, new_rows), (old_start, old_rows) in fields:
+            known, more_unseen = old_rows.more_unseen, old_rows.unseen_buckets - 1  # the latter lie behind all values
+            table[new_start : new_start + known] = old[old_start : old_start + known]
+            new, was = new_start + new_rows.more_unseen, old_start + known
+            table[new : new + more_unseen] = old[was : was + more_unseen]
         state["table"].assign(table)
+
+
+def _id_tables(fitted: FittedSchema) -> list[tuple[int, IdRows]]:
+    """First row in the fused table, and rows, of each id field."""
+    return list(zip(fitted.table_offsets, fitted.id_rows, strict=True))
 
 
 def _is_dense_weight(name: str) -> bool:

@@ -1,4 +1,7 @@
-"""The Python blocks of each page under docs/ run as they stand, in order, as one program."""
+"""The Python blocks of each page under docs/ run as they stand, in order, as one program.
+
+A YAML block that starts with a file's name in a comment is that file, in the folder where they run.
+"""
 
 import os
 import re
@@ -11,11 +14,17 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(ROOT.glob("docs/*.md"))
 # What a page's program ends with, where it says something.
-LAST_LINES = {"keras.md": r"AUC 0\.(79|8\d)\d*", "training.md": r"test AUC 0\.[67]\d*"}
+LAST_LINES = {
+    "data.md": r"\[\[ 1  0  1  2 20 15  3\]\] \{'item': 0, 'user': 1, .*\}",
+    "keras.md": r"AUC 0\.(79|8\d)\d*",
+    "training.md": r"test AUC 0\.[67]\d*",
+}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_the_python_blocks_run(page, tmp_path):
+    for block in re.findall(r"^```yaml\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL):
+        (tmp_path / re.match(r"# (\w+\.yaml)\n", block)[1]).write_text(block)
     blocks = re.findall(r"^```python\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
     program = tmp_path / "page.py"
     program.write_text("".join(blocks))

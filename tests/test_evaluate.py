@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from collections import Counter
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -10,8 +11,14 @@ from sklearn.metrics import roc_auc_score
 
 from ctrfast.batch_score import score_files
 from ctrfast.data.batches import batches
+from ctrfast.data.prepare import prepare
+from ctrfast.data.shards import Dataset
+from ctrfast.data.text_keys import hash_bucket
 from ctrfast.errors import ConfigError
 from ctrfast.evaluate import evaluate
+from ctrfast.schema import Schema
+from ctrfast.train import train
+from tests import tiny_clicks
 from tests.test_cli import ctrfast
 
 FIELD = "C9"
@@ -81,3 +88,22 @@ def test_the_command_line_prints_segments_as_a_table_and_as_json(run_path, datas
         assert figures[1] == f"{segment['rows']:,}"
         assert figures[3] == ("-" if segment["auc"] is None else f"{segment['auc']:.4f}")
     assert f"gauc {printed['segments']['gauc']:.6f}" in text
+
+
+def test_segments_of_hashed_ids_and_of_all_unseen_rows(tmp_path):
+    columns = tiny_clicks.learnable(2000)
+    fields = [{"name": "a", "unseen_buckets": 5, "min_count": 20}, {"name": "b", "hash_buckets": 3}]
+    schema = Schema.model_validate({**tiny_clicks.SCHEMA.model_dump(), "id_fields": fields})
+    raw = tiny_clicks.write_clicks(tmp_path / "clicks.tsv", *columns)
+    prepare([raw], schema, tmp_path / "data", split="sequential", test_fraction=0.3)
+    dataset = Dataset.open(tmp_path / "data")
+    train(dataset, tiny_clicks.settings(epochs=1), tmp_path / "run")
+    of_a, of_b = (evaluate(tmp_path / "run", [dataset.path], segment=name).segments for name in "ab")
+    in_train, in_test = columns[2][: dataset.rows("train")], columns[2][-dataset.rows("test") :]
+    is_rare = np.bincount(in_train, minlength=60)[in_test] < 20
+    (unseen,) = (segment for segment in of_a.segments if segment.value == "<unseen>")
+    assert (unseen.id, unseen.rows) == (0, is_rare.sum())
+    assert unseen.rows > 0
+    assert of_a.values == len(np.unique(in_test[~is_rare])) + 1
+    buckets = Counter(f"<bucket {hash_bucket(f'b{value}', 3)}>" for value in columns[3][-dataset.rows("test") :])
+    assert {segment.value: segment.rows for segment in of_b.segments} == buckets

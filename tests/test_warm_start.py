@@ -10,6 +10,7 @@ from ctrfast.errors import ArtifactError, ConfigError
 from ctrfast.network import Network
 from ctrfast.run import Run
 from ctrfast.run_network import open_network
+from ctrfast.schema import Schema
 from ctrfast.train import train
 from ctrfast.warm_start import WarmStart
 from tests import tiny_clicks
@@ -120,3 +121,31 @@ def test_what_does_not_fit_is_refused(days, yesterday, today):
         day(days, "nothing", 0, grow=True)
     with pytest.raises(ArtifactError, match=r"is no dataset, run or bundle: it has no schema\.json"):
         day(days, "nothing", 0, vocabulary_from=days)
+
+
+def test_derived_fields_are_taken_over_too(tmp_path):
+    """Edges stay, and the rows of unseen values, which lie behind the values, move with the vocabulary's end."""
+    fields = [
+        {"name": "part", "column": "n", "bucket": "quantile", "buckets": 3},
+        {"name": "b", "unseen_buckets": 4},
+        {"name": "hashed", "column": "b", "hash_buckets": 7},
+    ]
+    schema = Schema.model_validate({**tiny_clicks.SCHEMA.model_dump(), "id_fields": fields})
+    days = []
+    for name, first, settings in (("one", 0, {}), ("two", 20, {"vocabulary_from": tmp_path / "run", "grow": True})):
+        rows = (f"{row % 2}\t{row % 9 + first}\ta\tlong-name-of-{first + row % 40}\n" for row in range(300))
+        (tmp_path / f"{name}.tsv").write_text("".join(rows))
+        prepare([tmp_path / f"{name}.tsv"], schema, tmp_path / name, split="sequential", **settings)
+        days.append(Dataset.open(tmp_path / name))
+        if name == "one":
+            train(days[0], CONFIG, tmp_path / "run")
+    old, new = (day.fitted for day in days)
+    assert new.edges == old.edges
+    assert (old.table_sizes, new.table_sizes) == ((5, 45, 9), (5, 65, 9))
+    network, run = Network(CONFIG.model, new, seed=7, embedding_init_std=0.5), Run.open(tmp_path / "run")
+    start, before = network.table.numpy(), open_network(run).table.numpy()
+    WarmStart(run, CONFIG, days[1].encoder()).restore(network.weights())
+    table = network.table.numpy()
+    np.testing.assert_array_equal(table[: 5 + 42], before[: 5 + 42])
+    np.testing.assert_array_equal(table[5 + 42 : 5 + 62], start[5 + 42 : 5 + 62])  # new values
+    np.testing.assert_array_equal(table[5 + 62 :], before[5 + 42 :])  # unseen rows, and the hashed field

@@ -7,6 +7,7 @@ Whole columns follow the same rules: `ctrfast.data.numbers`, `ctrfast.data.keys`
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -22,6 +23,15 @@ LONGEST_VALUE = 4096  # bytes; an id of that length is a broken file, not an id
 
 LARGEST = float(np.finfo(np.float32).max)
 _IS_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?").fullmatch
+
+_SATURDAY = 5
+_TIME_PARTS: dict[str, Callable[[datetime], int]] = {
+    "hour_of_day": lambda time: time.hour,
+    "weekday": lambda time: time.weekday(),
+    "day_of_month": lambda time: time.day,
+    "month": lambda time: time.month,
+    "is_weekend": lambda time: int(time.weekday() >= _SATURDAY),
+}
 
 Bytes = npt.NDArray[np.uint8]
 Places = npt.NDArray[np.int64]
@@ -89,7 +99,7 @@ def parse_number(text: str) -> float | None:
 
 
 def time_part(text: str, field: IdField) -> str | None:
-    """Hour of day "0" to "23", or weekday "0" (Monday) to "6"; None where the text does not fit the format."""
+    """The field's part of a time, as `IdField` says; None where the text does not fit the format."""
     return _time_part(text, field.time_format or "", field.part or "")
 
 
@@ -99,4 +109,4 @@ def _time_part(text: str, time_format: str, part: str) -> str | None:
         time = datetime.strptime(text, time_format)
     except ValueError:
         return None
-    return str(time.hour if part == "hour_of_day" else time.weekday())
+    return str(_TIME_PARTS[part](time))

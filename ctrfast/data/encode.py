@@ -1,7 +1,7 @@
 """Raw values -> model inputs: the one implementation, for preparing training data and for scoring.
 
-    ids      (R, F) int32, local to the field: 0 unseen or rare, 1 missing, 2.. kept values
-    numbers  (R, N) float32: (transform(x) - mean) / std with the training split's mean and std; missing = 0
+    ids      (R, F) int32, local to the field: 0 unseen or rare, 1 missing, 2.. kept values (`ctrfast.data.field_ids`)
+    numbers  (R, N) float32: transformed and scaled (`ctrfast.data.transforms`); missing = the training mean
 
 Columns take the arrow path, a few JSON-like rows the Python path; both end in the same tables and the same arithmetic,
 and a test holds them together.
@@ -20,11 +20,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from ctrfast.data.cells import LARGEST, Cells
+from ctrfast.data.cells import Cells
+from ctrfast.data.field_ids import FieldIds
 from ctrfast.data.rows import RowReader
+from ctrfast.data.transforms import NumberInputs
 from ctrfast.data.vocabulary import Vocabulary, hash_vocabularies
 from ctrfast.errors import ArtifactError, DataError
-from ctrfast.schema import MISSING_ID, UNSEEN_ID, FittedSchema, NumericField
+from ctrfast.schema import MISSING_ID, UNSEEN_ID, FittedSchema
 
 SCHEMA_FILE = "schema.json"
 VOCABULARY_FOLDER = "vocabulary"
@@ -56,10 +58,11 @@ class Encoder:
         self.fitted = fitted
         self.vocabularies = dict(vocabularies)
         schema = fitted.schema_
-        self._mean = np.array([fitted.statistics[name].mean for name in schema.numeric_names])  # (N,)
-        self._std = np.array([fitted.statistics[name].std for name in schema.numeric_names])  # (N,)
-        self._is_log = np.array([field.transform == "log_squared" for field in schema.numeric_fields], dtype=bool)
-        self._rows = RowReader(schema)
+        self._inputs = NumberInputs(schema.numeric_fields, fitted.statistics)
+        self._edges = {name: np.array(edges, dtype=np.float64) for name, edges in fitted.edges.items()}
+        self._rows = RowReader(schema, self._edges)
+        self.field_ids = {field.name: FieldIds(field, self.vocabularies[field.name]) for field in schema.id_fields}
+        self._id_rows = fitted.id_rows
         self._id_names = schema.id_names
 
     def encode(self, columns: Mapping[str, pa.Array], rows: int | None = None) -> Encoded:
@@ -70,15 +73,18 @@ class Encoder:
             rows: R; needed only where no column is given.
 
         Raises:
-            DataError: a numeric column holds text that is no number.
+            DataError: a column of numbers holds text that is no number.
         """
         schema = self.fitted.schema_
         rows = rows if rows is not None else len(next(iter(columns.values())))
         numbers = {
-            field.name: _numbers_of(columns[field.name], field)
+            field.name: _numbers_of(columns[field.source], field.source)
             for field in schema.numeric_fields
-            if field.name in columns
+            if field.source in columns
         }
+        for field in schema.id_fields:
+            if field.bucket is not None and field.source in columns:
+                _numbers_of(columns[field.source], field.source)
         sources = {field.source for field in schema.id_fields} & columns.keys()
         return self.encode_block({name: Cells.of(columns[name]) for name in sources}, numbers, rows)
 
@@ -95,14 +101,15 @@ class Encoder:
         for index, number in enumerate(schema.numeric_fields):
             if number.name in numbers:
                 values[:, index] = numbers[number.name]
-        from ctrfast.data.times import field_cells  # compiled code, which online scoring does without
+        from ctrfast.data.derived import field_cells  # compiled code, which online scoring does without
+        from ctrfast.data.keys import keys_of
 
         ids = np.full((rows, len(schema.id_fields)), MISSING_ID, dtype=np.int32)  # (R, F)
         for index, field in enumerate(schema.id_fields):
             if field.source in texts:
-                cells = field_cells(texts[field.source], field)
-                ids[:, index] = self.vocabularies[field.name].encode_cells(cells)
-        return self._encoded(ids, self._standardise(values))
+                cells = field_cells(texts[field.source], field, self._edges.get(field.name))
+                ids[:, index] = self.field_ids[field.name].of_keys(keys_of(cells))
+        return self._encoded(ids, self._inputs.of(values))
 
     def encode_rows(self, rows: Sequence[Mapping[str, object]]) -> Encoded:
         """Encode JSON-like rows of raw values by column name; absent, None and "" mean missing.
@@ -112,11 +119,11 @@ class Encoder:
         """
         texts, values = self._rows.read(rows)
         by_field = [
-            [index.get(text, UNSEEN_ID) for text in field_texts]
-            for index, field_texts in zip((v.index for v in self.vocabularies.values()), texts, strict=True)
+            field_ids.of_texts(field_texts)
+            for field_ids, field_texts in zip(self.field_ids.values(), texts, strict=True)
         ]
         ids = np.ascontiguousarray(np.array(by_field, dtype=np.int32).T)  # (R, F)
-        return self._encoded(ids, self._standardise(values))
+        return self._encoded(ids, self._inputs.of(values))
 
     def save(self, folder: Path) -> None:
         """Write `schema.json` and `vocabulary/` into a folder."""
@@ -141,41 +148,22 @@ class Encoder:
             raise ArtifactError(f"The vocabulary of {folder.name} is not its schema's. Write the artefact again.")
         return cls(fitted, vocabularies)
 
-    def _standardise(self, values: Floats) -> Numbers:
-        """(R, N) raw numbers, NaN where missing -> inputs."""
-        return scaled(_transform(values, self._is_log), self._mean, self._std)
-
     def _encoded(self, ids: Ids, numbers: Numbers) -> Encoded:
         counts = (ids == UNSEEN_ID).sum(axis=0).tolist()
+        for index, rows in enumerate(self._id_rows):
+            if rows.unseen_buckets > 1:
+                counts[index] = int(rows.is_unseen(ids[:, index]).sum())
         return Encoded(ids, numbers, dict(zip(self._id_names, counts, strict=True)), len(ids))
 
 
-def transformed(values: Floats, field: NumericField) -> Floats:
-    """(R,) numbers after the field's transform, NaN where missing: what is standardised."""
-    return _transform(values, np.array(field.transform == "log_squared"))
-
-
-def _transform(values: Floats, is_log: npt.NDArray[np.bool_]) -> Floats:
-    """log_squared, where asked: ln(x)^2 for x > 2, x otherwise. NaN stays NaN."""
-    return np.where(is_log & (values > 2), np.log(np.maximum(values, 1.0)) ** 2, values)
-
-
-def scaled(values: Floats, mean: Floats | float, std: Floats | float) -> Numbers:
-    """Transformed numbers -> inputs; NaN, a missing number, becomes 0."""
-    scaled = (values - mean) / std
-    scaled[np.isnan(scaled)] = 0.0
-    numbers: Numbers = np.maximum(np.minimum(scaled, LARGEST), -LARGEST).astype(np.float32)
-    return numbers
-
-
-def _numbers_of(column: pa.Array, field: NumericField) -> Floats:
+def _numbers_of(column: pa.Array, name: str) -> Floats:
     from ctrfast.data.numbers import numbers_of
 
     values, bad = numbers_of(column)
     if bad.any():
         row = int(np.argmax(bad))
         raise DataError(
-            f"`{field.name}` must hold finite decimal numbers. Got {column[row].as_py()!r} in row {row}. Correct it.",
-            path=f"{row}.{field.name}",
+            f"`{name}` must hold finite decimal numbers. Got {column[row].as_py()!r} in row {row}. Correct it.",
+            path=f"{row}.{name}",
         )
     return values

@@ -1,4 +1,4 @@
-"""Learn one field from the training rows, and write its column: ids of an id field, standardised numbers of another.
+"""Learn one field from the training rows, and write its column: ids of an id field, scaled numbers of another.
 
 Validation and test rows leave no trace: an id that only they hold is unseen. Each field is a task of its own, so memory
 holds what one field needs, times the threads.
@@ -15,17 +15,23 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from ctrfast.data.buckets import quantile_edges
 from ctrfast.data.cells import to_arrow
 from ctrfast.data.columns import ColumnFiles
-from ctrfast.data.encode import scaled, transformed
+from ctrfast.data.derived import bucket_keys
+from ctrfast.data.field_ids import FieldIds
 from ctrfast.data.keys import Keys, arrow_texts, is_hashed
 from ctrfast.data.parsed import Block
 from ctrfast.data.tally import BYTES_PER_KEY, KeyCounter, KeyTable
+from ctrfast.data.transforms import NumberInputs, transformed
 from ctrfast.data.vocabulary import Vocabulary
 from ctrfast.errors import DataError
-from ctrfast.schema import SPLITS, NumericField, Statistics
+from ctrfast.schema import SPLITS, IdField, NumericField, Statistics
+
+EXACT_ROWS = 2**20  # whose quantiles are exact: a field's numbers then take a few times 8 MiB while they are sorted
 
 _ROUNDING = 1e-9
+_SAMPLE_SEED = 20_160_915
 _TRAIN = SPLITS.index("train")
 _BYTES_PER_KEPT = 200  # of memory per kept value at the worst moment: text, count, table, and what sorting takes
 
@@ -41,6 +47,7 @@ class Moments:
         self.count = 0
         self.mean = 0.0
         self._squares = 0.0  # sum of (x - mean)^2
+        self._least, self._greatest = np.inf, -np.inf
 
     def add(self, values: npt.NDArray[np.float64]) -> None:
         """Take numbers; NaN means missing and does not count."""
@@ -53,12 +60,17 @@ class Moments:
         self._squares += float(((values - mean) ** 2).sum()) + shift**2 * self.count * len(values) / total
         self.mean += shift * len(values) / total
         self.count = total
+        self._least, self._greatest = min(self._least, float(values.min())), max(self._greatest, float(values.max()))
 
-    def statistics(self) -> Statistics:
-        """Mean and deviation; a constant or an empty field gets deviation 1, so that it can be divided by."""
+    def statistics(self, with_width: bool = False) -> Statistics:
+        """Mean and deviation, and where asked least and width; those of a constant or empty field divide by 1."""
         std = (self._squares / self.count) ** 0.5 if self.count else 0.0
         is_constant = std <= _ROUNDING * max(1.0, abs(self.mean))  # what rounding leaves of a constant is no deviation
-        return Statistics(mean=self.mean, std=1.0 if is_constant else std)
+        statistics = Statistics(mean=self.mean, std=1.0 if is_constant else std)
+        if not with_width:
+            return statistics
+        width = 1.0 if is_constant else self._greatest - self._least
+        return statistics.model_copy(update={"least": self._least if self.count else 0.0, "width": width})
 
 
 Change = Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
@@ -118,9 +130,30 @@ def fit_numbers(
     for values, splits in column:
         moments.add(values[splits == _TRAIN])
         missing += np.bincount(splits[np.isnan(values)], minlength=len(SPLITS))[: len(SPLITS)]  # without dropped rows
-    statistics = known or moments.statistics()
-    rows.columns.write(field.name, (scaled(values, statistics.mean, statistics.std) for values, _ in column))
+    statistics = known or moments.statistics(with_width=field.scale == "min_max")
+    inputs = NumberInputs((field,), {field.name: statistics})
+    rows.columns.write(field.name, (inputs.of_transformed(values[:, None])[:, 0] for values, _ in column))
     return statistics, missing.tolist()
+
+
+def fit_edges(rows: ParsedRows, index: int, field: IdField) -> tuple[float, ...] | None:
+    """Learn the edges of a field of quantile buckets; None for any other field.
+
+    They are exact for up to `EXACT_ROWS` rows. Of more, about so many are looked at, which each row's place among all
+    decides: the same rows give the same edges, however much memory there is.
+    """
+    if field.bucket != "quantile":
+        return None
+    total, first, parts = sum(block.rows for block in rows.blocks), 0, []
+    for raw, splits in rows.column(index):
+        values = raw.view(np.float64)
+        wanted = (splits == _TRAIN) & ~np.isnan(values)
+        if total > EXACT_ROWS:
+            bits = np.random.PCG64(_SAMPLE_SEED).advance(first)  # one step per draw
+            wanted &= np.random.Generator(bits).random(len(values)) < EXACT_ROWS / total
+        parts.append(values[wanted])
+        first += len(values)
+    return tuple(quantile_edges(np.concatenate(parts), field.buckets or 1).tolist())
 
 
 @dataclass(frozen=True)
@@ -134,9 +167,10 @@ class Known:
 def fit_ids(
     rows: ParsedRows,
     index: int,
-    field: int,
-    name: str,
+    place: int,
+    field: IdField,
     *,
+    edges: tuple[float, ...] | None,
     min_count: int,
     folder: Path,
     memory: int,
@@ -147,9 +181,10 @@ def fit_ids(
     Args:
         rows: what to learn from.
         index: place of the field's keys among the parsed columns.
-        field: place of the field among the id fields.
-        name: of the field.
-        min_count: values that occur fewer times in the training rows are not kept.
+        place: of the field among the id fields.
+        field: what its values mean.
+        edges: what `fit_edges` found.
+        min_count: values that occur fewer times in the training rows are not kept; the field's own comes first.
         folder: for counts that do not fit the memory.
         memory: bytes that the work may take.
         known: what an earlier dataset learned.
@@ -157,13 +192,19 @@ def fit_ids(
     Raises:
         DataError: the values to keep do not fit the memory.
     """
-    column = rows.column(index)
-    if known is not None and not known.grow:
+    edges_of = None if edges is None else np.array(edges, dtype=np.float64)
+    change = None if edges_of is None else lambda raw: bucket_keys(raw.view(np.float64), field, edges_of)
+    column = rows.column(index, change)
+    if field.hash_buckets is not None:
+        vocabulary = Vocabulary.fit(pa.array([], pa.string()), np.empty(0, np.int64))
+    elif known is not None and not known.grow:
         vocabulary = known.vocabulary
     else:
-        learned = _learn(column, rows.blocks, field, name, min_count, folder, memory)
+        least = min_count if field.min_count is None else field.min_count
+        learned = _learn(column, rows.blocks, place, field.name, least, folder, memory)
         vocabulary = known.vocabulary.grown(learned) if known else learned
-    rows.columns.write(name, (vocabulary.encode_keys(keys) for keys, _ in column))
+    field_ids = FieldIds(field, vocabulary)
+    rows.columns.write(field.name, (field_ids.of_keys(keys) for keys, _ in column))
     return vocabulary
 
 

@@ -5,6 +5,8 @@ A block holds one column after the other, as they lie in memory, and nothing els
     label (R,) int8 | numbers (R,) float64, NaN = missing | keys (R,) uint64 of each id field (`ctrfast.data.keys`)
     | time (R,) int64, smallest = missing, where the schema has a timestamp | split (R,) int8, where a column tells it
 
+A field of quantile buckets has its numbers, float64, in the place of its keys.
+
 Beside it lie the texts of its hashed keys, and its rejected rows, where it has any; the block is renamed into
 place last. A chunk whose block is there is not parsed again, so a killed preparation goes on where it was.
 """
@@ -22,10 +24,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ctrfast.data.ahead import in_order
+from ctrfast.data.derived import field_cells
 from ctrfast.data.keys import Keys, is_hashed, keys_of_columns
+from ctrfast.data.numbers import parse_numbers
 from ctrfast.data.raw import Chunk, Rejected, chunks_of, parse_chunk
 from ctrfast.data.side_columns import NO_SIDE_COLUMNS, SideColumns, Splits, Times
-from ctrfast.data.times import field_cells
 from ctrfast.schema import Schema
 
 _REJECTED = pa.schema([("line", pa.int64()), ("reason", pa.string()), ("text", pa.binary())])
@@ -93,15 +96,24 @@ class Block:
         block, rejected = parse_chunk(chunk, schema, side=side)
         texts: list[tuple[int, Keys, pa.Array]] = []
         columns: list[npt.NDArray[Any]] = [block.label, *block.numbers.values()]  # type: ignore[list-item]
-        fields = [field_cells(block.texts[field.source], field) for field in schema.id_fields]
-        for index, (cells, keys) in enumerate(zip(fields, keys_of_columns(fields), strict=True)):
+        keyed = {
+            index: field_cells(block.texts[field.source], field)
+            for index, field in enumerate(schema.id_fields)
+            if field.bucket != "quantile"
+        }
+        keys_of = dict(zip(keyed, keys_of_columns(list(keyed.values())), strict=True))
+        for index, field in enumerate(schema.id_fields):
+            if index not in keyed:  # its buckets are known when the splits are
+                columns.append(parse_numbers(block.texts[field.source])[0])
+                continue
+            cells, keys = keyed[index], keys_of[index]
             columns.append(keys)
             hashed = np.flatnonzero(is_hashed(keys))
             if len(hashed):
                 distinct, first = np.unique(keys[hashed], return_index=True)
                 texts.append((index, distinct, cells[hashed[first]].to_arrow()))
         numbers = len(block.numbers)
-        written = cls(path, block.rows, numbers, Counter(rejected.reasons), numbers + len(fields), side)
+        written = cls(path, block.rows, numbers, Counter(rejected.reasons), numbers + len(schema.id_fields), side)
         columns += [column for column in (block.times, block.splits) if column is not None]
         if texts:
             _write(written._beside("texts"), pa.concat_tables(_texts(*entry) for entry in texts))

@@ -32,7 +32,7 @@ from ctrfast.data.ahead import in_order, threads
 from ctrfast.data.columns import ColumnFiles
 from ctrfast.data.earlier import Earlier
 from ctrfast.data.encode import VOCABULARY_FOLDER
-from ctrfast.data.fit import ParsedRows, fit_ids, fit_numbers
+from ctrfast.data.fit import ParsedRows, fit_edges, fit_ids, fit_numbers
 from ctrfast.data.lines import require_files
 from ctrfast.data.manifest import TimelinePoint
 from ctrfast.data.parsed import Block, parse_file
@@ -105,7 +105,8 @@ def prepare(
         raw: raw files, plain, .gz or .zst, in the order of their rows.
         schema: what their columns mean.
         out: folder of the dataset; it must not exist. Unfinished work lies beside it, and the next call goes on there.
-        min_count: id values that occur fewer times in the training split share the unseen id.
+        min_count: id values that occur fewer times in the training split share the unseen id; a field's own
+            `min_count` comes first.
         split: `random` (per row, by seed), `sequential` (train, then valid, then test, in file order), `time` (the same
             in the order of the schema's timestamp; rows of one time stay together, in the earlier split, and rows
             without one train) or `column`.
@@ -253,6 +254,7 @@ class _Preparation:
             statistics={name: Statistics(**of["statistics"]) for name, of in numbers.items()},
             vocabulary_sizes={name: of["size"] for name, of in ids.items()},
             vocabulary_hash=hash_vocabularies({name: of["hash"] for name, of in ids.items()}),
+            edges={name: of["edges"] for name, of in ids.items() if of["edges"] is not None},
         )
         if earlier:
             earlier.check({name: of["earlier"] for name, of in ids.items()})
@@ -277,18 +279,20 @@ class _Preparation:
         else:
             place = self.schema.id_names.index(field.name)
             known = earlier.known(field.name) if earlier else None
+            edges = earlier.fitted.edges.get(field.name) if earlier else fit_edges(rows, index, field)
             vocabulary = fit_ids(
                 rows,
                 index,
                 place,
-                field.name,
+                field,
+                edges=edges,
                 min_count=min_count,
                 folder=self.folder / f"counts-{place:05}",
                 memory=memory,
                 known=known,
             )
             vocabulary.save(self.dataset / VOCABULARY_FOLDER / f"{field.name}.parquet")
-            found = {"size": len(vocabulary), "hash": vocabulary.hash}
+            found = {"size": len(vocabulary), "hash": vocabulary.hash, "edges": edges}
             found |= {"earlier": known.vocabulary.hash} if known else {}
         write_file(learned, json.dumps(found))
 

@@ -143,4 +143,4 @@ _AVAZU = Profile(
     hours=240,
 )
 
-PROFILES: dict[str, Profile] = {"criteo": _CRITEO, "avazu": _AVAZU}
+PROFILES: dict[str, Profile] = {"criteo": _CRITEO, "criteo_1tb": _CRITEO, "avazu": _AVAZU}

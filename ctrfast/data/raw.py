@@ -20,12 +20,12 @@ import numpy.typing as npt
 
 from ctrfast.data.ahead import in_order
 from ctrfast.data.cells import LONGEST_VALUE, Cells
+from ctrfast.data.derived import bad_values
 from ctrfast.data.layout import Layout, find_layout
 from ctrfast.data.lines import count_lines, require_files, whole_lines
 from ctrfast.data.numbers import Floats, parse_numbers
 from ctrfast.data.rejects import RejectSink
 from ctrfast.data.side_columns import NO_SIDE_COLUMNS, SideColumns, Splits, Times
-from ctrfast.data.times import bad_times
 from ctrfast.data.tokens import CODES, tokenize
 from ctrfast.errors import DataError
 from ctrfast.schema import Schema
@@ -148,7 +148,7 @@ def parse_chunk(
     codes = tokens.codes
     good = np.flatnonzero(codes == 0)
     cells = tokens.cells if len(good) == len(codes) else {name: cell[good] for name, cell in tokens.cells.items()}
-    parsed = {name: parse_numbers(cells[name]) for name in schema.numeric_names}
+    parsed = {field.name: parse_numbers(cells[field.source]) for field in schema.numeric_fields}
     label = _labels(cells[schema.label]) if require_label else None
     texts = {field.source: cells[field.source] for field in schema.id_fields}
 
@@ -159,8 +159,9 @@ def parse_chunk(
     value_codes[bad_splits] = CODES.index("split")
     value_codes[bad_timestamps] = CODES.index("time")
     for field in reversed(schema.id_fields):
-        if field.part is not None:
-            value_codes[bad_times(texts[field.source], field)] = CODES.index("time")
+        bad_cells = bad_values(texts[field.source], field)
+        if bad_cells is not None:
+            value_codes[bad_cells] = CODES.index("time" if field.part is not None else "number")
     for _, bad in parsed.values():
         value_codes[bad] = CODES.index("number")
     if label is not None:

@@ -15,6 +15,7 @@ from numbers import Integral, Real
 import numpy as np
 import numpy.typing as npt
 
+from ctrfast.data.buckets import bucket_numbers, bucket_texts
 from ctrfast.data.cells import LARGEST, LONGEST_VALUE, parse_number, time_part
 from ctrfast.errors import DataError
 from ctrfast.schema import IdField, Schema
@@ -23,13 +24,14 @@ _SURELY_SHORT = 1024
 
 
 class RowReader:
-    """Reads rows under one schema."""
+    """Reads rows under one schema. edges: of its fields of quantile buckets."""
 
-    def __init__(self, schema: Schema) -> None:
+    def __init__(self, schema: Schema, edges: Mapping[str, npt.NDArray[np.float64]] | None = None) -> None:
         self._schema = schema
         self._known = frozenset(schema.columns)
         self._id_fields = [(field.source, field) for field in schema.id_fields]
-        self._numeric_names = schema.numeric_names
+        self._numeric_sources = [field.source for field in schema.numeric_fields]
+        self._edges = edges or {}
 
     def read(self, rows: Sequence[Mapping[str, object]]) -> tuple[list[list[str | None]], npt.NDArray[np.float64]]:
         """Check and take apart R rows.
@@ -45,14 +47,20 @@ class RowReader:
                 raise _error(row, None, f"must hold values by name. Got {type(values).__name__}")
             if not values.keys() <= self._known:
                 self._refuse_unknown(row, values)
-        texts = []
+        texts: list[list[str | None]] = []
         for source, field in self._id_fields:
+            if field.bucket is not None:
+                column_numbers = np.array(
+                    [_number(values.get(source), row, source) for row, values in enumerate(rows)], dtype=np.float64
+                )
+                texts.append(bucket_texts(bucket_numbers(column_numbers, field, self._edges.get(field.name))))
+                continue
             column = [_text(values.get(source), row, source) for row, values in enumerate(rows)]
             texts.append(column if field.part is None else _parts(column, field))
         numbers = [
-            [_number(values.get(name), row, name) for name in self._numeric_names] for row, values in enumerate(rows)
+            [_number(values.get(name), row, name) for name in self._numeric_sources] for row, values in enumerate(rows)
         ]
-        return texts, np.array(numbers, dtype=np.float64).reshape(len(rows), len(self._numeric_names))
+        return texts, np.array(numbers, dtype=np.float64).reshape(len(rows), len(self._numeric_sources))
 
     def _refuse_unknown(self, row: int, values: Mapping[str, object]) -> None:
         name = next(name for name in values if name not in self._known)

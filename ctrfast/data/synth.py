@@ -57,7 +57,7 @@ def synth(
 
     Args:
         out: the file; `.gz` and `.zst` are compressed. It must not exist.
-        preset: `criteo` or `avazu`.
+        preset: name of a preset; `criteo_1tb` has Criteo's profile.
         rows: how many.
         seed: of teacher and rows.
         on_progress: called with (rows so far, rows).

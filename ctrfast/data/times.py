@@ -11,10 +11,8 @@ from ctrfast.data.keys import keys_of
 from ctrfast.schema import IdField
 
 
-def field_cells(cells: Cells, field: IdField) -> Cells:
-    """What a field's vocabulary holds of R cells: the texts as they are, or a part of their times."""
-    if field.part is None:
-        return cells
+def part_cells(cells: Cells, field: IdField) -> Cells:
+    """The field's part of R times."""
     texts, codes = distinct(cells)
     parts = pa.array([time_part(text, field) if text else None for text in texts], pa.string())
     return Cells.of(parts)[codes]

@@ -1,7 +1,11 @@
+import subprocess
+import sys
+
 import numpy as np
 import pyarrow as pa
 import pytest
 
+from ctrfast.data.encode import Encoder
 from ctrfast.data.fit import Moments
 from ctrfast.data.prepare import prepare
 from ctrfast.data.shards import Dataset
@@ -75,3 +79,67 @@ def test_a_constant_number_is_not_blown_up_by_rounding():
     assert moments.statistics().std == 1.0
     assert moments.statistics().mean == pytest.approx(0.1)
     assert Moments().statistics().std == 1.0
+
+
+def of_number(tiny, **settings):
+    """The schema with an id field made from its number."""
+    field = {"name": "part", "column": "n", "bucket": "quantile", "buckets": 4, **settings}
+    return tiny.model_validate({**tiny.model_dump(), "id_fields": [field]})
+
+
+def test_edges_are_the_quantiles_of_the_training_rows(tiny, tmp_path):
+    numbers = np.random.default_rng(3).normal(size=200).round(3)
+    raw = "".join(f"1\t{number}\t\t\n" for number in [*numbers, *["", "1e9"] * 100]).encode()
+    encoder = learned(raw, of_number(tiny), tmp_path)
+    np.testing.assert_allclose(encoder.fitted.edges["part"], np.quantile(numbers, [0.25, 0.5, 0.75]))
+    assert sorted(encoder.vocabularies["part"].values.to_pylist()) == ["0", "1", "2", "3"]
+    assert encoder.vocabularies["part"].counts.to_pylist() == [50] * 4
+    again = Encoder.load(tmp_path / "out")
+    assert again.fitted.edges == encoder.fitted.edges
+
+
+def test_edges_of_many_rows_come_from_a_sample_that_does_not_depend_on_blocks(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr("ctrfast.data.fit.EXACT_ROWS", 2000)
+    numbers = np.random.default_rng(4).permutation(20_000)
+    raw = "".join(f"1\t{number}\t\t\n" for number in numbers).encode()
+    found = []
+    for blocks in (1, 7):
+        lines = raw.splitlines(keepends=True)
+        folder = tmp_path / str(blocks)
+        folder.mkdir()
+        files = [folder / f"{place}.tsv" for place in range(blocks)]
+        for place, file in enumerate(files):
+            file.write_bytes(b"".join(lines[place * len(lines) // blocks : (place + 1) * len(lines) // blocks]))
+        prepare(files, of_number(tiny), folder / "out", split="sequential", valid_fraction=0.0, test_fraction=0.0)
+        found.append(Dataset.open(folder / "out").fitted.edges["part"])
+    assert found[0] == found[1]
+    exact = np.quantile(numbers, [0.25, 0.5, 0.75])
+    assert found[0] != tuple(exact)
+    np.testing.assert_allclose(found[0], exact, atol=5 * 20_000 * 0.5 / 2000**0.5)  # five deviations
+
+
+def test_a_fields_own_min_count_comes_first(tiny, tmp_path):
+    schema = tiny.model_validate(
+        {**tiny.model_dump(), "id_fields": [{"name": "a"}, {"name": "a1", "column": "a", "min_count": 1}]}
+    )
+    raw = b"1\t1\tx\t\n0\t3\tx\t\n0\t3\ty\t\n"
+    vocabularies = learned(raw, schema, tmp_path, test_fraction=0.0, min_count=2).vocabularies
+    assert vocabularies["a"].values.to_pylist() == ["x"]
+    assert vocabularies["a1"].values.to_pylist() == ["x", "y"]
+
+
+def test_single_rows_are_encoded_without_compiled_code(tiny, tmp_path):
+    fields = [
+        {"name": "part", "column": "n", "bucket": "quantile", "buckets": 4},
+        {"name": "logs", "column": "n", "bucket": "log_squared", "unseen_buckets": 3},
+        {"name": "hashed", "column": "a", "hash_buckets": 9},
+    ]
+    schema = tiny.model_validate({**tiny.model_dump(), "id_fields": fields})
+    learned(b"1\t1\tx\t\n0\t3\tx\t\n", schema, tmp_path)
+    program = (
+        "import sys\nfrom pathlib import Path\nfrom ctrfast.data.encode import Encoder\n"
+        f"encoder = Encoder.load(Path({str(tmp_path / 'out')!r}))\n"
+        "assert encoder.encode_rows([{'n': 90, 'a': 'new'}]).unseen['logs'] == 1\n"
+        "assert not {'numba', 'tensorflow', 'matplotlib'} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)

@@ -207,4 +207,4 @@ def test_counts_on_the_disk_change_nothing(tmp_path, tiny, monkeypatch):
 
 
 def test_presets_are_complete():
-    assert set(PRESETS) == {"criteo", "avazu"}
+    assert set(PRESETS) == {"criteo", "criteo_1tb", "avazu"}

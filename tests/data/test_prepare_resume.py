@@ -71,7 +71,7 @@ def test_stopped_work_is_gone_on_with(tmp_path, raw, tiny, expected, stage, monk
     monkeypatch.setattr(parsed.Block, "write", lambda *given: written.append(given) or write(*given))
     prepare(raw, tiny, tmp_path / "out")
     assert content(tmp_path / "out") == expected
-    assert len(written) <= (8 if stage == "read" else 0)  # of 12 chunks
+    assert len(written) <= (9 if stage == "read" else 0)  # of 12 chunks
     assert not (tmp_path / WORK).exists()
 
 

@@ -14,6 +14,7 @@ from ctrfast.data import parsed
 from ctrfast.data.prepare import prepare
 from ctrfast.data.raw import chunks_of
 from ctrfast.data.shards import Dataset
+from ctrfast.data.synth import synth
 from ctrfast.errors import ConfigError, DataError
 from ctrfast.schema import SPLITS, IdField, NumericField, Schema, preset
 
@@ -123,7 +124,9 @@ def test_a_schema_without_a_time_has_no_timeline(tmp_path, tiny):
     assert Dataset.open(tmp_path / "out").manifest.timeline == ()
 
 
-def test_avazu_is_split_and_counted_by_the_hour(avazu_sample, tmp_path):
+def test_avazu_is_split_and_counted_by_the_hour(tmp_path):
+    avazu_sample = tmp_path / "clicks.csv.gz"
+    synth(avazu_sample, "avazu", 20_000, 5)  # the real sample lies within one hour
     prepare([avazu_sample], preset("avazu"), tmp_path / "out", split="time", test_fraction=0.2)
     dataset = Dataset.open(tmp_path / "out")
     raw = pd.read_csv(avazu_sample, dtype=str)

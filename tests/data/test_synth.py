@@ -13,7 +13,7 @@ from ctrfast.data.rejects import RefuseRejects
 from ctrfast.data.synth import synth
 from ctrfast.data.teacher import BLOCK_ROWS, Teacher, expected_auc
 from ctrfast.errors import ConfigError
-from ctrfast.schema import preset
+from ctrfast.schema import PRESETS, preset
 
 ROWS = 40_000
 
@@ -119,3 +119,12 @@ def test_a_stopped_log_leaves_nothing_behind(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         synth(tmp_path / "x.tsv.gz", "criteo", 100, 1, on_progress=stop)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_every_preset_can_be_drawn_and_the_1tb_log_is_criteos(tmp_path):
+    assert set(PROFILES) == set(PRESETS)
+    for name in ("criteo", "criteo_1tb"):
+        synth(tmp_path / f"{name}.tsv", name, 50, 1)
+    assert (tmp_path / "criteo_1tb.tsv").read_bytes() == (tmp_path / "criteo.tsv").read_bytes()
+    (block,) = read_raw([tmp_path / "criteo_1tb.tsv"], preset("criteo_1tb"), rejects=RefuseRejects())
+    assert block.rows == 50

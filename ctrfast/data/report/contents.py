@@ -44,7 +44,8 @@ class FieldReport(_Frozen):
 class IdFieldReport(FieldReport):
     """An id field.
 
-    values: kept ones. table_rows: with the unseen and the missing id. table_bytes: float32 weights, D + 1 a row.
+    values: kept ones; of hash buckets, those of the first million that have training rows. table_rows: with the
+    unseen and the missing id. table_bytes: float32 weights, D + 1 a row.
     training_bytes: with Adam's two moments. top_value, top_share: the most frequent one, of all training rows;
     top10_share, top100_share: the ten and hundred most frequent together.
     unseen_share: per split; includes values rarer than `min_count`.
@@ -68,7 +69,7 @@ class IdFieldReport(FieldReport):
 class NumericFieldReport(FieldReport):
     """A numeric field.
 
-    mean, std: of the training split, after the transform. constant: no two training values differ.
+    mean, std: of the training split, after the transform and before scaling. constant: no two training values differ.
     """
 
     transform: str

@@ -122,6 +122,8 @@ class _Counter:
         rows, slices = self.dataset.rows(self.split), _slices(self.dataset, self.split)
         at = np.arange(group.first_row, group.first_row + len(label)) * slices // rows
         hashes = row_hashes(list(columns.values()))
+        for name, rows_of in zip(schema.id_names, self.dataset.fitted.id_rows, strict=True):
+            columns[name] = rows_of.folded(columns[name])
         return _Counted(
             slices=_tally(at, slices),
             positive_slices=_tally(at[label == 1], slices),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ctrfast.data.field_ids import FieldIds
 from ctrfast.data.report import drift
 from ctrfast.data.report.contents import (
     DataReport,
@@ -18,12 +19,12 @@ from ctrfast.data.report.contents import (
 )
 from ctrfast.data.report.figures import TOP_VALUES, Figures, SplitFigures, count_figures
 from ctrfast.data.report.leakage import label_auc
-from ctrfast.data.report.quantiles import ZERO, Counts, quantile_parts
+from ctrfast.data.report.quantiles import Counts, fine_bins, quantile_parts
 from ctrfast.data.report.repeats import RowIndex
 from ctrfast.data.report.warnings import find_warnings
 from ctrfast.data.shards import Dataset
-from ctrfast.data.vocabulary import Vocabulary
-from ctrfast.schema import FIRST_ID, MISSING_ID, SPLITS, UNSEEN_ID, NumericField
+from ctrfast.data.transforms import missing_input
+from ctrfast.schema import FIRST_ID, MISSING_ID, SPLITS, UNSEEN_ID, IdField, NumericField
 
 _BYTES_PER_WEIGHT = 4  # float32
 _STATES = 3  # a weight and Adam's two moments
@@ -53,9 +54,7 @@ class _Inspection:
     def report(self) -> DataReport:
         dataset, fitted = self.dataset, self.dataset.fitted
         table_bytes = self._bytes(fitted.table_rows)
-        id_fields = tuple(
-            self._id_field(name, vocabulary) for name, vocabulary in dataset.encoder().vocabularies.items()
-        )
+        id_fields = tuple(self._id_field(field_ids) for field_ids in dataset.encoder().field_ids.values())
         largest = sorted(id_fields, key=lambda field: -field.table_rows)[:_LARGEST]
         report = DataReport(
             dataset_hash=dataset.hash,
@@ -86,29 +85,37 @@ class _Inspection:
         )
         return report.model_copy(update={"warnings": find_warnings(report)})
 
-    def _id_field(self, name: str, vocabulary: Vocabulary) -> IdFieldReport:
-        dataset = self.dataset
+    def _id_field(self, field_ids: FieldIds) -> IdFieldReport:
+        dataset, field, vocabulary = self.dataset, field_ids.field, field_ids.vocabulary
+        name = field.name
         heads = {split: self.figures.splits[split].heads[name] for split in SPLITS}
         rows, train = dataset.rows("train"), heads["train"]
         counts = vocabulary.counts.to_numpy(zero_copy_only=False)
-        is_rarest = counts == _min_count(dataset)
-        # The rows that are moved must come from "all others": of a value among the first 100 the bin is its own.
-        expected = drift.with_expected_unseen(train, int(counts[TOP_VALUES:][is_rarest[TOP_VALUES:]].sum()))
-        values = train[FIRST_ID : FIRST_ID + TOP_VALUES]
-        size = len(vocabulary) + FIRST_ID
+        rare_rows, rare_among_others, top_value = 0, 0, None
+        if field.hash_buckets is not None:  # no bucket is unseen; figures are of those that hold training rows
+            of_buckets = self.figures.labelled[name].sum(axis=(1, 2), dtype=np.int64)[FIRST_ID:-1]
+            counts = np.sort(of_buckets[of_buckets > 0])[::-1]
+        else:
+            is_rarest = counts == _min_count(dataset, field)
+            rare_rows = int(counts[is_rarest].sum())
+            # The rows that are moved must come from "all others": of a value among the first 100 the bin is its own.
+            rare_among_others = int(counts[TOP_VALUES:][is_rarest[TOP_VALUES:]].sum())
+            top_value = str(vocabulary.values[0]) if len(vocabulary) else None
+        expected = drift.with_expected_unseen(train, rare_among_others)
+        size = field_ids.rows.size
         return IdFieldReport(
             name=name,
-            values=len(vocabulary),
+            values=len(counts),
             table_rows=size,
             table_bytes=self._bytes(size),
             training_bytes=self._bytes(size) * _STATES,
-            top_value=str(vocabulary.values[0]) if len(vocabulary) else None,
-            top_share=_share(values[0], rows),
-            top10_share=_share(values[:10].sum(), rows),
-            top100_share=_share(values.sum(), rows),
+            top_value=top_value,
+            top_share=_share(counts[:1].sum(), rows),
+            top10_share=_share(counts[:10].sum(), rows),
+            top100_share=_share(counts[:TOP_VALUES].sum(), rows),
             missing_share={split: _share(heads[split][MISSING_ID], dataset.rows(split)) for split in SPLITS},
             unseen_share={split: _share(heads[split][UNSEEN_ID], dataset.rows(split)) for split in SPLITS},
-            unseen_expected=drift.unseen_expected(int(train[UNSEEN_ID]), int(counts[is_rarest].sum()), rows),
+            unseen_expected=drift.unseen_expected(int(train[UNSEEN_ID]), rare_rows, rows),
             label_auc=label_auc(self.figures.labelled[name].astype(np.int64)),
             psi=self._drift(drift.psi, expected, heads),
             psi_chance=self._drift(drift.psi_by_chance, expected, heads),
@@ -120,18 +127,19 @@ class _Inspection:
         missing = {split: dataset.split(split).missing_numbers[name] for split in SPLITS}
         labelled = {split: self.figures.splits[split].numbers[name].astype(np.int64) for split in SPLITS}
         histograms = {split: counts.sum(axis=(1, 2)) for split, counts in labelled.items()}  # (BINS,)
-        present = drift.without_missing(histograms["train"], missing["train"], ZERO)
-        part = quantile_parts(present, drift.NUMBER_PARTS)
-        binned = {split: drift.number_counts(histograms[split], missing[split], part, ZERO) for split in SPLITS}
-        label_part = quantile_parts(histograms["train"], _LABEL_PARTS)
         statistics = dataset.fitted.statistics[name]
+        absent = int(fine_bins(np.array([missing_input(field, statistics)]))[0])  # where missing values stand
+        present = drift.without_missing(histograms["train"], missing["train"], absent)
+        part = quantile_parts(present, drift.NUMBER_PARTS)
+        binned = {split: drift.number_counts(histograms[split], missing[split], part, absent) for split in SPLITS}
+        label_part = quantile_parts(histograms["train"], _LABEL_PARTS)
         return NumericFieldReport(
             name=name,
             transform=field.transform,
             mean=statistics.mean,
             std=statistics.std,
-            # What is standardised has deviation 1 unless it is constant: then all of it lies at 0.
-            constant=int(histograms["train"][ZERO]) == dataset.rows("train"),
+            # The deviation of a constant is set to 1, and all of it lies in one bin.
+            constant=statistics.std == 1.0 and int(histograms["train"][absent]) == dataset.rows("train"),
             missing_share={split: _share(missing[split], dataset.rows(split)) for split in SPLITS},
             label_auc=label_auc(_summed(labelled["train"], label_part)),
             psi=self._drift(drift.psi, binned["train"], binned),
@@ -145,8 +153,10 @@ class _Inspection:
         return rows * (self.embedding_dim + 1) * _BYTES_PER_WEIGHT
 
 
-def _min_count(dataset: Dataset) -> int:
-    """Below how many training rows a value is unseen; 1 where the dataset does not tell."""
+def _min_count(dataset: Dataset, field: IdField) -> int:
+    """Below how many training rows a value of a field is unseen; 1 where the dataset does not tell."""
+    if field.min_count is not None:
+        return field.min_count
     found = dataset.manifest.preparation.get("min_count")
     return found if isinstance(found, int) else 1
 

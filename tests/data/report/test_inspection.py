@@ -155,3 +155,54 @@ def test_the_timeline_is_that_of_the_manifest(tmp_path):
     write_file(file, json.dumps({**content, "seal": seal(content)}))
     (point,) = inspect_dataset(Dataset.open(dataset.path)).timeline
     assert (point.start, point.rows, point.positives) == ("2014-10-21T00:00", 150, 20)
+
+
+def derived(tmp_path, tiny, lines, numbers=(), ids=(), **settings):
+    """The report on fields made from the tiny schema's columns."""
+    schema = tiny.model_validate({**tiny.model_dump(), "numeric_fields": numbers, "id_fields": ids})
+    (tmp_path / "raw.tsv").write_bytes(lines)
+    halves = {"split": "sequential", "valid_fraction": 0.0, "test_fraction": 0.5}
+    prepare([tmp_path / "raw.tsv"], schema, tmp_path / "out", **halves, **settings)
+    return inspect_dataset(Dataset.open(tmp_path / "out"), embedding_dim=4)
+
+
+def test_all_rows_of_unseen_values_count_as_unseen(tmp_path, tiny):
+    train = b"".join(b"1\t1\tx\t%d\n" % row for row in range(60)) + b"0\t1\tx\t\n" * 40
+    test = b"".join(b"1\t1\tx\tnew%d\n" % row for row in range(70)) + b"0\t1\tx\t\n" * 30
+    ids = [{"name": "one", "column": "b"}, {"name": "ten", "column": "b", "unseen_buckets": 10}]
+    one, ten = derived(tmp_path, tiny, train + test, ids=ids, min_count=2).id_fields
+    assert ten.unseen_share == one.unseen_share == {"train": 0.6, "valid": 0.0, "test": 0.7}
+    assert (ten.psi, ten.unseen_expected, ten.label_auc) == (one.psi, one.unseen_expected, one.label_auc)
+    assert (one.table_rows, ten.table_rows, ten.table_bytes) == (2, 11, 220)
+
+
+def test_hash_buckets_are_counted_and_never_unseen(tmp_path, tiny):
+    lines = b"".join(b"1\t1\tx\tv%d\n" % (row % 7) for row in range(70)) * 2
+    ids = [{"name": "h", "column": "b", "hash_buckets": 1000}]
+    report = derived(tmp_path, tiny, lines, ids=ids, min_count=2)
+    (field,) = report.id_fields
+    assert (field.values, field.table_rows, field.top_value) == (7, 1002, None)
+    assert (field.top_share, field.top10_share) == (pytest.approx(1 / 7), 1.0)
+    assert field.unseen_share == {"train": 0.0, "valid": 0.0, "test": 0.0}
+    assert field.unseen_expected == 0
+    assert field.frequencies[0] == (1, 10)
+
+
+def test_min_count_is_each_fields_own(tmp_path, tiny):
+    lines = b"1\t1\tx\ty\n0\t1\tx\ty\n0\t1\tx\tz\n0\t1\tx\ty\n" * 2
+    ids = [{"name": "b"}, {"name": "b1", "column": "b", "min_count": 1}]
+    of_b, of_b1 = derived(tmp_path, tiny, lines, ids=ids, min_count=3).id_fields
+    assert (of_b.values, of_b1.values) == (1, 2)
+    assert of_b.unseen_expected == 1.0  # z is rare, and y occurs just often enough
+    assert of_b1.unseen_expected == 0.25  # z
+
+
+@pytest.mark.parametrize("scale", ["standard", "min_max", "none"])
+def test_missing_and_constant_numbers_are_told_under_each_scale(tmp_path, tiny, scale):
+    lines = b"".join(b"1\t%d\tx\t\n0\t\tx\t\n" % row for row in range(50)) * 2
+    (field,) = derived(tmp_path, tiny, lines, [{"name": "n", "scale": scale}], [{"name": "a"}]).numeric_fields
+    assert (field.constant, field.missing_share["test"], field.psi["test"]) == (False, 0.5, 0.0)
+    (tmp_path / "b").mkdir()
+    lines = b"1\t7\tx\t\n0\t\tx\t\n" * 20
+    (field,) = derived(tmp_path / "b", tiny, lines, [{"name": "n", "scale": scale}], [{"name": "a"}]).numeric_fields
+    assert (field.constant, field.mean) == (True, 7.0)

@@ -1,0 +1,127 @@
+"""What a field may be told, and that new settings leave older artefacts as they were."""
+
+import json
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from ctrfast.data.cells import time_part
+from ctrfast.id_rows import IdRows
+from ctrfast.schema import FittedSchema, IdField, NumericField, Schema, Statistics, preset
+
+
+@pytest.mark.parametrize(
+    "settings, words",
+    [
+        ({"bucket": "quantile"}, "`buckets` goes with"),
+        ({"buckets": 4}, "`buckets` goes with"),
+        ({"bucket": "log_squared", "buckets": 4}, "`buckets` goes with"),
+        ({"bucket": "log_squared", "part": "month", "time_format": "%m"}, "either `bucket` or `part`"),
+        ({"hash_buckets": 5, "min_count": 2}, "do not go with it"),
+        ({"hash_buckets": 5, "unseen_buckets": 2}, "do not go with it"),
+        ({"hash_buckets": 0}, "greater than or equal to 1"),
+        ({"hash_buckets": 2**31}, "less than or equal to"),
+        ({"unseen_buckets": True}, "valid integer"),
+        ({"min_count": 0}, "greater than or equal to 1"),
+        ({"part": "year", "time_format": "%Y"}, "day_of_month"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(settings, words):
+    with pytest.raises(ValidationError, match=words):
+        IdField(name="f", **settings)
+
+
+def test_settings_that_are_not_set_are_not_written():
+    assert IdField(name="f").model_dump() == {"name": "f", "column": None, "part": None, "time_format": None}
+    assert NumericField(name="n").model_dump() == {"name": "n", "transform": "identity"}
+    set_ones = {"name": "f", "min_count": 3, "unseen_buckets": 4}
+    assert IdField.model_validate(set_ones).model_dump().items() >= set_ones.items()
+
+
+def test_a_schema_of_an_earlier_build_keeps_its_hash():
+    # As `schema.hash` was before fields had scales, buckets and hashes.
+    assert preset("criteo").hash == "8b47f055dbc26aab8565cfa21f22cd5152fea74a014c2d6e9827edcea7fac4b4"
+    assert preset("avazu").hash == "9ef1304f7d9bbaf1c2e1df7d115bc1e69c24d22a1d5bd8799ab0b567484da4ac"
+
+
+def fitted(**changes):
+    schema = Schema(
+        name="s",
+        columns=("y", "n", "a"),
+        label="y",
+        numeric_fields=(NumericField(name="low", column="n", scale="min_max"),),
+        id_fields=(
+            IdField(name="part", column="n", bucket="quantile", buckets=3),
+            IdField(name="a", unseen_buckets=4),
+            IdField(name="h", column="a", hash_buckets=10),
+        ),
+    )
+    learned = {
+        "statistics": {"low": Statistics(mean=1.0, std=1.0, least=0.0, width=2.0)},
+        "vocabulary_sizes": {"part": 3, "a": 5, "h": 0},
+        "vocabulary_hash": "",
+        "edges": {"part": [0.1, 1 / 3]},
+    }
+    return FittedSchema(schema_=schema, **{**learned, **changes})
+
+
+def test_a_fitted_schema_round_trips_and_knows_its_tables(tmp_path):
+    (tmp_path / "schema.json").write_text(fitted().to_json())
+    again = FittedSchema.from_file(tmp_path / "schema.json")
+    assert (again, again.hash) == (fitted(), fitted().hash)
+    assert again.table_sizes == (5, 10, 12)
+    assert again.table_offsets == (0, 5, 15)
+    assert again.schema_.input_columns == ("n", "a")
+
+
+def test_edges_are_not_written_where_there_are_none():
+    sizes = dict.fromkeys(preset("avazu").id_names, 0)
+    plain = FittedSchema(schema_=preset("avazu"), statistics={}, vocabulary_sizes=sizes, vocabulary_hash="")
+    assert list(json.loads(plain.to_json())) == ["schema", "statistics", "vocabulary_sizes", "vocabulary_hash"]
+
+
+@pytest.mark.parametrize(
+    "changes, words",
+    [
+        ({"edges": {}}, "`edges` must name"),
+        ({"edges": {"part": (2.0, 1.0)}}, "`edges` must rise"),
+        ({"statistics": {"low": Statistics(mean=1.0, std=1.0)}}, "must have `least` and `width`"),
+    ],
+)
+def test_a_fitted_schema_that_lacks_something_is_refused(changes, words):
+    with pytest.raises(ValidationError, match=words):
+        fitted(**changes)
+
+
+def test_a_field_of_an_unknown_column_is_refused():
+    with pytest.raises(ValidationError, match="Got no column for m"):
+        Schema(
+            name="s",
+            columns=("y", "a"),
+            label="y",
+            numeric_fields=(NumericField(name="n", column="m"),),
+            id_fields=(IdField(name="a"),),
+        )
+
+
+def test_unseen_rows_are_known_in_one_place():
+    rows = IdRows(values=3, unseen_buckets=2)
+    assert rows.size == 6
+    assert rows.is_unseen(np.array([0, 1, 2, 4, 5])).tolist() == [True, False, False, False, True]
+    assert rows.folded(np.array([0, 1, 2, 4, 5], np.int32)).tolist() == [0, 1, 2, 4, 0]
+
+
+@pytest.mark.parametrize(
+    "part, saturday, monday",
+    [
+        ("hour_of_day", "23", "0"),
+        ("weekday", "5", "0"),
+        ("day_of_month", "28", "2"),
+        ("month", "2", "3"),
+        ("is_weekend", "1", "0"),
+    ],
+)
+def test_parts_of_times(part, saturday, monday):
+    field = IdField(name="f", part=part, time_format="%Y-%m-%d %H")
+    assert [time_part(text, field) for text in ("2026-02-28 23", "2026-03-02 00", "soon")] == [saturday, monday, None]
