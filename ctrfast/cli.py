@@ -100,6 +100,9 @@ def prepare(
     memory_limit: Annotated[
         str | None, typer.Option(help="Memory to stay within, as in 4GB; half of what is free.")
     ] = None,
+    max_bad_rows: Annotated[
+        str | None, typer.Option(metavar="N|x%", help="Stop where more rows are bad: a number, or a share as in 0.1%.")
+    ] = None,
 ) -> None:
     """Turn raw click logs into a dataset: vocabularies, parquet shards, manifest."""
     from ctrfast.data.prepare import parse_bytes
@@ -119,6 +122,7 @@ def prepare(
             test_fraction=test_fraction,
             seed=seed,
             memory_limit=parse_bytes(memory_limit) if memory_limit is not None else None,
+            max_bad_rows=max_bad_rows,
             on_progress=lambda p: show(p.rows, p.total_rows, p.stage),
         )
     rows = ", ".join(f"{name} {count:,}" for name, count in report.rows.items())

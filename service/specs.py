@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ctrfast.config import TrainConfig, parse_config
+from ctrfast.data.bad_rows import BadRowLimit
 from ctrfast.errors import ConfigError, DataError, unknown_name
 from ctrfast.schema import preset
 from service.paths import allowed_path
@@ -57,6 +58,7 @@ class PrepareSpec(_Spec):
     valid_fraction: float = Field(default=0.1, ge=0, lt=1, strict=True)
     test_fraction: float = Field(default=0.1, ge=0, lt=1, strict=True)
     seed: int = Field(default=1, ge=0, le=2**31 - 1, strict=True)
+    max_bad_rows: int | str | None = Field(default=None, strict=True)
 
     @model_validator(mode="after")
     def _leaves_rows_to_train(self) -> Self:
@@ -138,12 +140,17 @@ def parse_spec(model: type[S], values: Mapping[str, Any], prefix: str = "spec") 
 
 
 def parse_prepare_spec(values: Mapping[str, Any], prefix: str = "spec") -> PrepareSpec:
-    """Read a prepare spec; the preset must exist. Raises ConfigError."""
+    """Read a prepare spec; the preset must exist, and the limit of bad rows be one. Raises ConfigError."""
     spec = parse_spec(PrepareSpec, values, prefix)
     try:
         preset(spec.preset)
     except ConfigError as error:
         raise ConfigError(error.message, path=_join(prefix, "preset")) from error
+    if spec.max_bad_rows is not None:
+        try:
+            BadRowLimit.parse(spec.max_bad_rows)
+        except ConfigError as error:
+            raise ConfigError(error.message, path=_join(prefix, error.path)) from error
     return spec
 
 

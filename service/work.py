@@ -101,6 +101,7 @@ def _prepare(assignment: Assignment, tell: Tell, stop: Stop) -> Product:
         valid_fraction=spec.valid_fraction,
         test_fraction=spec.test_fraction,
         seed=spec.seed,
+        max_bad_rows=spec.max_bad_rows,
         on_progress=_PrepareReporter(tell, stop),
     )
     return Product(result={"report": report.model_dump(mode="json")})

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -30,13 +29,14 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from ctrfast.data.ahead import in_order, threads
+from ctrfast.data.bad_rows import BadRowGuard, BadRowLimit
 from ctrfast.data.columns import ColumnFiles
 from ctrfast.data.encode import VOCABULARY_FOLDER
 from ctrfast.data.fit import ParsedRows, fit_ids, fit_numbers
 from ctrfast.data.lines import require_files
 from ctrfast.data.parsed import Block, parse_file
 from ctrfast.data.raw import no_usable_row
-from ctrfast.data.rejects import REASONS, RejectWriter
+from ctrfast.data.rejects import RejectWriter
 from ctrfast.data.shard_writer import SPLIT_COLUMN, column_types, plan_shards, seal_dataset, write_shard
 from ctrfast.data.shards import Dataset
 from ctrfast.data.splitter import Splitter
@@ -85,6 +85,7 @@ def prepare(
     test_fraction: float = 0.1,
     seed: int = 1,
     memory_limit: int | None = None,
+    max_bad_rows: int | str | None = None,
     on_progress: Callable[[PrepareProgress], None] | None = None,
 ) -> PrepareReport:
     """Prepare a dataset.
@@ -99,12 +100,13 @@ def prepare(
         test_fraction: share of rows to test on; the rest trains.
         seed: of the random split.
         memory_limit: bytes of resident memory, at least `SMALLEST_MEMORY`; by default half of what is available.
+        max_bad_rows: the most rows that may be bad, as a number or as a share of all (`"0.1%"`); None for no limit.
         on_progress: called after each task; what it raises stops the work.
 
     Raises:
         ConfigError: a setting breaks a rule, `out` exists, or another process is preparing it.
-        DataError: a file is missing, damaged or of another layout, no row can be used, or a vocabulary does not fit
-            the memory limit.
+        DataError: a file is missing, damaged or of another layout, no row can be used, more rows are bad than
+            `max_bad_rows` allows, or a vocabulary does not fit the memory limit.
         StorageError: the disk is full; the next call goes on from there.
     """
     if min_count < 1:
@@ -114,10 +116,11 @@ def prepare(
     if limit < SMALLEST_MEMORY:
         needed = f"at least {SMALLEST_MEMORY // 2**20} MiB"
         raise ConfigError(f"`memory_limit` must be {needed}. Got {limit / 2**20:,.1f} MiB.", path="memory_limit")
+    guard = BadRowGuard(BadRowLimit.parse(max_bad_rows) if max_bad_rows is not None else None)
     require_files(list(raw))
     report = on_progress or (lambda _: None)
     with storing(f"The dataset {out}"), WorkFolder(out, "prepare") as work:
-        blocks = _parse(raw, schema, work, report)
+        blocks = _parse(raw, schema, work, guard, report)
         settings = {
             "raw": [path.name for path in raw],
             "min_count": min_count,
@@ -150,11 +153,15 @@ def parse_bytes(text: str) -> int:
 
 
 def _parse(
-    raw: Sequence[Path], schema: Schema, work: WorkFolder, report: Callable[[PrepareProgress], None]
+    raw: Sequence[Path],
+    schema: Schema,
+    work: WorkFolder,
+    guard: BadRowGuard,
+    report: Callable[[PrepareProgress], None],
 ) -> list[tuple[Path, Block]]:
     """All blocks, each with its raw file."""
     blocks: list[tuple[Path, Block]] = []
-    rows, rejected = 0, Counter[str]()
+    rows = 0
     for index, path in enumerate(raw):
         stat = path.stat()
         made_from = [str(path.resolve()), stat.st_size, stat.st_mtime_ns, schema.hash]
@@ -163,16 +170,14 @@ def _parse(
             for block in parsed:
                 blocks.append((path, block))
                 rows += block.rows
-                rejected += block.rejected
+                guard.add(path.name, block.rows, block.rejected.total(), block.rejects)
                 report(PrepareProgress("read", rows, None))
+    guard.end()
     if rows:
         return blocks
     error = no_usable_row(raw)
-    for path, block in blocks:
-        if block.rejected:
-            first = block.rejects()
-            place = f"line {first.lines[0]} of {path.name}: {REASONS[first.reasons[0]]}"
-            raise DataError(f"{error.message} The first of {rejected.total()} rejected rows: {place}.")
+    if guard.first is not None:
+        raise DataError(f"{error.message} The first of {guard.bad} rejected rows: {guard.first}.")
     raise error
 
 

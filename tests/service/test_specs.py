@@ -55,6 +55,8 @@ def test_near_names_are_suggested() -> None:
         ({"split": "other"}, "prepare.split"),
         ({"valid_fraction": 0.5, "test_fraction": 0.5}, "prepare"),
         ({"min_count": 0}, "prepare.min_count"),
+        ({"max_bad_rows": -1}, "prepare.max_bad_rows"),
+        ({"max_bad_rows": "much"}, "prepare.max_bad_rows"),
         ({"seeed": 1}, "prepare.seeed"),
         ({"name": ".hidden"}, "prepare.name"),
     ],
