@@ -1,9 +1,9 @@
 """How many rows may be bad before preparation stops: a number of rows, or a share of all that were read.
 
-    limit = BadRowLimit.parse("0.1%")
-    guard = BadRowGuard(limit)
-    guard.add(file, usable_rows, rejected_rows, rejects)         # raises as soon as a number of rows is passed
-    guard.end()                                                  # raises where a share is passed
+limit = BadRowLimit.parse("0.1%")
+guard = BadRowGuard(limit)
+guard.add(file, usable_rows, rejected_rows, rejects)         # raises as soon as a number of rows is passed
+guard.end()                                                  # raises where a share is passed
 """
 
 from __future__ import annotations

@@ -6,7 +6,6 @@ Quoted values are understood in files whose separator is a comma or a semicolon;
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from ctrfast.errors import ConfigError, DataError
 from ctrfast.schema import Schema
@@ -28,7 +27,7 @@ class Layout:
     quoted: bool
 
 
-def find_layout(schema: Schema, first_line: bytes, file: Path, *, require_label: bool) -> Layout:
+def find_layout(schema: Schema, first_line: bytes, file: object, *, require_label: bool) -> Layout:
     """Tell the layout of a file from its first line.
 
     Raises:
@@ -62,7 +61,7 @@ def _header_names(line: bytes, separator: str, quoted: bool) -> tuple[str, ...]:
     return tuple(name.strip().strip(QUOTE) if quoted else name.strip() for name in names)
 
 
-def _require_columns(schema: Schema, names: tuple[str, ...], file: Path, *, require_label: bool) -> None:
+def _require_columns(schema: Schema, names: tuple[str, ...], file: object, *, require_label: bool) -> None:
     wanted = (schema.label, *schema.input_columns) if require_label else schema.input_columns
     missing = [name for name in wanted if name not in names]
     if missing:

@@ -22,7 +22,9 @@ import pyarrow as pa
 
 from ctrfast.data.ahead import in_order
 from ctrfast.data.keys import Keys, is_hashed, keys_of_columns
+from ctrfast.data.parquet_input import TableChunk
 from ctrfast.data.raw import Chunk, Rejected, chunks_of, parse_chunk
+from ctrfast.data.sources import Source
 from ctrfast.data.times import field_cells
 from ctrfast.schema import Schema
 
@@ -71,7 +73,7 @@ class Block:
         return cls(path, rows, numbers, Counter(reasons))
 
     @classmethod
-    def write(cls, path: Path, chunk: Chunk, schema: Schema) -> Block:
+    def write(cls, path: Path, chunk: Chunk | TableChunk, schema: Schema) -> Block:
         """Parse a chunk and keep it."""
         block, rejected = parse_chunk(chunk, schema)
         texts: list[tuple[int, Keys, pa.Array]] = []
@@ -100,16 +102,21 @@ class Block:
         return self.path.with_suffix(f".{what}")
 
 
-def parse_file(path: Path, schema: Schema, folder: Path) -> Generator[Block]:
-    """Parse a raw file into `folder`, or take what is there already. Yields its blocks in order."""
+def parse_file(source: Source, schema: Schema, folder: Path) -> Generator[tuple[Block, int]]:
+    """Parse a raw file into `folder`, or take what is there already.
+
+    Yields:
+        Its blocks in order, each with the bytes of the file that were read for it and those before.
+    """
     folder.mkdir(parents=True, exist_ok=True)
 
-    def parsed(numbered: tuple[int, Chunk]) -> Block:
+    def parsed(numbered: tuple[int, Chunk | TableChunk]) -> tuple[Block, int]:
         index, chunk = numbered
         place = folder / f"{index:07}.block"
-        return Block.open(place, schema) if place.is_file() else Block.write(place, chunk, schema)
+        block = Block.open(place, schema) if place.is_file() else Block.write(place, chunk, schema)
+        return block, chunk.consumed
 
-    yield from in_order(parsed, enumerate(chunks_of(path, schema)))
+    yield from in_order(parsed, enumerate(chunks_of(source, schema)))
 
 
 def _texts(field: int, keys: Keys, texts: pa.Array) -> pa.Table:

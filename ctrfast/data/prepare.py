@@ -20,7 +20,6 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,12 +32,13 @@ from ctrfast.data.bad_rows import BadRowGuard, BadRowLimit
 from ctrfast.data.columns import ColumnFiles
 from ctrfast.data.encode import VOCABULARY_FOLDER
 from ctrfast.data.fit import ParsedRows, fit_ids, fit_numbers
-from ctrfast.data.lines import require_files
 from ctrfast.data.parsed import Block, parse_file
+from ctrfast.data.prepare_progress import PrepareProgress
 from ctrfast.data.raw import no_usable_row
 from ctrfast.data.rejects import RejectWriter
 from ctrfast.data.shard_writer import SPLIT_COLUMN, column_types, plan_shards, seal_dataset, write_shard
 from ctrfast.data.shards import Dataset
+from ctrfast.data.sources import Source, find_sources
 from ctrfast.data.splitter import Splitter
 from ctrfast.data.vocabulary import hash_vocabularies
 from ctrfast.data.work_folder import WorkFolder
@@ -51,15 +51,6 @@ from ctrfast.storage import storing
 REJECTED_FILE = "rejected.parquet"
 SMALLEST_MEMORY = 768 * 2**20
 _BASE_MEMORY = 512 * 2**20  # of the program itself, and of the chunks that threads hold
-
-
-@dataclass(frozen=True)
-class PrepareProgress:
-    """How far the work is. stage: "read", "fit" or "write". rows: of that stage; total_rows: None while reading."""
-
-    stage: str
-    rows: int
-    total_rows: int | None
 
 
 class PrepareReport(BaseModel):
@@ -75,7 +66,7 @@ class PrepareReport(BaseModel):
 
 
 def prepare(
-    raw: Sequence[Path],
+    raw: Sequence[Path | str],
     schema: Schema,
     out: Path,
     *,
@@ -91,7 +82,8 @@ def prepare(
     """Prepare a dataset.
 
     Args:
-        raw: raw files, plain, .gz or .zst, in the order of their rows.
+        raw: raw files in the order of their rows: text, plain, .gz or .zst, or parquet; also folders, patterns and
+            addresses of them (`ctrfast.data.sources`).
         schema: what their columns mean.
         out: folder of the dataset; it must not exist. Unfinished work lies beside it, and the next call goes on there.
         min_count: id values that occur fewer times in the training split share the unseen id.
@@ -117,12 +109,12 @@ def prepare(
         needed = f"at least {SMALLEST_MEMORY // 2**20} MiB"
         raise ConfigError(f"`memory_limit` must be {needed}. Got {limit / 2**20:,.1f} MiB.", path="memory_limit")
     guard = BadRowGuard(BadRowLimit.parse(max_bad_rows) if max_bad_rows is not None else None)
-    require_files(list(raw))
+    sources = find_sources(raw)
     report = on_progress or (lambda _: None)
     with storing(f"The dataset {out}"), WorkFolder(out, "prepare") as work:
-        blocks = _parse(raw, schema, work, guard, report)
+        blocks = _parse(sources, schema, work, guard, report)
         settings = {
-            "raw": [path.name for path in raw],
+            "raw": [source.name for source in sources],
             "min_count": min_count,
             "split": split,
             "valid_fraction": valid_fraction,
@@ -153,29 +145,30 @@ def parse_bytes(text: str) -> int:
 
 
 def _parse(
-    raw: Sequence[Path],
+    sources: Sequence[Source],
     schema: Schema,
     work: WorkFolder,
     guard: BadRowGuard,
     report: Callable[[PrepareProgress], None],
-) -> list[tuple[Path, Block]]:
+) -> list[tuple[Source, Block]]:
     """All blocks, each with its raw file."""
-    blocks: list[tuple[Path, Block]] = []
+    blocks: list[tuple[Source, Block]] = []
+    all_bytes, before = sum(source.size for source in sources), 0
     rows = 0
-    for index, path in enumerate(raw):
-        stat = path.stat()
-        made_from = [str(path.resolve()), stat.st_size, stat.st_mtime_ns, schema.hash]
+    for index, source in enumerate(sources):
+        made_from = [*source.identity, schema.hash]
         # Closed before the folder may be removed: no thread must write into it by then.
-        with closing(parse_file(path, schema, work.part(f"parsed{index:05}", made_from))) as parsed:
-            for block in parsed:
-                blocks.append((path, block))
+        with closing(parse_file(source, schema, work.part(f"parsed{index:05}", made_from))) as parsed:
+            for block, consumed in parsed:
+                blocks.append((source, block))
                 rows += block.rows
-                guard.add(path.name, block.rows, block.rejected.total(), block.rejects)
-                report(PrepareProgress("read", rows, None))
+                guard.add(source.name, block.rows, block.rejected.total(), block.rejects)
+                report(PrepareProgress.of("read", rows, None, (before + consumed) / max(all_bytes, 1)))
+        before += source.size
     guard.end()
     if rows:
         return blocks
-    error = no_usable_row(raw)
+    error = no_usable_row(sources)
     if guard.first is not None:
         raise DataError(f"{error.message} The first of {guard.bad} rejected rows: {guard.first}.")
     raise error
@@ -187,7 +180,7 @@ class _Preparation:
     def __init__(
         self,
         schema: Schema,
-        blocks: Sequence[tuple[Path, Block]],
+        blocks: Sequence[tuple[Source, Block]],
         folder: Path,
         report: Callable[[PrepareProgress], None],
     ) -> None:
@@ -221,7 +214,8 @@ class _Preparation:
         task = partial(self._fit, rows, min_count, memory)
         with closing(in_order(task, enumerate(fields, start=1))) as done:
             for count, _ in enumerate(done, start=1):
-                self.report(PrepareProgress("fit", self.total * count // len(fields), self.total))
+                done_rows = self.total * count // len(fields)
+                self.report(PrepareProgress.of("fit", done_rows, self.total, count / len(fields)))
         learned = {field.name: json.loads(self._learned(field.name).read_text()) for field in fields}
         numbers = {name: learned[name] for name in self.schema.numeric_names}
         ids = {name: learned[name] for name in self.schema.id_names}
@@ -260,12 +254,12 @@ class _Preparation:
         with closing(in_order(task, self.plan.shards)) as written:
             for rows in written:
                 done += rows
-                self.report(PrepareProgress("write", done, self.total))
+                self.report(PrepareProgress.of("write", done, self.total, done / self.total))
         with RejectWriter(self.dataset / REJECTED_FILE) as rejects:
-            for path, block in self.blocks:
+            for source, block in self.blocks:
                 if block.rejected:
                     rejected = block.rejects()
-                    rejects.add(path, rejected.lines, rejected.reasons, rejected.texts)
+                    rejects.add(source, rejected.lines, rejected.reasons, rejected.texts)
         seal_dataset(
             self.dataset, fitted, self.plan, preparation=settings, rejected=rejects.counts, missing_numbers=missing
         )
