@@ -23,6 +23,7 @@ from ctrfast.data.encode import Encoder
 from ctrfast.data.raw import read_raw
 from ctrfast.data.rejects import RefuseRejects
 from ctrfast.data.shards import Dataset
+from ctrfast.data.sources import dataset_folder
 from ctrfast.errors import ArtifactError, ConfigError
 from ctrfast.folders import kind_of, new_file
 from ctrfast.run import Run
@@ -43,13 +44,14 @@ class _Model(Protocol):
 
 
 def score_files(
-    model: Path, inputs: Sequence[Path], out: Path, *, on_progress: Callable[[int], None] | None = None
+    model: Path, inputs: Sequence[Path | str], out: Path, *, on_progress: Callable[[int], None] | None = None
 ) -> int:
     """Score every row of the inputs and write `out`; it appears when it is whole.
 
     Args:
         model: a run or a bundle.
-        inputs: raw files in the model's schema, with or without the label column; or one dataset, whose rows are
+        inputs: raw files in the model's schema, with or without the label column, also folders, patterns and
+            addresses of them; or one dataset, whose rows are
             taken in the order train, valid, test.
         out: parquet file; must not exist.
         on_progress: called with the rows scored so far.
@@ -75,12 +77,13 @@ def score_files(
     return rows
 
 
-def _scores(model: _Model, inputs: Sequence[Path]) -> Iterator[Scores]:
+def _scores(model: _Model, inputs: Sequence[Path | str]) -> Iterator[Scores]:
     fitted = model.encoder.fitted
-    if len(inputs) == 1 and inputs[0].is_dir():
-        dataset = Dataset.open(inputs[0])
+    folder = dataset_folder(inputs)
+    if folder is not None:
+        dataset = Dataset.open(folder)
         if dataset.fitted.hash != fitted.hash:
-            raise ArtifactError(f"The dataset {inputs[0]} has another schema or vocabulary than the model.")
+            raise ArtifactError(f"The dataset {folder} has another schema or vocabulary than the model.")
         for split in SPLITS:
             for batch in batches(dataset, split, _BATCH):
                 yield model.score_arrays(batch.ids, batch.numbers)

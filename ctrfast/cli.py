@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's start-up chatter; set it to 0 to see all
 
@@ -23,11 +23,14 @@ from rich.table import Table
 from ctrfast import __version__
 from ctrfast.allocator import keep_freed_memory
 from ctrfast.config import MODEL_NAMES, RULE_NAMES, load_config
-from ctrfast.console import console, print_memory, print_metrics, print_report, print_segments
+from ctrfast.console import console, print_memory, print_metrics, print_report, print_segments, progress_note
 from ctrfast.errors import Cancelled, CtrFastError, unknown_name
 from ctrfast.folders import write_file
 from ctrfast.schema import SPLITS, load_schema
 from ctrfast.schema import preset as find_preset
+
+if TYPE_CHECKING:
+    from ctrfast.data.prepare_progress import PrepareProgress
 
 app = typer.Typer(
     help="Large-batch CTR training with CowClip and batch-size scaling rules.",
@@ -88,7 +91,12 @@ def synth(
 
 @app.command()
 def prepare(
-    raw: Annotated[list[Path], typer.Argument(help="Raw click logs: .tsv, .csv, also .gz and .zst.")],
+    raw: Annotated[
+        list[str],
+        typer.Argument(
+            help="Raw click logs: .tsv, .csv, also .gz and .zst, and .parquet; files, folders, patterns, s3://..."
+        ),
+    ],
     out: Annotated[Path, typer.Option(help="Dataset folder to write.")],
     preset: Preset = None,
     schema: Annotated[Path | None, typer.Option(help="Schema as YAML, instead of a preset.")] = None,
@@ -112,6 +120,9 @@ def prepare(
         Path | None, typer.Option(help="Take vocabularies and statistics from this dataset, run or bundle.")
     ] = None,
     grow: Annotated[bool, typer.Option("--grow", help="Append new values to --vocabulary-from; all ids stay.")] = False,
+    max_bad_rows: Annotated[
+        str | None, typer.Option(metavar="N|x%", help="Stop where more rows are bad: a number, or a share as in 0.1%.")
+    ] = None,
 ) -> None:
     """Turn raw click logs into a dataset: vocabularies, parquet shards, manifest."""
     from ctrfast.data.prepare import parse_bytes
@@ -120,7 +131,7 @@ def prepare(
     if (preset is None) == (schema is None):
         raise typer.BadParameter("Give either --preset or --schema.")
     meaning = find_preset(preset) if preset is not None else load_schema(schema)  # type: ignore[arg-type]
-    with _bar("rows") as show:
+    with _prepare_bar() as show:
         report = write(
             raw,
             meaning,
@@ -135,7 +146,8 @@ def prepare(
             memory_limit=parse_bytes(memory_limit) if memory_limit is not None else None,
             vocabulary_from=vocabulary_from,
             grow=grow,
-            on_progress=lambda p: show(p.rows, p.total_rows, p.stage),
+            max_bad_rows=max_bad_rows,
+            on_progress=show,
         )
     rows = ", ".join(f"{name} {count:,}" for name, count in report.rows.items())
     reasons = ", ".join(f"{reason} {count:,}" for reason, count in report.rejected.items())
@@ -265,7 +277,7 @@ def train(
 @app.command()
 def evaluate(
     run: Annotated[Path, typer.Argument(help="Run folder.")],
-    data: Annotated[list[Path], typer.Option(help="Dataset folder, or raw files with labels.")],
+    data: Annotated[list[str], typer.Option(help="Dataset folder, or raw files with labels.")],
     split: Split = "test",
     segment: Annotated[str | None, typer.Option(help="Id field; adds figures by its values.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
@@ -304,7 +316,7 @@ def export(
 @app.command()
 def score(
     model: Annotated[Path, typer.Argument(help="Run or bundle folder.")],
-    inputs: Annotated[list[Path], typer.Argument(help="Raw impressions, with or without label; or a dataset.")],
+    inputs: Annotated[list[str], typer.Argument(help="Raw impressions, with or without label; or a dataset.")],
     out: Annotated[Path, typer.Option(help="Parquet file to write: one `score` per row, in order.")],
 ) -> None:
     """Score impressions: raw rows in, click probabilities out."""
@@ -352,6 +364,28 @@ def _bar(unit: str) -> Iterator[Callable[..., None]]:
 
         def show(done: int, total: int | None, note: str = "") -> None:
             progress.update(task, completed=done, total=total, description=note)
+
+        yield show
+
+
+@contextmanager
+def _prepare_bar() -> Iterator[Callable[[PrepareProgress], None]]:
+    """Stage, share of the whole work, rows and rows/s of the stage, and the time that is left."""
+    from ctrfast.data.prepare_progress import Pace
+
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.fields[note]}", markup=False),
+        TimeElapsedColumn(),
+    )
+    terminal, pace = Console(stderr=True), Pace()
+    with Progress(*columns, console=terminal, transient=True, disable=not terminal.is_terminal) as bar:
+        task = bar.add_task("read", total=1.0, note="")
+
+        def show(progress: PrepareProgress) -> None:
+            note = progress_note(progress, pace.after(progress))
+            bar.update(task, completed=progress.share, description=progress.stage, note=note)
 
         yield show
 

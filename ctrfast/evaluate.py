@@ -18,6 +18,7 @@ from ctrfast.data.encode import Encoder
 from ctrfast.data.raw import read_raw
 from ctrfast.data.rejects import RefuseRejects
 from ctrfast.data.shards import Dataset
+from ctrfast.data.sources import dataset_folder
 from ctrfast.errors import ArtifactError, DataError, unknown_name
 from ctrfast.loop.split_evaluation import scored_batches
 from ctrfast.metrics import Predictions
@@ -38,12 +39,14 @@ class Evaluation:
     segments: SegmentReport | None
 
 
-def evaluate(run_path: Path, data: Sequence[Path], split: str = "test", *, segment: str | None = None) -> Evaluation:
+def evaluate(
+    run_path: Path, data: Sequence[Path | str], split: str = "test", *, segment: str | None = None
+) -> Evaluation:
     """Measure how well a run ranks and fits.
 
     Args:
         run_path: a finished run.
-        data: one dataset folder, or raw files with labels.
+        data: one dataset folder, or raw files with labels, also folders, patterns and addresses of them.
         split: of the dataset; raw files are taken whole.
         segment: id field by whose values the figures are broken down too.
 
@@ -57,7 +60,8 @@ def evaluate(run_path: Path, data: Sequence[Path], split: str = "test", *, segme
     id_names = encoder.fitted.schema_.id_names
     if segment is not None and segment not in id_names:
         raise unknown_name("id field", segment, id_names, path="segment")
-    dataset = _open_dataset(data[0], split, encoder) if len(data) == 1 and data[0].is_dir() else None
+    folder = dataset_folder(data)
+    dataset = _open_dataset(folder, split, encoder) if folder is not None else None
     network = open_network(run)
     scored = _score_raw(network, data, encoder) if dataset is None else _score_split(network, dataset, split)
 
@@ -92,7 +96,9 @@ def _score_split(network: Network, dataset: Dataset, split: str) -> Iterator[tup
         yield batch.labels, batch.ids, logits
 
 
-def _score_raw(network: Network, data: Sequence[Path], encoder: Encoder) -> Iterator[tuple[_Floats, _Ids, _Floats]]:
+def _score_raw(
+    network: Network, data: Sequence[Path | str], encoder: Encoder
+) -> Iterator[tuple[_Floats, _Ids, _Floats]]:
     """The same for raw rows."""
     for block in read_raw(data, encoder.fitted.schema_, rejects=RefuseRejects()):
         encoded = encoder.encode_block(block.texts, block.numbers, block.rows)

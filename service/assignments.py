@@ -126,5 +126,10 @@ class Assigner:
         return version if version is not None else self._registry.get(model).aliases[LATEST]
 
     def _files(self, names: tuple[str, ...], field: str) -> dict[str, Any]:
-        files = existing_files(names, self._settings.roots, field)
-        return {"files": tuple(files), "given": {str(file): name for file, name in zip(files, names, strict=True)}}
+        files: list[Path] = []
+        given: dict[str, str] = {}
+        for index, name in enumerate(names):
+            found = existing_files(names[index : index + 1], self._settings.roots, field)
+            files += found
+            given |= {str(file): name if len(found) == 1 else f"{name.rstrip('/')}/{file.name}" for file in found}
+        return {"files": tuple(files), "given": given}

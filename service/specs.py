@@ -10,14 +10,18 @@ import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
+from urllib.parse import unquote, urlsplit, urlunsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, ValidationError, model_validator
 
 from ctrfast.config import TrainConfig, parse_config
+from ctrfast.data.bad_rows import BadRowLimit
+from ctrfast.data.sources import is_address, local_files
 from ctrfast.data.splitter import check_split
 from ctrfast.errors import ConfigError, DataError, unknown_name
 from ctrfast.schema import preset
 from service.paths import allowed_path
+from service.problems import PathNotAllowedError
 
 NAME_PATTERN = r"^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,63}$"
 LARGEST_VERSION = 2**31 - 1
@@ -78,6 +82,7 @@ class PrepareSpec(_Spec):
     test_fraction: float = Field(default=0.1, ge=0, lt=1, strict=True)
     negative_rate: float = Field(default=1.0, gt=0, le=1, strict=True)
     seed: int = Field(default=1, ge=0, le=2**31 - 1, strict=True)
+    max_bad_rows: StrictInt | StrictStr | None = None
     vocabulary_from: Name | None = None
     grow: bool = Field(default=False, strict=True)
 
@@ -167,29 +172,51 @@ def parse_spec(model: type[S], values: Mapping[str, Any], prefix: str = "spec") 
 
 
 def parse_prepare_spec(values: Mapping[str, Any], prefix: str = "spec") -> PrepareSpec:
-    """Read a prepare spec; the preset must exist and allow the split. Raises ConfigError."""
+    """Read a prepare spec, whose preset must exist and allow the split. Raises ConfigError."""
     spec = parse_spec(PrepareSpec, values, prefix)
     try:
         check_split(preset(spec.preset), spec.split, spec.split_column)
     except ConfigError as error:
         raise ConfigError(error.message, path=_join(prefix, error.path or "preset")) from error
+    if spec.max_bad_rows is not None:
+        try:
+            BadRowLimit.parse(spec.max_bad_rows)
+        except ConfigError as error:
+            raise ConfigError(error.message, path=_join(prefix, error.path)) from error
     return spec
 
 
 def existing_files(given: Sequence[str], roots: Sequence[Path], field: str) -> list[Path]:
-    """The files that a spec names.
+    """The files that a spec names; a folder stands for those that lie in it (`ctrfast.data.sources`).
 
     Raises:
-        PathNotAllowedError: one is outside the allowed folders.
+        PathNotAllowedError: one is outside the allowed folders, or is an address of anything but a file.
         DataError: one does not exist.
     """
-    found = []
+    found: list[Path] = []
     for index, name in enumerate(given):
-        path = allowed_path(name, roots, f"{field}.{index}")
-        if not path.is_file():
-            raise DataError(f"There is no file at {name!r}.", path=f"{field}.{index}")
-        found.append(path)
+        place = f"{field}.{index}"
+        path = allowed_path(_local_path(name, place), roots, place)
+        if not path.exists():
+            raise DataError(f"There is no file at {name!r}.", path=place)
+        try:
+            files = local_files(path)
+        except DataError as error:
+            raise DataError(f"The folder {name!r} holds no raw file.", path=place) from error
+        found += [allowed_path(str(file), roots, place) for file in files]  # a link may lead elsewhere
     return found
+
+
+def _local_path(name: str, field: str) -> str:
+    """The path that an address of this machine names; what is no address is one already."""
+    if not is_address(name):
+        return name
+    parts = urlsplit(name)
+    if parts.scheme.lower() != "file" or parts.netloc or parts.query or parts.fragment:
+        raise PathNotAllowedError(
+            urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", "")), field
+        )
+    return unquote(parts.path)
 
 
 def _join(prefix: str, path: str | None) -> str:

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ctrfast.allocator import keep_freed_memory
-from ctrfast.data.prepare import PrepareProgress, prepare
+from ctrfast.data.prepare import prepare
+from ctrfast.data.prepare_progress import Pace, PrepareProgress
 from ctrfast.folders import kind_of
 from ctrfast.run import RECEIPT, Run
 from ctrfast.schema import preset
@@ -31,11 +32,6 @@ T = TypeVar("T")
 Tell = Callable[[Mapping[str, Any]], None]
 
 _INTERVAL_S = 0.5
-_STAGES = {
-    "read": (0.0, 0.0),
-    "fit": (0.5, 0.2),
-    "write": (0.7, 0.3),
-}  # share done before the stage, share of the stage
 
 
 @dataclass(frozen=True)
@@ -113,6 +109,7 @@ def _prepare(assignment: Assignment, tell: Tell, stop: Stop) -> Product:
         seed=spec.seed,
         vocabulary_from=assignment.dataset,
         grow=spec.grow,
+        max_bad_rows=spec.max_bad_rows,
         on_progress=_PrepareReporter(tell, stop),
     )
     return Product(result={"report": report.model_dump(mode="json")})
@@ -194,15 +191,16 @@ class _PrepareReporter:
         self._tell = tell
         self._stop = stop
         self._ticker = _Ticker()
+        self._pace = Pace()
 
     def __call__(self, progress: PrepareProgress) -> None:
         self._stop.raise_if_requested()
+        speed = self._pace.after(progress)
         if not self._ticker.is_due():
             return
-        before, share = _STAGES.get(progress.stage, (0.0, 0.0))
-        done = progress.rows / progress.total_rows if progress.total_rows else 0.0
         facts = {"stage": progress.stage, "rows": progress.rows, "total_rows": progress.total_rows}
-        self._tell({"type": "progress", "progress": before + share * done, "eta_s": None, "facts": facts})
+        facts |= {"rows_per_s": speed.rows_per_s}
+        self._tell({"type": "progress", "progress": progress.share, "eta_s": speed.eta_s, "facts": facts})
 
 
 def _required(value: T | None) -> T:

@@ -6,7 +6,6 @@ Quoted values are understood in files whose separator is a comma or a semicolon;
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from ctrfast.errors import ConfigError, DataError
 from ctrfast.schema import Schema
@@ -29,7 +28,7 @@ class Layout:
 
 
 def find_layout(
-    schema: Schema, first_line: bytes, file: Path, *, require_label: bool, also: tuple[str, ...] = ()
+    schema: Schema, first_line: bytes, file: object, *, require_label: bool, also: tuple[str, ...] = ()
 ) -> Layout:
     """Tell the layout of a file from its first line. also: columns that it must have beside label and inputs.
 
@@ -65,7 +64,7 @@ def _header_names(line: bytes, separator: str, quoted: bool) -> tuple[str, ...]:
 
 
 def _require_columns(
-    schema: Schema, names: tuple[str, ...], file: Path, *, require_label: bool, also: tuple[str, ...]
+    schema: Schema, names: tuple[str, ...], file: object, *, require_label: bool, also: tuple[str, ...]
 ) -> None:
     label = (schema.label,) if require_label else ()
     wanted = tuple(dict.fromkeys((*label, *schema.input_columns, *also)))

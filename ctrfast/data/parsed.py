@@ -27,8 +27,10 @@ from ctrfast.data.ahead import in_order
 from ctrfast.data.derived import field_cells
 from ctrfast.data.keys import Keys, is_hashed, keys_of_columns
 from ctrfast.data.numbers import parse_numbers
+from ctrfast.data.parquet_input import TableChunk
 from ctrfast.data.raw import Chunk, Rejected, chunks_of, parse_chunk
 from ctrfast.data.side_columns import NO_SIDE_COLUMNS, SideColumns, Splits, Times
+from ctrfast.data.sources import Source
 from ctrfast.schema import Schema
 
 _REJECTED = pa.schema([("line", pa.int64()), ("reason", pa.string()), ("text", pa.binary())])
@@ -91,7 +93,7 @@ class Block:
         return cls(path, rows, numbers, Counter(reasons), fields, side)
 
     @classmethod
-    def write(cls, path: Path, chunk: Chunk, schema: Schema, side: SideColumns = NO_SIDE_COLUMNS) -> Block:
+    def write(cls, path: Path, chunk: Chunk | TableChunk, schema: Schema, side: SideColumns = NO_SIDE_COLUMNS) -> Block:
         """Parse a chunk and keep it."""
         block, rejected = parse_chunk(chunk, schema, side=side)
         texts: list[tuple[int, Keys, pa.Array]] = []
@@ -131,16 +133,23 @@ class Block:
         return self.path.with_suffix(f".{what}")
 
 
-def parse_file(path: Path, schema: Schema, folder: Path, side: SideColumns = NO_SIDE_COLUMNS) -> Generator[Block]:
-    """Parse a raw file into `folder`, or take what is there already. Yields its blocks in order."""
+def parse_file(
+    source: Source, schema: Schema, folder: Path, side: SideColumns = NO_SIDE_COLUMNS
+) -> Generator[tuple[Block, int]]:
+    """Parse a raw file into `folder`, or take what is there already.
+
+    Yields:
+        Its blocks in order, each with the bytes of the file that were read for it and those before.
+    """
     folder.mkdir(parents=True, exist_ok=True)
 
-    def parsed(numbered: tuple[int, Chunk]) -> Block:
+    def parsed(numbered: tuple[int, Chunk | TableChunk]) -> tuple[Block, int]:
         index, chunk = numbered
         place = folder / f"{index:07}.block"
-        return Block.open(place, schema, side) if place.is_file() else Block.write(place, chunk, schema, side)
+        block = Block.open(place, schema, side) if place.is_file() else Block.write(place, chunk, schema, side)
+        return block, chunk.consumed
 
-    yield from in_order(parsed, enumerate(chunks_of(path, schema, side=side)))
+    yield from in_order(parsed, enumerate(chunks_of(source, schema, side=side)))
 
 
 def _texts(field: int, keys: Keys, texts: pa.Array) -> pa.Table:

@@ -18,10 +18,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,19 +27,21 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from ctrfast.data.ahead import in_order, threads
+from ctrfast.data.bad_rows import BadRowGuard, BadRowLimit
 from ctrfast.data.columns import ColumnFiles
 from ctrfast.data.earlier import Earlier
 from ctrfast.data.encode import VOCABULARY_FOLDER
 from ctrfast.data.fit import ParsedRows, fit_edges, fit_ids, fit_numbers
-from ctrfast.data.lines import require_files
 from ctrfast.data.manifest import TimelinePoint
 from ctrfast.data.parsed import Block, parse_file
+from ctrfast.data.prepare_progress import PrepareProgress
 from ctrfast.data.raw import no_usable_row
-from ctrfast.data.rejects import REASONS, RejectWriter
+from ctrfast.data.rejects import RejectWriter
 from ctrfast.data.row_splits import row_splits
 from ctrfast.data.shard_writer import SPLIT_COLUMN, column_types, plan_shards, seal_dataset, write_shard
 from ctrfast.data.shards import Dataset
 from ctrfast.data.side_columns import SideColumns
+from ctrfast.data.sources import Source, find_sources
 from ctrfast.data.splitter import Splitter, check_negative_rate, check_split
 from ctrfast.data.timeline import timeline
 from ctrfast.data.vocabulary import hash_vocabularies
@@ -55,15 +55,6 @@ from ctrfast.storage import storing
 REJECTED_FILE = "rejected.parquet"
 SMALLEST_MEMORY = 768 * 2**20
 _BASE_MEMORY = 512 * 2**20  # of the program itself, and of the chunks that threads hold
-
-
-@dataclass(frozen=True)
-class PrepareProgress:
-    """How far the work is. stage: "read", "fit" or "write". rows: of that stage; total_rows: None while reading."""
-
-    stage: str
-    rows: int
-    total_rows: int | None
 
 
 class PrepareReport(BaseModel):
@@ -83,7 +74,7 @@ class PrepareReport(BaseModel):
 
 
 def prepare(
-    raw: Sequence[Path],
+    raw: Sequence[Path | str],
     schema: Schema,
     out: Path,
     *,
@@ -97,12 +88,14 @@ def prepare(
     memory_limit: int | None = None,
     vocabulary_from: Path | None = None,
     grow: bool = False,
+    max_bad_rows: int | str | None = None,
     on_progress: Callable[[PrepareProgress], None] | None = None,
 ) -> PrepareReport:
     """Prepare a dataset.
 
     Args:
-        raw: raw files, plain, .gz or .zst, in the order of their rows.
+        raw: raw files in the order of their rows: text, plain, .gz or .zst, or parquet; also folders, patterns and
+            addresses of them (`ctrfast.data.sources`).
         schema: what their columns mean.
         out: folder of the dataset; it must not exist. Unfinished work lies beside it, and the next call goes on there.
         min_count: id values that occur fewer times in the training split share the unseen id; a field's own
@@ -120,12 +113,13 @@ def prepare(
         vocabulary_from: an earlier dataset, run or bundle whose vocabularies and statistics are taken over, so that its
             model fits the new rows.
         grow: values that are new, and occur `min_count` times, are appended to the earlier vocabularies.
+        max_bad_rows: the most rows that may be bad, as a number or as a share of all (`"0.1%"`); None for no limit.
         on_progress: called after each task; what it raises stops the work.
 
     Raises:
         ConfigError: a setting breaks a rule, `out` exists, or another process is preparing it.
-        DataError: a file is missing, damaged or of another layout, no row can be used, or a vocabulary does not fit
-            the memory limit.
+        DataError: a file is missing, damaged or of another layout, no row can be used, more rows are bad than
+            `max_bad_rows` allows, or a vocabulary does not fit the memory limit.
         StorageError: the disk is full; the next call goes on from there.
     """
     if min_count < 1:
@@ -138,12 +132,13 @@ def prepare(
         needed = f"at least {SMALLEST_MEMORY // 2**20} MiB"
         raise ConfigError(f"`memory_limit` must be {needed}. Got {limit / 2**20:,.1f} MiB.", path="memory_limit")
     earlier = Earlier.open(vocabulary_from, schema, grow=grow)
-    require_files(list(raw))
+    guard = BadRowGuard(BadRowLimit.parse(max_bad_rows) if max_bad_rows is not None else None)
+    sources = find_sources(raw)
     report = on_progress or (lambda _: None)
     with storing(f"The dataset {out}"), WorkFolder(out, "prepare") as work:
-        blocks = _parse(raw, schema, SideColumns(schema.timestamp, split_column), work, report)
+        blocks = _parse(sources, schema, SideColumns(schema.timestamp, split_column), work, guard, report)
         settings = {
-            "raw": [path.name for path in raw],
+            "raw": [source.name for source in sources],
             "min_count": min_count,
             "split": split,
             "split_column": split_column,
@@ -177,33 +172,33 @@ def parse_bytes(text: str) -> int:
 
 
 def _parse(
-    raw: Sequence[Path],
+    sources: Sequence[Source],
     schema: Schema,
     side: SideColumns,
     work: WorkFolder,
+    guard: BadRowGuard,
     report: Callable[[PrepareProgress], None],
-) -> list[tuple[Path, Block]]:
+) -> list[tuple[Source, Block]]:
     """All blocks, each with its raw file."""
-    blocks: list[tuple[Path, Block]] = []
-    rows, rejected = 0, Counter[str]()
-    for index, path in enumerate(raw):
-        stat = path.stat()
-        made_from = [str(path.resolve()), stat.st_size, stat.st_mtime_ns, schema.hash, side.names]
+    blocks: list[tuple[Source, Block]] = []
+    all_bytes, before = sum(source.size for source in sources), 0
+    rows = 0
+    for index, source in enumerate(sources):
+        made_from = [*source.identity, schema.hash, side.names]
         # Closed before the folder may be removed: no thread must write into it by then.
-        with closing(parse_file(path, schema, work.part(f"parsed{index:05}", made_from), side)) as parsed:
-            for block in parsed:
-                blocks.append((path, block))
+        with closing(parse_file(source, schema, work.part(f"parsed{index:05}", made_from), side)) as parsed:
+            for block, consumed in parsed:
+                blocks.append((source, block))
                 rows += block.rows
-                rejected += block.rejected
-                report(PrepareProgress("read", rows, None))
+                guard.add(source.name, block.rows, block.rejected.total(), block.rejects)
+                report(PrepareProgress.of("read", rows, None, (before + consumed) / max(all_bytes, 1)))
+        before += source.size
+    guard.end()
     if rows:
         return blocks
-    error = no_usable_row(raw)
-    for path, block in blocks:
-        if block.rejected:
-            first = block.rejects()
-            place = f"line {first.lines[0]} of {path.name}: {REASONS[first.reasons[0]]}"
-            raise DataError(f"{error.message} The first of {rejected.total()} rejected rows: {place}.")
+    error = no_usable_row(sources)
+    if guard.first is not None:
+        raise DataError(f"{error.message} The first of {guard.bad} rejected rows: {guard.first}.")
     raise error
 
 
@@ -213,7 +208,7 @@ class _Preparation:
     def __init__(
         self,
         schema: Schema,
-        blocks: Sequence[tuple[Path, Block]],
+        blocks: Sequence[tuple[Source, Block]],
         folder: Path,
         report: Callable[[PrepareProgress], None],
     ) -> None:
@@ -245,7 +240,8 @@ class _Preparation:
         task = partial(self._fit, rows, min_count, memory, earlier)
         with closing(in_order(task, enumerate(fields, start=1))) as done:
             for count, _ in enumerate(done, start=1):
-                self.report(PrepareProgress("fit", self.total * count // len(fields), self.total))
+                done_rows = self.total * count // len(fields)
+                self.report(PrepareProgress.of("fit", done_rows, self.total, count / len(fields)))
         learned = {field.name: json.loads(self._learned(field.name).read_text()) for field in fields}
         numbers = {name: learned[name] for name in self.schema.numeric_names}
         ids = {name: learned[name] for name in self.schema.id_names}
@@ -307,12 +303,12 @@ class _Preparation:
         with closing(in_order(task, self.plan.shards)) as written:
             for rows in written:
                 done += rows
-                self.report(PrepareProgress("write", done, total))
+                self.report(PrepareProgress.of("write", done, total, done / total))
         with RejectWriter(self.dataset / REJECTED_FILE) as rejects:
-            for path, block in self.blocks:
+            for source, block in self.blocks:
                 if block.rejected:
                     rejected = block.rejects()
-                    rejects.add(path, rejected.lines, rejected.reasons, rejected.texts)
+                    rejects.add(source, rejected.lines, rejected.reasons, rejected.texts)
         seal_dataset(
             self.dataset,
             fitted,

@@ -22,15 +22,19 @@ from ctrfast.data.ahead import in_order
 from ctrfast.data.cells import LONGEST_VALUE, Cells
 from ctrfast.data.derived import bad_values
 from ctrfast.data.layout import Layout, find_layout
-from ctrfast.data.lines import count_lines, require_files, whole_lines
+from ctrfast.data.lines import count_lines, whole_lines
 from ctrfast.data.numbers import Floats, parse_numbers
+from ctrfast.data.parquet_input import TableChunk, is_parquet, table_chunks
 from ctrfast.data.rejects import RejectSink
 from ctrfast.data.side_columns import NO_SIDE_COLUMNS, SideColumns, Splits, Times
-from ctrfast.data.tokens import CODES, tokenize
+from ctrfast.data.sources import Source, find_sources
+from ctrfast.data.tokens import CODES, Tokens, tokenize
 from ctrfast.errors import DataError
 from ctrfast.schema import Schema
 
 Labels = npt.NDArray[np.int8]
+
+_MOST_NAMED = 10
 
 
 @dataclass(frozen=True)
@@ -61,15 +65,27 @@ class Rejected:
 
 @dataclass(frozen=True)
 class Chunk:
-    """Whole lines of a file. first_line: number of the first one. layout: of the file."""
+    """Whole lines of a file. first_line: number of the first one. layout: of the file.
+
+    consumed: bytes of the file, as stored, that were read when the chunk was cut.
+    """
 
     layout: Layout
     first_line: int
     text: bytes
+    consumed: int
+
+    def tokens(self, wanted: tuple[str, ...]) -> Tokens:
+        """Where the wanted columns' values lie."""
+        return tokenize(self.text, self.layout, wanted)
+
+    def row_text(self, tokens: Tokens, row: int) -> bytes:
+        """A line, without its newline."""
+        return self.text[tokens.line_starts[row] : tokens.line_ends[row]]
 
 
 def read_raw(
-    paths: Sequence[Path],
+    paths: Sequence[Path | str],
     schema: Schema,
     *,
     rejects: RejectSink,
@@ -79,7 +95,8 @@ def read_raw(
     """Read raw files one after the other.
 
     Args:
-        paths: text files, plain, .gz or .zst.
+        paths: text files, plain, .gz or .zst, and parquet; also folders, patterns and addresses of them
+            (`ctrfast.data.sources`).
         schema: the meaning of their columns.
         rejects: takes rows that cannot be used.
         require_label: False takes files with or without the label column and reads no label.
@@ -88,68 +105,82 @@ def read_raw(
     Raises:
         DataError: a file is missing or damaged, its columns are not the schema's, or no row is usable.
     """
-    require_files(list(paths))
+    sources = find_sources(paths)
     rows = 0
-    for path in paths:
-        chunks = chunks_of(path, schema, require_label=require_label, rows_per_block=rows_per_block)
+    for source in sources:
+        chunks = chunks_of(source, schema, require_label=require_label, rows_per_block=rows_per_block)
         for block, rejected in in_order(lambda chunk: parse_chunk(chunk, schema, require_label), chunks):
             if rejected.lines:
-                rejects.add(path, rejected.lines, rejected.reasons, rejected.texts)
+                rejects.add(source, rejected.lines, rejected.reasons, rejected.texts)
             if block.rows:
                 yield replace(block, first_row=rows)
                 rows += block.rows
     if not rows:
-        raise no_usable_row(paths)
+        raise no_usable_row(sources)
 
 
-def no_usable_row(paths: Sequence[Path]) -> DataError:
+def no_usable_row(sources: Sequence[Source]) -> DataError:
     """The error for files in which each row was rejected, or that have none."""
-    names = ", ".join(path.name for path in paths) or "no file"
+    names = ", ".join(source.name for source in sources[:_MOST_NAMED])
+    if len(sources) > _MOST_NAMED:
+        names += f" and {len(sources) - _MOST_NAMED:,} more"
     return DataError(f"There must be at least one usable row. Got none in {names}. Check files and schema.")
 
 
 def chunks_of(
-    path: Path,
+    source: Source,
     schema: Schema,
     *,
     require_label: bool = True,
     rows_per_block: int = 262_144,
     side: SideColumns = NO_SIDE_COLUMNS,
-) -> Iterator[Chunk]:
-    """Cut a file after whole lines; the header is left out. The same file always gives the same chunks.
+) -> Iterator[Chunk | TableChunk]:
+    """Cut a file after whole lines, the header left out, or a parquet file into rows.
+
+    The same file always gives the same chunks.
 
     side: columns that the file must have beside label and inputs.
 
     Raises:
         DataError: the file is damaged, or its columns are not the schema's.
     """
+    if is_parquet(source):
+        yield from table_chunks(
+            source, schema, require_label=require_label, rows_per_chunk=rows_per_block, side=side.names
+        )
+        return
     layout: Layout | None = None
     # A line longer than all its columns' longest values is refused anyway, so `whole_lines` may cut it.
     longest = (LONGEST_VALUE + 1) * len(schema.columns)
-    for line, text in whole_lines(path, longest=longest):
+    for line, text, consumed in whole_lines(source, longest=longest):
         if layout is None:
             head, _, body = text.partition(b"\n")
-            layout = find_layout(schema, head + b"\n", path, require_label=require_label, also=side.names)
+            layout = find_layout(schema, head + b"\n", source, require_label=require_label, also=side.names)
             if layout.header:
                 line, text = line + 1, body
             if text:
-                _refuse_wrong_layout(text, layout, path, line)
+                _refuse_wrong_layout(text, layout, source, line)
         for offset, part in _parts(text, rows_per_block):
-            yield Chunk(layout, line + offset, part)
+            yield Chunk(layout, line + offset, part, consumed)
 
 
 def parse_chunk(
-    chunk: Chunk, schema: Schema, require_label: bool = True, side: SideColumns = NO_SIDE_COLUMNS
+    chunk: Chunk | TableChunk, schema: Schema, require_label: bool = True, side: SideColumns = NO_SIDE_COLUMNS
 ) -> tuple[RawBlock, Rejected]:
     """The usable rows of a chunk, and the others. `first_row` of the block is 0."""
     label_column = (schema.label,) if require_label else ()
-    wanted = tuple(dict.fromkeys((*label_column, *schema.input_columns, *side.names)))
-    tokens = tokenize(chunk.text, chunk.layout, wanted)
+    tokens = chunk.tokens(tuple(dict.fromkeys((*label_column, *schema.input_columns, *side.names))))
     codes = tokens.codes
     good = np.flatnonzero(codes == 0)
     cells = tokens.cells if len(good) == len(codes) else {name: cell[good] for name, cell in tokens.cells.items()}
-    parsed = {field.name: parse_numbers(cells[field.source]) for field in schema.numeric_fields}
-    label = _labels(cells[schema.label]) if require_label else None
+    given = {name: (values[good], bad[good]) for name, (values, bad) in tokens.numbers.items()}
+    parsed = {
+        field.name: given[field.source] if field.source in given else parse_numbers(cells[field.source])
+        for field in schema.numeric_fields
+    }
+    label = None
+    if require_label:
+        label = _float_labels(given[schema.label][0]) if schema.label in given else _labels(cells[schema.label])
     texts = {field.source: cells[field.source] for field in schema.id_fields}
 
     times, bad_timestamps = side.times(cells)
@@ -171,7 +202,7 @@ def parse_chunk(
     rejected = Rejected(
         [chunk.first_line + row for row in refused],
         [CODES[codes[row]] for row in refused],
-        [chunk.text[tokens.line_starts[row] : tokens.line_ends[row]] for row in refused],
+        [chunk.row_text(tokens, row) for row in refused],
     )
     numbers = {name: values for name, (values, _) in parsed.items()}
     keep = value_codes == 0
@@ -197,13 +228,13 @@ def _parts(text: bytes, rows: int) -> Iterator[tuple[int, bytes]]:
         start = end
 
 
-def _refuse_wrong_layout(text: bytes, layout: Layout, path: Path, first_line: int) -> None:
+def _refuse_wrong_layout(text: bytes, layout: Layout, source: Source, first_line: int) -> None:
     """Refuse the wrong file: one whose first lines *all* have the wrong number of columns."""
     columns = tokenize(text, layout, ()).columns
     if (columns != len(layout.names)).all():
         got = int(np.bincount(columns).argmax())
         raise DataError(
-            f"Each line of {path} must have {len(layout.names)} columns separated by {layout.separator.decode()!r}. "
+            f"Each line of {source} must have {len(layout.names)} columns separated by {layout.separator.decode()!r}. "
             f"Got {got} on line {first_line} and no line that fits. Check the file and the schema or preset."
         )
 
@@ -213,3 +244,8 @@ def _labels(cells: Cells) -> Labels:
     is_digit = cells.ends - cells.starts == 1
     first = cells.text[np.where(is_digit, cells.starts, 0)] if len(cells.text) else np.zeros(len(cells), np.uint8)
     return np.where(is_digit & (first == ord("1")), 1, np.where(is_digit & (first == ord("0")), 0, -1)).astype(np.int8)
+
+
+def _float_labels(values: Floats) -> Labels:
+    """(R,) 0 or 1, and -1 where the number is neither or missing."""
+    return np.where(values == 1, 1, np.where(values == 0, 0, -1)).astype(np.int8)

@@ -15,6 +15,7 @@ from typing import Protocol, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ctrfast.data.sources import Source
 from ctrfast.errors import DataError
 
 # The closed list of reasons. Order matters: a row gets the first reason that fits.
@@ -37,7 +38,7 @@ _BUFFER_ROWS = 10_000
 class RejectSink(Protocol):
     """Takes the rejected rows of a file, in the order of their lines."""
 
-    def add(self, file: Path, lines: Sequence[int], reasons: Sequence[str], texts: Sequence[bytes]) -> None:
+    def add(self, file: Source, lines: Sequence[int], reasons: Sequence[str], texts: Sequence[bytes]) -> None:
         """Take rows: line numbers from 1, codes from `REASONS`, raw lines without their newline."""
 
 
@@ -59,7 +60,7 @@ class RejectWriter:
         self._flush()
         self._writer.close()
 
-    def add(self, file: Path, lines: Sequence[int], reasons: Sequence[str], texts: Sequence[bytes]) -> None:
+    def add(self, file: Source, lines: Sequence[int], reasons: Sequence[str], texts: Sequence[bytes]) -> None:
         """Keep rows (see `RejectSink`)."""
         self.counts.update(reasons)
         if self.first is None and lines:
@@ -84,7 +85,7 @@ class RejectWriter:
 class RefuseRejects:
     """Turns the first bad row into a DataError that names file, line and reason."""
 
-    def add(self, file: Path, lines: Sequence[int], reasons: Sequence[str], texts: Sequence[bytes]) -> None:
+    def add(self, file: Source, lines: Sequence[int], reasons: Sequence[str], texts: Sequence[bytes]) -> None:
         """Raise DataError (see `RejectSink`)."""
         if lines:
             raise DataError(

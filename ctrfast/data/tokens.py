@@ -8,7 +8,7 @@ for one; a quote opens after a separator or at the line's start, and closes befo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +31,8 @@ Codes = npt.NDArray[np.uint8]
 class Tokens:
     """R lines. cells: by wanted column; those of refused lines mean nothing. line_starts, line_ends: (R,).
 
-    codes: (R,) places in `CODES`. columns: (R,) how many each line has.
+    codes: (R,) places in `CODES`. columns: (R,) how many each line has. numbers: columns that hold numbers already have
+    no cells: (R,) values, NaN where missing or bad, and (R,) which are bad.
     """
 
     cells: dict[str, Cells]
@@ -39,6 +40,7 @@ class Tokens:
     columns: Places
     line_starts: Places
     line_ends: Places
+    numbers: dict[str, tuple[npt.NDArray[np.float64], Mask]] = field(default_factory=dict)
 
 
 def tokenize(text: bytes, layout: Layout, wanted: tuple[str, ...]) -> Tokens:

@@ -3,7 +3,8 @@ import gzip
 import pyarrow as pa
 import pytest
 
-from ctrfast.data.lines import require_files, whole_lines
+from ctrfast.data.lines import whole_lines
+from ctrfast.data.sources import Source
 from ctrfast.errors import DataError
 
 TEXT = b"one\ntwo\n\nfour\nfive"
@@ -12,9 +13,13 @@ TEXT = b"one\ntwo\n\nfour\nfive"
 def lines_of(path, **options):
     """(number, line) pairs, whatever the chunks were."""
     found = []
-    for first, text in whole_lines(path, **{"longest": 1000, **options}):
+    before = 0
+    for first, text, consumed in whole_lines(Source.of(path), **{"longest": 1000, **options}):
+        assert before <= consumed <= path.stat().st_size
+        before = consumed
         assert text.endswith(b"\n")
         found += list(enumerate(text[:-1].split(b"\n"), start=first))
+    assert before == path.stat().st_size
     return found
 
 
@@ -63,10 +68,3 @@ def test_a_line_without_end_does_not_fill_the_memory(tmp_path):
     found = lines_of(tmp_path / "raw.tsv", longest=100, read_bytes=50)
     assert [number for number, _ in found] == [1, 2, 3]
     assert 100 < len(found[1][1]) <= 200
-
-
-def test_missing_files_and_folders_are_named(tmp_path):
-    with pytest.raises(DataError, match=r"There is no file at .*absent\.tsv"):
-        require_files([tmp_path / "absent.tsv"])
-    with pytest.raises(DataError, match="is a folder"):
-        require_files([tmp_path])

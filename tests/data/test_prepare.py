@@ -190,6 +190,9 @@ def test_progress_reaches_the_end(tmp_path, tiny):
     last = {step.stage: (step.rows, step.total_rows) for step in seen}
     assert list(last.items()) == [("read", (100, None)), ("fit", (100, 100)), ("write", (100, 100))]
     assert [step.rows for step in seen if step.stage == "fit"] == [33, 66, 100]
+    shares = [step.share for step in seen]
+    assert shares == sorted(shares)
+    assert {step.stage: step.share for step in seen} == pytest.approx({"read": 0.5, "fit": 0.7, "write": 1.0})
 
 
 @pytest.mark.parametrize("limit", [1, 2**20, 700 * 2**20])

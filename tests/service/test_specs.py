@@ -66,6 +66,8 @@ def test_near_names_are_suggested() -> None:
         ({"min_count": 0}, "prepare.min_count"),
         ({"grow": True}, "prepare"),
         ({"vocabulary_from": "../d"}, "prepare.vocabulary_from"),
+        ({"max_bad_rows": -1}, "prepare.max_bad_rows"),
+        ({"max_bad_rows": "much"}, "prepare.max_bad_rows"),
         ({"seeed": 1}, "prepare.seeed"),
         ({"name": ".hidden"}, "prepare.name"),
     ],

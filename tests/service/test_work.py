@@ -90,6 +90,10 @@ def test_prepare_again_after_a_kill(tmp_path: Path, raw_file: Path) -> None:
     report = do_work(work, told.append, Stop()).result["report"]
     assert sum(report["rows"].values()) == 3000
     assert told
+    shares = [message["progress"] for message in told]
+    assert shares == sorted(shares)
+    assert all(0 < share <= 1 for share in shares)
+    assert set(told[0]["facts"]) == {"stage", "rows", "total_rows", "rows_per_s"}
     assert sorted(path.name for path in work.folder.iterdir()) == ["dataset"]
 
 
