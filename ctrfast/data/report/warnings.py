@@ -85,8 +85,8 @@ def _of_rows(report: DataReport) -> Iterator[DataWarning]:
             yield DataWarning(
                 code="repeated_rows",
                 field=None,
-                what=f"{_percent(repeats.share)} of the rows of {split} occur in train too, label and all, as a model sees "
-                "them: all rare values of a field are one.",
+                what=f"{_percent(repeats.share)} of the rows of {split} occur in train too, label and all, as a model "
+                "sees them: all rare values of a field are one.",
                 figure=repeats.share,
                 remedy="Remove lines that were logged twice; where impressions do come again, or most values are rare, "
                 "split by time.",
