@@ -14,7 +14,7 @@ place last. A chunk whose block is there is not parsed again, so a killed prepar
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -166,10 +166,3 @@ def _write(path: Path, table: pa.Table) -> None:
 def _read(path: Path) -> pa.Table:
     with pa.OSFile(str(path)) as file, pa.ipc.open_file(file) as reader:
         return reader.read_all()
-
-
-def rejected_rows(blocks: Iterator[Block]) -> Iterator[Rejected]:
-    """The rejected rows of blocks, for those that have any."""
-    for block in blocks:
-        if block.rejected:
-            yield block.rejects()
