@@ -1,4 +1,4 @@
-"""ctrfast's training step on the workload, from the common start: parquet -> batches -> `TrainStep`.
+"""ctrfast's training step on the workload, from the common start: parquet -> batches -> step.
 
 step = OurStep(Dataset.open(folder), batch_size=65_536, update="dense")
 source = endless(dataset, 65_536)
@@ -30,8 +30,7 @@ from ctrfast.data.batches import Batch, Shuffle, batches, prefetch
 from ctrfast.data.shards import Dataset
 from ctrfast.network import Network
 from ctrfast.optim.step_settings import StepSettings
-from ctrfast.optim.table_optimizer import TableOptimizer
-from ctrfast.step import TrainStep
+from ctrfast.step import make_step
 
 POOL_ROWS = 524_288  # a quarter of the split: the pool is refilled all the time, as with data larger than memory
 
@@ -67,12 +66,9 @@ class OurStep:
         for variable, kernel in zip(kernels, start_kernels(), strict=True):
             variable.assign(kernel)
         model = network.model
-        optimizer = TableOptimizer(
-            settings, network.table, dataset.fitted.table_offsets, model.linear_variables, model.deep_variables
-        )
         self._batch_size = batch_size
         self._offsets = offsets(dataset.fitted.table_sizes)
-        self._step = TrainStep(model, optimizer, batch_size)
+        self._step = make_step(model, network.table, dataset.fitted.table_offsets, settings, batch_size=batch_size)
         self._output_bias = model.deep_variables[-1]
 
     def first_losses(self, rows: Rows) -> list[float]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 from safetensors import SafetensorError, safe_open
@@ -83,19 +84,19 @@ class Checkpoint:
             )
         return cls(path, int(manifest["step"]), float(manifest["train_s"]))
 
-    def restore(self, state: Mapping[str, tf.Variable]) -> None:
-        """Set variables, all of a run's or some; the other tensors stay on disk.
+    def restore(self, state: Mapping[str, tf.Variable | npt.NDArray[Any]]) -> None:
+        """Set variables and arrays, all of a run's or some; the other tensors stay on disk.
 
         Raises:
             ArtifactError: a tensor is missing or has another shape.
         """
-        for name, variable in state.items():  # one at a time: together they are as large as the run
+        for name, target in state.items():  # one at a time: together they are as large as the run
             value = self.tensors([name])[name]
-            if value.shape != tuple(variable.shape):
+            if value.shape != tuple(target.shape):
                 raise ArtifactError(
-                    f"The tensor {name} of {self.path.name} must have shape {tuple(variable.shape)}. Got {value.shape}."
+                    f"The tensor {name} of {self.path.name} must have shape {tuple(target.shape)}. Got {value.shape}."
                 )
-            variable.assign(value)
+            set_value(target, value)
 
     def tensors(self, names: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
         """Tensors by name.
@@ -108,6 +109,14 @@ class Checkpoint:
                 return {name: file.get_tensor(name) for name in names}
         except (OSError, SafetensorError) as error:
             raise ArtifactError(f"The checkpoint {self.path.name} cannot be read: {error}.") from error
+
+
+def set_value(target: tf.Variable | npt.NDArray[Any], value: npt.NDArray[Any]) -> None:
+    """Set a variable, or an array in place."""
+    if isinstance(target, np.ndarray):
+        target[...] = value
+    else:
+        target.assign(value)
 
 
 def save_checkpoint(

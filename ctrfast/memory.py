@@ -1,18 +1,21 @@
 """How much memory a training run will take at its peak, by part and by field, before it starts.
 
-    table        V (D+1)                   V rows, D embedding columns and the linear weight
+    table        V (D+1)                   V rows, D embedding columns and the linear weight; twice where it is updated in
+                                           place: once as the step has it, once to predict from
     moments      V (D+1) slots             2 slots for adam and lamb, 1 for lars
     gradient     V (D+8)                   sums of row gradients, counts, and what the pass over them holds: 6 numbers
-                                           a row, as measured; `update: sparse` has min(V, B F) rows of it
+                                           a row, as measured; `update: sparse` has min(V, B F) rows of it. In place:
+                                           min(V, B F) (D+3) + 2 V, sums of present rows, and two numbers for each row
     dense        P (2 + slots)             P weights outside the table, with their gradient
-    batch        B F (D+1) x copies of the row gradients, and M rows of activations, M the micro-batch
+    batch        B F (D+1) x copies of the row gradients (in place, of a micro-batch's), and M rows of activations, M
+                                           the micro-batch
     checkpoint   V (D+1)                   a copy of the largest tensor while it is written
     input        the pool of `shuffle_rows` rows, row groups being read, batches that wait
     process      Python, TensorFlow and compiled code
 
 each times 4 bytes but the last. Meant to be above the truth for training on one device; the rows of evaluations are not
-in it. Measured peaks on CPU at batch 65,536, for tables of 3, 10 and 34 million rows, were 85, 84 and 97 % of it; those
-of GPUs have not been measured.
+in it. The table is updated in place on one CPU, where the settings move each row by itself (`ctrfast.row_step`).
+
 
     needs = estimate(dataset.fitted, config, train_rows=dataset.rows("train"))
     check_memory(needs, available_memory())
@@ -26,6 +29,8 @@ from dataclasses import dataclass
 
 from ctrfast.config import CPU_MICRO_BATCH_ROWS, CROSS_LAYERS, EXPERT_RANK, EXPERTS, ModelConfig, TrainConfig
 from ctrfast.errors import ConfigError
+from ctrfast.optim.scaling import make_plan
+from ctrfast.optim.step_settings import StepSettings
 from ctrfast.schema import FittedSchema
 
 SLOTS = {"adam": 2, "lamb": 2, "lars": 1}
@@ -101,7 +106,10 @@ def estimate(
     V, F, N, D = fitted.table_rows, len(schema.id_names), len(schema.numeric_names), config.model.embedding_dim
     B = -(-config.batch_size // replicas)
     M = min(config.micro_batch_size or (B if on_gpu else CPU_MICRO_BATCH_ROWS), B)
-    summed_rows = min(V, B * F) if config.optimizer.update == "sparse" else V
+    settings = StepSettings.of(make_plan(config, schema.name), steps_per_epoch=1, epochs=1)
+    in_place = settings.by_row and replicas == 1 and not on_gpu
+    present = min(V, B * F)
+    summed_rows = present if config.optimizer.update == "sparse" else V
     P = dense_parameters(config.model, F, N)
     activations = M * _activations(config.model, F, N) * _ACTIVATION_COPIES
     pool_rows = max(config.shuffle_rows, config.batch_size)
@@ -110,11 +118,11 @@ def estimate(
     if train_rows is not None:
         pool_rows, read_rows = min(pool_rows, train_rows), min(read_rows, train_rows)
     on_device = {
-        "table": V * (D + 1) * _BYTES,
+        "table": V * (D + 1) * _BYTES * (2 if in_place else 1),
         "moments": V * (D + 1) * slots * _BYTES,
-        "gradient": summed_rows * (D + _PASS_NUMBERS) * _BYTES,
+        "gradient": (present * (D + 3) + 2 * V if in_place else summed_rows * (D + _PASS_NUMBERS)) * _BYTES,
         "dense": P * (2 + slots) * _BYTES,
-        "batch": (B * F * (D + 1) * _ROW_GRADIENT_COPIES + activations) * _BYTES,
+        "batch": ((M if in_place else B) * F * (D + 1) * _ROW_GRADIENT_COPIES + activations) * _BYTES,
     }
     by_part = {
         **{part: size * replicas for part, size in on_device.items()},

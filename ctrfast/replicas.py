@@ -14,6 +14,7 @@ Differs from it: each replica's variables are its own, not mirrored ones, so tha
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -22,10 +23,12 @@ import tensorflow as tf
 from ctrfast.config import TrainConfig
 from ctrfast.errors import ConfigError
 from ctrfast.network import Network
-from ctrfast.optim.table_optimizer import TableOptimizer
-from ctrfast.step import Execution, TrainStep
+from ctrfast.optim.step_settings import StepSettings
+from ctrfast.step import Execution, make_step
+from ctrfast.table_step import TableStep
 
 Step = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
+State: TypeAlias = tf.Variable | npt.NDArray[np.float32]
 
 
 def choose_devices(replicas: int | None) -> list[str]:
@@ -64,7 +67,9 @@ class Replicas:
     """The replicas of a run; one of them where there is one device.
 
     Args:
-        make: builds a network and its optimizer, the same at each call, on the device that is current.
+        make: builds a network, the same at each call, on the device that is current.
+        starts: first row of each id table.
+        settings: of the update.
         devices: one per replica.
         batch_size: B, rows of a step over all replicas.
         execution: how a replica runs its share; by default the fastest for the device.
@@ -73,22 +78,31 @@ class Replicas:
 
     def __init__(
         self,
-        make: Callable[[], tuple[Network, TableOptimizer]],
+        make: Callable[[], Network],
+        starts: Sequence[int],
+        settings: StepSettings,
         devices: Sequence[str],
         *,
         batch_size: int,
         execution: Execution | None = None,
         precision: str = "float32",
     ) -> None:
-        self._optimizers: list[TableOptimizer] = []
-        self._steps: list[TrainStep] = []
+        self._steps = []
         networks: list[Network] = []
         for device in devices:
             with tf.device(device):
-                network, optimizer = make()
-                step = TrainStep(network.model, optimizer, batch_size, execution, precision, len(devices))
+                network = make()
+                step = make_step(
+                    network.model,
+                    network.table,
+                    starts,
+                    settings,
+                    batch_size=batch_size,
+                    execution=execution,
+                    precision=precision,
+                    replicas=len(devices),
+                )
             networks.append(network)
-            self._optimizers.append(optimizer)
             self._steps.append(step)
         self.network = networks[0]
         self.step: Callable[..., Step] = self._steps[0]
@@ -97,19 +111,23 @@ class Replicas:
             self._run = tf.function(lambda *parts: self._strategy.run(self._on_replica, args=parts))
             self.step = self._together
 
-    def state(self) -> dict[str, tf.Variable]:
-        """Everything that a checkpoint holds, by name; equal in all replicas."""
-        return self._optimizers[0].state()
+    def settle(self) -> None:
+        """Bring the network's table up to date, where the steps left it behind."""
+        self._steps[0].optimizer.settle()
 
-    def restore(self, restore: Callable[[Mapping[str, tf.Variable]], None]) -> None:
+    def state(self) -> Mapping[str, State]:
+        """Everything that a checkpoint holds, by name; equal in all replicas."""
+        return self._steps[0].optimizer.state()
+
+    def restore(self, restore: Callable[[Mapping[str, State]], None]) -> None:
         """Set the state of each replica by `restore`, as `Checkpoint.restore`."""
-        for optimizer in self._optimizers:
-            restore(optimizer.state())
+        for step in self._steps:
+            step.optimizer.restore(restore)
 
     def reduce_rate(self, factor: float) -> None:
         """Multiply all rates by `factor` from the next step on."""
-        for optimizer in self._optimizers:
-            optimizer.reduce_rate(factor)
+        for step in self._steps:
+            step.optimizer.reduce_rate(factor)
 
     def _together(
         self, ids: npt.NDArray[np.int32], numbers: npt.NDArray[np.float32], labels: npt.NDArray[np.float32]
@@ -128,9 +146,11 @@ class Replicas:
     def _on_replica(self, ids: tf.Tensor, numbers: tf.Tensor, labels: tf.Tensor) -> Step:
         context = tf.distribute.get_replica_context()
         index = int(tf.get_static_value(context.replica_id_in_sync_group))  # traced once per replica
-        optimizer = self._optimizers[index]
-        loss, rows, dense = self._steps[index].gradients(ids, numbers, labels)
-        gathered = [loss, optimizer.sum_rows(ids, rows), *dense]
+        step = self._steps[index]
+        if not isinstance(step, TableStep):
+            raise TypeError(f"Replicas share TableSteps. Got {type(step).__name__}.")
+        loss, rows, dense = step.gradients(ids, numbers, labels)
+        gathered = [loss, step.optimizer.sum_rows(ids, rows), *dense]
         loss, sums, *dense = context.all_reduce(tf.distribute.ReduceOp.SUM, gathered)
-        present, clipped = optimizer.apply_sums(sums, dense)
+        present, clipped = step.optimizer.apply_sums(sums, dense)
         return loss, present, clipped

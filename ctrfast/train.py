@@ -42,7 +42,6 @@ from ctrfast.memory import check_memory, estimate
 from ctrfast.network import Network
 from ctrfast.optim.scaling import make_plan
 from ctrfast.optim.step_settings import StepSettings
-from ctrfast.optim.table_optimizer import TableOptimizer
 from ctrfast.replicas import Replicas, check_replicas, choose_devices
 from ctrfast.run import CHECKPOINTS, EndedBy, Ending, Run, check_same_run, finish_run, run_seal, start_run
 from ctrfast.step import choose_execution
@@ -128,7 +127,9 @@ class _Session:
         self.checkpoints, self.seal = out / CHECKPOINTS, run_seal(out)
 
         self.replicas = Replicas(
-            self._make_replica,
+            self._make_network,
+            dataset.fitted.table_offsets,
+            StepSettings.of(self.plan, self.steps_per_epoch, config.epochs),
             devices,
             batch_size=config.batch_size,
             execution=choose_execution(config.micro_batch_size),
@@ -141,19 +142,13 @@ class _Session:
             self.replicas.restore(start.restore)
         self._take_up(checkpoint)
 
-    def _make_replica(self) -> tuple[Network, TableOptimizer]:
-        config, fitted = self.config, self.dataset.fitted
-        network = Network(
-            config.model,
-            fitted,
-            seed=config.seed,
+    def _make_network(self) -> Network:
+        return Network(
+            self.config.model,
+            self.dataset.fitted,
+            seed=self.config.seed,
             embedding_init_std=self.plan.embedding_init_std,
             negative_rate=self.dataset.negative_rate,
-        )
-        settings = StepSettings.of(self.plan, self.steps_per_epoch, config.epochs)
-        model = network.model
-        return network, TableOptimizer(
-            settings, network.table, fitted.table_offsets, model.linear_variables, model.deep_variables
         )
 
     def _take_up(self, checkpoint: Checkpoint | None) -> None:
@@ -216,14 +211,17 @@ class _Session:
                 if self.should_stop():
                     self._save()
                     raise Cancelled(f"Stopped after {self.step:,} of {self.total_steps:,} steps; a checkpoint is kept.")
-                self.callbacks.batch_begins(index)
+                if self.callbacks.want_batches:
+                    self.callbacks.batch_begins(index)
                 waiting = time.monotonic()
                 batch = next(source)
                 waited_s = time.monotonic() - waiting
                 figures = self.replicas.step(batch.ids, batch.numbers, batch.labels)
                 self.window.add(figures, rows=len(batch), waited_s=waited_s)
                 self.step += 1
-                self.callbacks.batch_ends(index, figures[0])
+                if self.callbacks.want_batches:
+                    self.replicas.settle()
+                    self.callbacks.batch_ends(index, figures[0])
 
                 is_last = index == self.steps_per_epoch - 1 or self.callbacks.has_stopped
                 if is_last or self._is_due(config.log_every_steps):
@@ -238,6 +236,7 @@ class _Session:
         finally:
             source.close()
         self._log_window(epoch)
+        self.replicas.settle()
         self.callbacks.epoch_ends(epoch, self.metrics)
         self._save()
         self.progress.tell(self.step, self.metrics, force=True)
@@ -279,6 +278,7 @@ class _Session:
         rows = self.dataset.rows(split)
         if not rows:
             return None
+        self.replicas.settle()
         predictions = evaluate_split(self.network, self.dataset, split)
         figures = predictions.metrics()
         check_figures(split, figures, step)
@@ -302,6 +302,7 @@ class _Session:
         return self.watch.best_step if self.config.final_weights == "best" else None
 
     def _save(self) -> None:
+        self.replicas.settle()
         check_weights(self.network.weights().values(), self.step)
         self.log.sync()
         state = {**self.replicas.state(), **self.window.tensors()}

@@ -12,10 +12,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow.compute as pc
 import tensorflow as tf
 
-from ctrfast.checkpoint import Checkpoint
+from ctrfast.checkpoint import Checkpoint, set_value
 from ctrfast.config import TrainConfig
 from ctrfast.data.encode import Encoder
 from ctrfast.errors import ArtifactError, ConfigError
@@ -60,11 +62,11 @@ class WarmStart:
             if len(first) < len(vocabulary) or not pc.all(pc.equal(first, vocabulary.values), min_count=0).as_py():
                 raise ArtifactError(f"The vocabulary of {name!r} must begin with the run's. {remedy}", path=name)
 
-    def restore(self, state: Mapping[str, tf.Variable]) -> None:
+    def restore(self, state: Mapping[str, tf.Variable | npt.NDArray[np.float32]]) -> None:
         """Set the weights among a run's variables by name (`TableOptimizer.state`)."""
         checkpoint = Checkpoint.open(self.run.checkpoint, self.run.seal)
         checkpoint.restore({name: variable for name, variable in state.items() if _is_dense_weight(name)})
-        table, old = state["table"].numpy(), checkpoint.tensors(["table"])["table"]
+        table, old = np.asarray(state["table"]).copy(), checkpoint.tensors(["table"])["table"]
         earlier = self.run.encoder().fitted
         fields = zip(_id_tables(self.encoder.fitted), _id_tables(earlier), strict=True)
         for (new_start, new_rows), (old_start, old_rows) in fields:
@@ -72,7 +74,7 @@ class WarmStart:
             table[new_start : new_start + known] = old[old_start : old_start + known]
             new, was = new_start + new_rows.more_unseen, old_start + known
             table[new : new + more_unseen] = old[was : was + more_unseen]
-        state["table"].assign(table)
+        set_value(state["table"], table)
 
 
 def _id_tables(fitted: FittedSchema) -> list[tuple[int, IdRows]]:

@@ -15,7 +15,7 @@ import ctrfast.checkpoint
 from ctrfast.config import TrainConfig
 from ctrfast.data.shards import Dataset
 from ctrfast.network import Network
-from ctrfast.step import TrainStep
+from ctrfast.row_step import RowStep
 from ctrfast.train import train
 
 spec = json.loads(sys.argv[1])
@@ -30,7 +30,7 @@ def dying(function):
     return lambda *args, **keywords: die() if taken >= spec["step"] else function(*args, **keywords)
 
 
-step = TrainStep.__call__
+step = RowStep.__call__
 
 
 def counted(*args):
@@ -42,7 +42,7 @@ def counted(*args):
     return figures
 
 
-TrainStep.__call__ = counted
+RowStep.__call__ = counted
 if spec["place"] == "evaluation":
     Network.logits = dying(Network.logits)
 if spec["place"] == "checkpoint":

@@ -63,12 +63,13 @@ def test_each_part_is_its_closed_form(optimizer, slots):
     needs = estimate(fitted(a=8, b=88), config, train_rows=4000)
     V, F, N, D, P = 10 + 90, 2, 2, 3, (8 + 1) * 5 + (5 + 1) * 4 + (4 + 1) + 3
     record = 4 * (F + N + 1)
+    in_place = optimizer == "adam"
     assert needs.by_part == {
-        "table": V * (D + 1) * 4,
+        "table": V * (D + 1) * 4 * (2 if in_place else 1),
         "moments": V * (D + 1) * 4 * slots,
-        "gradient": V * (D + 8) * 4,
+        "gradient": (V * (D + 3) + 2 * V if in_place else V * (D + 8)) * 4,
         "dense": P * 4 * (2 + slots),
-        "batch": 4 * (1000 * F * (D + 1) * 4 + 100 * (F * (D + 1) + (F * D + N) + 5 + 4) * 2),
+        "batch": 4 * ((100 if in_place else 1000) * F * (D + 1) * 4 + 100 * (F * (D + 1) + (F * D + N) + 5 + 4) * 2),
         "checkpoint": V * (D + 1) * 4,
         "input": 4000 * (record + 8) + 4000 * record + 5 * 1000 * record,
         "process": 1200 * 2**20,
@@ -88,21 +89,26 @@ def test_what_makes_a_part_smaller_or_larger():
         return estimate(data, parse_config({**settings, **(change or {})}), **options).by_part
 
     plain = parts()
-    assert parts({"optimizer": {"update": "sparse"}})["gradient"] == 16384 * (4 + 8) * 4 < plain["gradient"]
-    assert parts(on_gpu=True)["batch"] > plain["batch"] == parts({"micro_batch_size": 8192})["batch"]
-    assert parts({"micro_batch_size": 8192}, on_gpu=True)["batch"] == plain["batch"]
-    assert parts({"batch_size": 8192})["batch"] < plain["batch"]
+    whole, lamb = parts(on_gpu=True), parts({"optimizer": {"name": "lamb"}})
+    sparse = parts({"optimizer": {"update": "sparse"}}, on_gpu=True)
+    assert sparse["gradient"] == 16384 * (4 + 8) * 4 < whole["gradient"] == lamb["gradient"]
+    assert plain["gradient"] == (16384 * (4 + 3) + 2 * (10**6 + 2)) * 4
+    assert plain["table"] == 2 * whole["table"] == 2 * lamb["table"]
+    assert plain["batch"] < lamb["batch"] < whole["batch"]
+    assert parts({"micro_batch_size": 8192}, on_gpu=True)["batch"] == lamb["batch"]
+    assert parts({"micro_batch_size": 8192})["batch"] == plain["batch"]
+    assert parts({"micro_batch_size": 4096})["batch"] < plain["batch"]
     assert parts(train_rows=20_000)["input"] < plain["input"] < parts({"shuffle_rows": 10**7})["input"]
 
 
 def test_replicas_hold_a_table_each_and_share_the_batch():
-    data, config = fitted(a=10**6), parse_config({"batch_size": 65536})
+    data, config = fitted(a=10**6), parse_config({"batch_size": 65536, "optimizer": {"name": "lamb"}})
     one, two = estimate(data, config), estimate(data, config, replicas=2)
     assert two.by_part["table"] == 2 * one.by_part["table"]
     assert one.by_part["batch"] < two.by_part["batch"] < 2 * one.by_part["batch"]
     assert (two.by_part["checkpoint"], two.host_bytes) == (one.by_part["checkpoint"], one.host_bytes)
     assert two.device_bytes < one.device_bytes
-    assert estimate(data, parse_config({"batch_size": 65536, "replicas": 2})) == two
+    assert estimate(data, config.model_copy(update={"replicas": 2})) == two
 
 
 def test_a_table_that_is_too_large_is_refused_with_its_largest_field():

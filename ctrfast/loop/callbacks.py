@@ -4,9 +4,10 @@
     train(dataset, config, out, callbacks=[stopping, keras.callbacks.CSVLogger("figures.csv")])
 
 Called: on_train_begin/end, on_epoch_begin/end, on_train_batch_begin/end. `callback.model` is a `keras.Model` over table
-and network: its weights, a call on (ids, numbers), and `stop_training`, which ends the run after the step at hand.
-Logs of an epoch's end: `loss` (mean of the last record's steps), `val_auc`, `val_log_loss` and all other figures. Logs
-of a batch's end: `loss`; the device is waited for only where a callback asks for batches.
+and network: its weights, to be read, a call on (ids, numbers), and `stop_training`, which ends the run after the step
+at hand. Logs of an epoch's end: `loss` (mean of the last record's steps), `val_auc`, `val_log_loss` and all other figures.
+Logs of a batch's end: `loss`. Only where a callback asks for batches, each step waits for the device, and on a CPU for
+all rows of the table.
 
 Work: EarlyStopping, CSVLogger, LambdaCallback, History, TerminateOnNaN, ProgbarLogger, RemoteMonitor, and your own that
 keep to the above. Refused, because ctrfast does the work itself and exactly: see `_REFUSED`.
@@ -68,7 +69,7 @@ class Callbacks:
         self._list = keras.callbacks.CallbackList(
             list(callbacks), model=self._model, epochs=epochs, steps=steps_per_epoch, verbose=1
         )
-        self._wants_batches = any(callback._implements_train_batch_hooks() for callback in callbacks)
+        self.want_batches = any(callback._implements_train_batch_hooks() for callback in callbacks)
 
     @property
     def has_stopped(self) -> bool:
@@ -94,14 +95,12 @@ class Callbacks:
         self._list.on_epoch_end(epoch, _logs(figures))
 
     def batch_begins(self, batch: int) -> None:
-        """Before a step; batch: within the epoch."""
-        if self._wants_batches:
-            self._list.on_train_batch_begin(batch)
+        """Before a step, where `want_batches`; batch: within the epoch."""
+        self._list.on_train_batch_begin(batch)
 
     def batch_ends(self, batch: int, loss: tf.Tensor) -> None:
-        """After a step."""
-        if self._wants_batches:
-            self._list.on_train_batch_end(batch, {"loss": float(loss)})
+        """After a step, where `want_batches`."""
+        self._list.on_train_batch_end(batch, {"loss": float(loss)})
 
 
 class _CallbackModel(keras.Model):  # type: ignore[misc]

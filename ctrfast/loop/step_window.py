@@ -18,7 +18,7 @@ Floats = npt.NDArray[np.float32]
 
 
 class StepWindow:
-    """Gathers what `TrainStep` returns.
+    """Gathers what a step returns.
 
     Args:
         fields: names of the id fields, in table order.
@@ -38,7 +38,7 @@ class StepWindow:
     def __len__(self) -> int:
         return len(self._steps)
 
-    def add(self, step: tuple[tf.Tensor, tf.Tensor, tf.Tensor], *, rows: int, waited_s: float) -> None:
+    def add(self, step: tuple[tf.Tensor | Floats, ...], *, rows: int, waited_s: float) -> None:
         """Take in a step: loss (), present (F,), clipped (F,); rows of its batch; seconds that it waited for them."""
         self._steps.append(step)
         self._rows += rows

@@ -33,5 +33,9 @@ def adam(
     """
     first = BETA_1 * first + (1 - BETA_1) * gradient
     second = BETA_2 * second + (1 - BETA_2) * tf.square(gradient)
-    corrected = rate * tf.sqrt(1 - tf.pow(BETA_2, step)) / (1 - tf.pow(BETA_1, step))
-    return weight - corrected * first / (tf.sqrt(second) + EPSILON), first, second
+    return weight - corrected_rate(rate, step) * first / (tf.sqrt(second) + EPSILON), first, second
+
+
+def corrected_rate(rate: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
+    """Lr * sqrt(1 - b2^t) / (1 - b1^t), () float32: the moments start at 0, and are too small at first."""
+    return rate * tf.sqrt(1 - tf.pow(BETA_2, step)) / (1 - tf.pow(BETA_1, step))

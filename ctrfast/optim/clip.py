@@ -74,7 +74,7 @@ def clip_columns(table: Embeddings, *, norm: float) -> Clipped:
 def clip_fields_adaptively(table: Embeddings, *, ratio: float, bound: float) -> Clipped:
     """A limit on the norm of each field's gradients, by the norm of its rows; the table must hold all of these."""
     norm = tf.sqrt(table.fields.total(row_squares(table.rows)))  # (F,)
-    floor = smallest_norm(table.rows, ratio=ratio, bound=bound)
+    floor = smallest_norm(table.rows.shape[1], ratio=ratio, bound=bound)
     return _clip_fields_to(ratio * tf.maximum(norm, floor), table)
 
 

@@ -39,14 +39,14 @@ def clip_factors(
         Factors (V,) float32 in (0, 1], and which rows are clipped (V,) bool.
     """
     gradients, rows = tf.convert_to_tensor(gradients), tf.convert_to_tensor(rows)
-    floor = smallest_norm(rows, ratio=ratio, bound=bound)
+    floor = smallest_norm(rows.shape[1], ratio=ratio, bound=bound)
     limit = tf.maximum(counts, 1.0) * ratio * tf.maximum(row_norms(rows), floor)  # (V,)
     return factors_within(limit, row_norms(gradients))  # (V,), (V,)
 
 
-def smallest_norm(rows: tf.Tensor, *, ratio: float, bound: float) -> float:
+def smallest_norm(width: int, *, ratio: float, bound: float) -> float:
     """What a row of width D counts at least as, so that it can leave zero: ratio * sqrt(D) * bound."""
-    return ratio * math.sqrt(rows.shape[1]) * bound
+    return ratio * math.sqrt(width) * bound
 
 
 def factors_within(limit: tf.Tensor, norm: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -22,31 +22,27 @@ Update = Callable[[tf.Tensor, Sequence[tf.Tensor], tf.Tensor, tf.Tensor, tf.Tens
 
 @dataclass(frozen=True)
 class UpdateRule:
-    """slots: names of what it keeps, each of the weight's shape. by_row: a table row's update needs no other row."""
+    """slots: names of what it keeps, each of the weight's shape."""
 
     slots: tuple[str, ...]
-    by_row: bool
     update: Update
 
 
 OPTIMIZERS = {
     "adam": UpdateRule(
         ("first", "second"),
-        by_row=True,
         update=lambda weight, slots, gradient, step, rate, _: adam(
             weight, slots[0], slots[1], gradient, step=step, rate=rate
         ),
     ),
     "lamb": UpdateRule(
         ("first", "second"),
-        by_row=False,
         update=lambda weight, slots, gradient, step, rate, trust: lamb(
             weight, slots[0], slots[1], gradient, step=step, rate=rate, trust=trust
         ),
     ),
     "lars": UpdateRule(
         ("first",),
-        by_row=False,
         update=lambda weight, slots, gradient, _, rate, trust: lars(weight, slots[0], gradient, rate=rate, trust=trust),
     ),
 }

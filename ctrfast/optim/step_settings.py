@@ -25,6 +25,16 @@ class StepSettings:
     lr_decay: LrDecay = "constant"
     update: Update = "dense"
 
+    @property
+    def by_row(self) -> bool:
+        """Whether a row's step needs no other row, and an absent row is never clipped.
+
+        CowClip leaves an absent row alone if its gradient, 2 l2 w, is always within its limit, ratio * ||w|| or more.
+        """
+        is_by_row = self.optimizer == "adam" and self.clip in ("adaptive_column", "none")
+        may_clip_absent = self.clip == "adaptive_column" and self.update == "dense"
+        return is_by_row and not (may_clip_absent and 2.0 * self.l2 > (self.clip_ratio or 0.0))
+
     @classmethod
     def of(cls, plan: Plan, steps_per_epoch: int, epochs: int) -> StepSettings:
         """The settings of a plan for data of so many steps an epoch."""

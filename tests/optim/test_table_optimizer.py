@@ -21,12 +21,12 @@ def make(dense=(), **settings):
     )
 
 
-def step(optimizer, ids, *, seed=0, touched=False):
+def step(optimizer, ids, *, seed=0):
     """One step with random row gradients; ids (B, 2)."""
     ids = np.array(ids, np.int32)
     gradients = np.random.default_rng(seed).normal(size=(*ids.shape, 3)).astype(np.float32)
     dense = [tf.ones_like(variable) for variable in optimizer.dense]
-    return optimizer.apply(tf.constant(ids), tf.constant(gradients), dense, touched=touched)
+    return optimizer.apply(tf.constant(ids), tf.constant(gradients), dense)
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def step(optimizer, ids, *, seed=0, touched=False):
 def test_a_checkpoint_holds_the_slots_of_the_optimizer_and_no_other(name, slots):
     state = make([np.ones(2, np.float32)], optimizer=name).state()
     expected = [f"{of}{slot}" for of in ("table", "dense.00") for slot in ("", *(f".{slot}" for slot in slots))]
-    assert list(state) == ["step", "decay", *expected]
+    assert sorted(state) == sorted(["step", "decay", *expected])
     assert state["table.first"].shape == (6, 3)
     assert state["dense.00.first"].shape == (2,)
 
@@ -49,24 +49,6 @@ def test_a_reduced_rate_holds_from_the_next_step_on_and_for_all_weights():
         step(optimizer, [[0, 4], [1, 5]])
     np.testing.assert_allclose(reduced.table - START, 0.25 * (plain.table - START), rtol=1e-4, atol=1e-8)
     np.testing.assert_allclose(reduced.dense[0], 0.25 * plain.dense[0], rtol=1e-6)
-
-
-@pytest.mark.parametrize(
-    "settings, has",
-    [
-        ({}, True),
-        ({"clip": "adaptive_column", "clip_ratio": 1.0, "bound": 1e-5, "l2": 0.5}, True),
-        ({"clip": "adaptive_column", "clip_ratio": 0.9, "bound": 1e-5, "l2": 0.5}, False),
-        ({"clip": "global", "clip_norm": 1.0}, False),
-        ({"clip": "column", "clip_norm": 1.0}, False),
-        ({"clip": "adaptive_field", "clip_ratio": 1.0, "bound": 1e-5}, False),
-        ({"optimizer": "lamb"}, False),
-        ({"optimizer": "lars"}, False),
-        ({"update": "sparse"}, False),
-    ],
-)
-def test_absent_rows_have_a_pass_of_their_own_where_nothing_else_reaches_them(settings, has):
-    assert make(**settings).has_touched_form() is has
 
 
 def test_sparse_updates_part_from_dense_ones_after_an_absence():
@@ -83,7 +65,7 @@ def test_sparse_updates_part_from_dense_ones_after_an_absence():
         absent = [0, 5]  # seen in the first step
         assert moved[absent].tolist() == [optimizer is dense] * 2
         assert moved[[1, 4]].all()
-    assert int(sparse.step) == 2
+    assert int(sparse.state()["step"]) == 2
     np.testing.assert_array_equal(sparse.state()["table.first"][2:4], np.zeros((2, 3)))
 
 

@@ -1,0 +1,57 @@
+"""Forward and backward: from looked-up rows to the loss and its gradients.
+
+In half precision the MLP's products are computed in that type; weights, biases, moments and the update stay float32.
+float16 gradients are kept from vanishing by a scaled loss (Micikevicius et al. 2018, arXiv:1710.03740, section 3.2). A
+row's gradient shrinks as 1/B and a weight's grows by the rows: the scale is between, 1024 sqrt(B / 1024).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from ctrfast.models import CtrModel
+
+_LOSS_SCALE, _LOSS_SCALE_BATCH = 1024.0, 1024
+
+
+class Gradients:
+    """Callable: rows of a batch or of a part of it -> their share of the batch's mean loss, and its gradients.
+
+    Args:
+        model: the network.
+        dense: its weights.
+        batch_size: B, by which sums become means.
+        jit: compile only what the network does element by element, and leave the matrix products to operations; else
+            the caller compiles all of it.
+        precision: of the MLP's products: float32, bfloat16 or float16.
+    """
+
+    def __init__(
+        self, model: CtrModel, dense: Sequence[tf.Variable], batch_size: int, *, jit_arrange: bool, precision: str
+    ) -> None:
+        self._model = model
+        self._dense = dense
+        self._batch_size = batch_size
+        self._arrange = tf.function(model.arrange, jit_compile=True) if jit_arrange else model.arrange
+        self._precision = tf.as_dtype(precision)
+        growth = max(1.0, batch_size / _LOSS_SCALE_BATCH) ** 0.5
+        self._loss_scale = _LOSS_SCALE * growth if precision == "float16" else 1.0
+
+    def __call__(
+        self, rows: tf.Tensor, numbers: tf.Tensor, labels: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
+        """Rows (R, F, D+1), numbers (R, N), labels (R,) -> loss (), gradients by row (R, F, D+1), by dense variable."""
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch([rows, *self._dense])
+            joined, shallow = self._arrange(rows, numbers)  # (R, F*D + N), (R,)
+            logits = shallow + self._model.deep(tf.cast(joined, self._precision))  # (R,)
+            losses = tf.nn.sigmoid_cross_entropy_with_logits(labels=labels, logits=logits)  # (R,)
+            loss = tf.reduce_sum(losses) / self._batch_size
+            scaled = loss * self._loss_scale
+        row_gradients, *dense_gradients = tape.gradient(scaled, [rows, *self._dense])
+        if self._loss_scale != 1.0:
+            row_gradients /= self._loss_scale
+            dense_gradients = [gradient / self._loss_scale for gradient in dense_gradients]
+        return loss, row_gradients, dense_gradients

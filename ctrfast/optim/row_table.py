@@ -1,0 +1,169 @@
+"""The fused table and Adam's moments in the machine's memory: updated in place, by threads, absent rows later.
+
+    table = RowTable(settings, start, starts=[0, 2, 5], most_ids=ids.size)
+    rows = table.take(ids)                            # (B, S, W), after all steps so far
+    table.add(ids, gradients)                         # of the batch, or part by part
+    present, clipped = table.update(rate)             # one step
+
+A dense step moves every row, most of them by L2 and momentum alone; one pass over the table for each step would wait
+for memory most of the time. Here a row that is absent from the batches waits until it is asked for, and at most
+`_PERIOD` steps: each step settles another part of the table, which stays in the cache while it takes all the steps that
+it has missed. The arithmetic is that of each single step (`ctrfast.optim.row_kernels`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ctrfast.data.ahead import threads
+from ctrfast.errors import DataError
+from ctrfast.optim.cowclip import smallest_norm
+from ctrfast.optim.row_kernels import add_gradients, gather, settle_listed, settle_range, step_present
+from ctrfast.optim.step_settings import StepSettings
+
+Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int32]
+
+_PERIOD = 16  # steps in which every row is settled once
+_SAMPLE = 4096  # ids that tell how to share the rows among the threads
+
+
+class RowTable:
+    """V rows of W = D+1 numbers, the last of them the linear weight; T tables one behind the other.
+
+    Args:
+        settings: L2, clip, and which rows a step moves; `by_row` must hold.
+        start: (V, W) float32, copied.
+        starts: (T,), first row of each table, rising from 0.
+        most_ids: at most so many are added before an update.
+    """
+
+    def __init__(self, settings: StepSettings, start: Floats, starts: Sequence[int], most_ids: int) -> None:
+        V, W = start.shape
+        self.weight = np.array(start, np.float32)
+        self.first, self.second = np.zeros_like(self.weight), np.zeros_like(self.weight)
+        self.step = 0
+        self._is_dense = settings.update == "dense"
+        self._penalty = np.float32(2.0 * settings.l2)
+        self._ratio = np.float32(0 if settings.clip == "none" else settings.clip_ratio)
+        self._floor = np.float32(smallest_norm(W - 1, ratio=float(self._ratio), bound=settings.bound or 0.0))
+        self._starts = np.asarray(starts, np.int32)
+        self._taken = np.zeros(V, np.int32)  # steps
+        self._rates = np.zeros(2 * _PERIOD, np.float32)
+        self._place = np.full(V, -1, np.int32)
+        self._threads = threads()
+        self._pool = ThreadPoolExecutor(self._threads, "rows")
+        most = min(most_ids, V)  # of memory that is never written, no page is taken
+        self._present = [np.empty(most, np.int32) for _ in range(self._threads)]
+        self._sums = [np.empty(most * (W + 1), np.float32) for _ in range(self._threads)]
+        self._found = [0] * self._threads
+        self._ranges: list[tuple[int, int]] = []  # of rows, one per thread, for one step
+        self._adding: list[Future[int]] = []
+        self._settling: list[Future[None]] = []
+
+    def take(self, ids: Ints) -> Floats:
+        """The weights of rows (..., S) int32 after all steps so far, (..., S, W).
+
+        Raises:
+            DataError: an id is no row of the table.
+        """
+        V, W = self.weight.shape
+        flat = ids.reshape(-1)
+        if not 0 <= int(flat.min()) <= int(flat.max()) < V:
+            raise DataError(f"Ids must be rows of the table, 0 to {V - 1:,}. Got {flat.min():,} to {flat.max():,}.")
+        self._ranges = self._ranges or self._shared_out(flat)
+        if self._is_dense:
+            self._run(settle_listed, [(*self._rows, W, flat, *ends, *self._missed) for ends in self._ranges])
+        out = np.empty(flat.size * W, np.float32)
+        cuts = [flat.size * part // self._threads for part in range(self._threads + 1)]
+        self._run(gather, [(self._rows[0], W, flat[a:b], out[a * W : b * W]) for a, b in pairwise(cuts)])
+        return out.reshape(*ids.shape, W)
+
+    def settle_some(self) -> None:
+        """Begin to bring a part of the table up to date, beside other work; no `take` may follow before the update."""
+        if self._is_dense:
+            size = -(-len(self.weight) // _PERIOD)
+            start = self.step % _PERIOD * size
+            self._settling = self._settle(start, min(start + size, len(self.weight)))
+
+    def settle(self) -> None:
+        """Bring all rows up to date."""
+        if self._is_dense:
+            _wait(self._settle(0, len(self.weight)))
+
+    def add(self, ids: Ints, gradients: Floats) -> None:
+        """Begin to add up gradients (..., S, W) of the global batch's mean loss, by rows (..., S) that were taken."""
+        self._found = _wait(self._adding) or self._found
+        flat, parts = ids.reshape(-1), gradients.reshape(-1)
+        W = self.weight.shape[1]
+        self._adding = [
+            self._pool.submit(add_gradients, flat, parts, W, *ends, self._place, present, sums, found)
+            for ends, present, sums, found in zip(self._ranges, self._present, self._sums, self._found, strict=True)
+        ]
+
+    def update(self, rate: float) -> tuple[Floats, Floats]:
+        """Take a step.
+
+        Args:
+            rate: of the step, with Adam's bias correction: lr sqrt(1 - b2^t) / (1 - b1^t).
+
+        Returns:
+            Per table, float32 (T,): rows present in the batch, and how many of these were clipped.
+        """
+        self._found = _wait(self._adding)
+        _wait(self._settling)
+        self.step += 1
+        self._rates[self.step % len(self._rates)] = rate
+        W = self.weight.shape[1]
+        counts = np.zeros((self._threads, len(self._starts), 2), np.int32)
+        how = (self.step, np.float32(rate), self._penalty, self._ratio, self._floor, self._starts)
+        self._run(
+            step_present,
+            [
+                (*self._rows, W, self._place, present[:found], sums, *how, count)
+                for present, sums, found, count in zip(self._present, self._sums, self._found, counts, strict=True)
+            ],
+        )
+        self._adding, self._settling, self._ranges = [], [], []
+        self._found = [0] * self._threads
+        present, clipped = counts.sum(axis=0).T.astype(np.float32)
+        return present, clipped
+
+    def stand_at(self, step: int) -> None:
+        """Take the weights and moments, which the caller has set, for those after so many steps."""
+        self.step = step
+        self._taken[:] = step
+
+    @property
+    def _rows(self) -> tuple[Floats, Floats, Floats, Ints]:
+        return self.weight.reshape(-1), self.first.reshape(-1), self.second.reshape(-1), self._taken
+
+    @property
+    def _missed(self) -> tuple[int, Floats, np.float32]:
+        return self.step, self._rates, self._penalty
+
+    def _shared_out(self, ids: Ints) -> list[tuple[int, int]]:
+        """Ranges of rows with about as many of the ids in each, one per thread."""
+        sample = np.sort(ids[:_SAMPLE])
+        inner = [int(sample[len(sample) * part // self._threads]) for part in range(1, self._threads)]
+        return list(pairwise([0, *inner, len(self.weight)]))
+
+    def _settle(self, start: int, end: int) -> list[Future[None]]:
+        cuts = [start + (end - start) * part // self._threads for part in range(self._threads + 1)]
+        W = self.weight.shape[1]
+        return [
+            self._pool.submit(settle_range, *self._rows, W, low, high, *self._missed) for low, high in pairwise(cuts)
+        ]
+
+    def _run(self, loop: Callable[..., Any], calls: Sequence[tuple[Any, ...]]) -> None:
+        _wait([self._pool.submit(loop, *call) for call in calls])
+
+
+def _wait(running: Sequence[Future[Any]]) -> list[Any]:
+    return [each.result() for each in running]

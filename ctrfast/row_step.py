@@ -1,0 +1,61 @@
+"""The training step with the table in the machine's memory: TensorFlow has the network, `RowTable` all else.
+
+A micro-batch after the other: take its rows, forward and backward, add its row gradients while the next one runs. Only
+the sums of the distinct rows' gradients grow with the batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from ctrfast.gradients import Gradients
+from ctrfast.models import CtrModel
+from ctrfast.optim.row_optimizer import RowOptimizer
+
+Floats = npt.NDArray[np.float32]
+
+
+class RowStep:
+    """Callable: one optimizer step on a batch; returns its mean loss and the clip counts per table.
+
+    Args:
+        model: the network.
+        optimizer: holds the table and all weights.
+        batch_size: B.
+        micro_batch_size: rows of one forward and backward pass.
+        precision: of the MLP's products.
+    """
+
+    def __init__(
+        self, model: CtrModel, optimizer: RowOptimizer, batch_size: int, *, micro_batch_size: int, precision: str
+    ) -> None:
+        self.optimizer = optimizer
+        self._batch_size = batch_size
+        self._micro_batch_size = micro_batch_size
+        gradients = Gradients(model, optimizer.dense, batch_size, jit_arrange=True, precision=precision)
+        self._gradients = tf.function(gradients)
+        self._add = tf.function(_add)
+
+    def __call__(self, ids: npt.NDArray[np.int32], numbers: Floats, labels: Floats) -> tuple[float, Floats, Floats]:
+        """Ids (B, F) int32 fused rows, numbers (B, N), labels (B,) -> loss (), present (T,), clipped (T,)."""
+        rows, loss = self.optimizer.rows, 0.0
+        dense: list[tf.Tensor] = []
+        for start in range(0, self._batch_size, self._micro_batch_size):
+            part = slice(start, start + self._micro_batch_size)
+            looked_up = rows.take(ids[part])  # (R, F, D+1)
+            if start + self._micro_batch_size >= self._batch_size:
+                rows.settle_some()
+            share, row_gradients, gradients = self._gradients(looked_up, numbers[part], labels[part])
+            rows.add(ids[part], np.asarray(row_gradients))
+            loss += float(share)
+            dense = self._add(dense, gradients) if dense else gradients
+        present, clipped = self.optimizer.update(dense)
+        return loss, present, clipped
+
+
+def _add(totals: Sequence[tf.Tensor], more: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+    return [total + each for total, each in zip(totals, more, strict=True)]

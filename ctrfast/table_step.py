@@ -1,0 +1,103 @@
+"""The training step in TensorFlow alone: look rows up, forward, backward, update; for GPUs, replicas, and all rules.
+
+On a GPU the whole batch runs at once and is compiled. On a CPU it runs in micro-batches, the products as operations
+between compiled parts (`ctrfast.step` says why).
+"""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from ctrfast.gradients import Gradients
+from ctrfast.models import CtrModel
+from ctrfast.optim.table_optimizer import TableOptimizer
+
+
+class TableStep:
+    """Callable: one optimizer step on a batch; returns its mean loss and the clip counts per table.
+
+    Args:
+        model: the network.
+        optimizer: holds the table and all weights.
+        batch_size: B, fixed, so that one compilation serves the run.
+        micro_batch_size: rows of one forward and backward pass; `None` for the whole batch.
+        jit: compile all of that pass; else only what the network does element by element.
+        precision: of the MLP's products: float32, bfloat16 or float16.
+        replicas: how many of these share the batch, B / replicas rows each.
+    """
+
+    def __init__(
+        self,
+        model: CtrModel,
+        optimizer: TableOptimizer,
+        batch_size: int,
+        *,
+        micro_batch_size: int | None,
+        jit: bool,
+        precision: str = "float32",
+        replicas: int = 1,
+    ) -> None:
+        self.optimizer = optimizer
+        self._rows = batch_size // replicas
+        self._micro_batch_size = micro_batch_size
+        self._of_rows = Gradients(model, optimizer.dense, batch_size, jit_arrange=not jit, precision=precision)
+        self._gradients_of = tf.function(self._gradients, jit_compile=True) if jit else self._gradients
+        F, N = model.id_fields, model.numeric_fields
+        self._run = tf.function(
+            self._step,
+            input_signature=(
+                tf.TensorSpec((batch_size, F), tf.int32),
+                tf.TensorSpec((batch_size, N), tf.float32),
+                tf.TensorSpec((batch_size,), tf.float32),
+            ),
+        )
+
+    def __call__(self, ids: tf.Tensor, numbers: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Ids (B, F) int32 fused rows, numbers (B, N), labels (B,) -> loss (), present (T,), clipped (T,)."""
+        loss, present, clipped = self._run(ids, numbers, labels)
+        return loss, present, clipped
+
+    def _step(self, ids: tf.Tensor, numbers: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        loss, rows, dense = self.gradients(ids, numbers, labels)
+        present, clipped = self.optimizer.apply(ids, rows, dense)
+        return loss, present, clipped
+
+    def gradients(
+        self, ids: tf.Tensor, numbers: tf.Tensor, labels: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
+        """Share of the batch's mean loss (), and its gradients: by looked-up row, by dense variable."""
+        micro = self._micro_batch_size
+        if micro is None or micro >= self._rows:
+            loss, rows, dense = self._gradients_of(ids, numbers, labels)
+        else:
+            loss, rows, dense = self._accumulate(ids, numbers, labels, micro)
+        return loss, rows, dense
+
+    def _gradients(
+        self, ids: tf.Tensor, numbers: tf.Tensor, labels: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
+        return self._of_rows(tf.gather(self.optimizer.table, ids), numbers, labels)
+
+    def _accumulate(
+        self, ids: tf.Tensor, numbers: tf.Tensor, labels: tf.Tensor, micro: int
+    ) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
+        """The same over micro-batches, one after the other: only the row gradients grow with the batch."""
+        count = -(-self._rows // micro)
+        width = self.optimizer.table.shape[1]
+        parts = tf.TensorArray(tf.float32, size=count, infer_shape=False, element_shape=(None, ids.shape[1], width))
+
+        def body(
+            index: tf.Tensor, parts: tf.TensorArray, loss: tf.Tensor, dense: list[tf.Tensor]
+        ) -> tuple[tf.Tensor, tf.TensorArray, tf.Tensor, list[tf.Tensor]]:
+            start = index * micro
+            end = tf.minimum(start + micro, self._rows)
+            part, rows, gradients = self._gradients_of(ids[start:end], numbers[start:end], labels[start:end])
+            summed = [total + gradient for total, gradient in zip(dense, gradients, strict=True)]
+            return index + 1, parts.write(index, rows), loss + part, summed
+
+        zeros = [tf.zeros(variable.shape) for variable in self.optimizer.dense]
+        _, parts, loss, dense = tf.while_loop(
+            lambda index, *_: index < count, body, (0, parts, 0.0, zeros), parallel_iterations=1
+        )
+        rows = tf.ensure_shape(parts.concat(), (self._rows, ids.shape[1], width))
+        return loss, rows, dense
