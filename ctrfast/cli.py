@@ -23,7 +23,16 @@ from rich.table import Table
 from ctrfast import __version__
 from ctrfast.allocator import keep_freed_memory
 from ctrfast.config import MODEL_NAMES, RULE_NAMES, load_config
-from ctrfast.console import console, print_memory, print_metrics, print_report, print_segments, progress_note
+from ctrfast.console import (
+    console,
+    print_findings,
+    print_forecast,
+    print_memory,
+    print_metrics,
+    print_report,
+    print_segments,
+    progress_note,
+)
 from ctrfast.errors import Cancelled, CtrFastError, unknown_name
 from ctrfast.folders import write_file
 from ctrfast.schema import SPLITS, load_schema
@@ -187,13 +196,15 @@ def plan(
     base_batch_size: BaseBatchSize = None,
     config: ConfigFile = None,
     set_: Assignments = None,
-    data: Annotated[Path | None, typer.Option(help="Dataset folder; adds the memory that training will take.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Dataset folder; adds findings, memory and time of a training.")
+    ] = None,
 ) -> None:
     """Show the settings that a scaling rule gives for a batch size, each with its reason."""
     from ctrfast.data.shards import Dataset
     from ctrfast.machine_memory import available_memory
-    from ctrfast.memory import estimate
     from ctrfast.optim.scaling import make_plan
+    from ctrfast.preflight import preflight
 
     dataset = Dataset.open(data, verify=False) if data is not None else None
     if preset is not None:
@@ -216,8 +227,11 @@ def plan(
     console.print(f"rule {resolved.rule}, {preset}")
     console.print(table)
     if dataset is not None:
-        needs = estimate(dataset.fitted, settings, train_rows=dataset.rows("train"))
-        print_memory(needs, available_memory())
+        free = available_memory()
+        checked = preflight(dataset, settings, free)
+        print_memory(checked.memory, free)
+        print_forecast(checked)
+        print_findings(checked.findings)
 
 
 @app.command()
@@ -245,13 +259,21 @@ def train(
         "seed": seed,
     }
     settings = load_config(config, set_ or [], overrides)
+    from ctrfast.data.shards import Dataset
+    from ctrfast.machine_memory import available_memory
+    from ctrfast.preflight import examine, refuse, unseen_findings, unseen_shares
+
+    unverified = Dataset.open(data, verify=False)
+    findings = examine(unverified, settings, available_memory())
+    refuse(findings)
+    findings += tuple(unseen_findings(unverified, unseen_shares(unverified)))
+    print_findings(finding for finding in findings if finding.level == "warning")
+    dataset = Dataset.open(data)
     keep_freed_memory()
     _load_tensorflow()
 
-    from ctrfast.data.shards import Dataset
     from ctrfast.train import train as run
 
-    dataset = Dataset.open(data)
     with _bar("steps") as show:
 
         def on_progress(progress: Any) -> None:

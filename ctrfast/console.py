@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # numpy and arrow are loaded by the commands that need them
     from ctrfast.data.prepare_progress import PrepareProgress, Speed
     from ctrfast.data.report import DataReport
     from ctrfast.memory import MemoryEstimate
+    from ctrfast.preflight import Finding, Preflight
     from ctrfast.segments import SegmentReport
 
 console = Console(soft_wrap=True, highlight=False, markup=False)
@@ -85,6 +86,27 @@ def print_memory(needs: MemoryEstimate, free_bytes: int) -> None:
     largest = sorted(needs.by_field.items(), key=lambda item: -item[1].bytes)[:3]
     fields = ", ".join(f"{name} {of.rows:,} rows ({of.bytes / 2**20:,.1f} MiB)" for name, of in largest)
     console.print(f"largest fields, weights and moments: {fields}")
+
+
+def print_forecast(checked: Preflight) -> None:
+    """The time that training will take, and the fields with most unseen values in later rows."""
+    time = checked.time
+    low, high = (timedelta(seconds=round(seconds)) for seconds in (time.low_s, time.high_s))
+    console.print(
+        f"\ntime for training on CPU: {low} to {high}, for {time.steps:,} steps of about {time.seconds_per_step:.3g} s"
+    )
+    console.print(time.basis)
+    for split in SPLITS[1:]:
+        shares = {field: of_field[split] for field, of_field in checked.unseen.items() if split in of_field}
+        highest = sorted(shares.items(), key=lambda item: -item[1])[:3]
+        if highest:
+            console.print(f"most unseen in {split}: {', '.join(f'{name} {share:.1%}' for name, share in highest)}")
+
+
+def print_findings(findings: Iterable[Finding]) -> None:
+    """A line per finding."""
+    for finding in findings:
+        console.print(f"{finding.level}: {finding.message}")
 
 
 def print_metrics(metrics: Mapping[str, float]) -> None:

@@ -2,6 +2,9 @@
 
 evaluation = evaluate(Path("runs/first"), [Path("data/criteo")], "test", segment="C9")
 evaluation.metrics["auc"], evaluation.segments.gauc
+
+Predictions are corrected for a `negative_rate` below 1. In the training split of such a dataset, each row without a
+click therefore counts for the 1 / rate rows of the log that it stands for; `rows` are those that there are.
 """
 
 from __future__ import annotations
@@ -65,7 +68,8 @@ def evaluate(
     network = open_network(run)
     scored = _score_raw(network, data, encoder) if dataset is None else _score_split(network, dataset, split)
 
-    predictions, by_value = Predictions(), SegmentPredictions()
+    weight = 1 / dataset.negative_rate if dataset is not None and split == "train" else 1.0
+    predictions, by_value = Predictions(weight), SegmentPredictions(weight)
     field = id_names.index(segment) if segment is not None else None
     for labels, ids, logits in scored:
         predictions.add(labels, logits)

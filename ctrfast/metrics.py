@@ -4,6 +4,9 @@ predictions = Predictions()
 predictions.add(labels, logits)                # any number of times, in any order
 predictions.merge(other)                       # of another shard or process
 predictions.metrics()                          # {"auc": 0.79..., "log_loss": 0.46..., ..., "rows": 100000.0}
+
+`negative_weight` is how many rows each row without a click stands for, where others like it were left out: 1 / rate of
+a training split that kept that share. The figures are then those of the log. AUC is the same under any such weight.
 """
 
 from __future__ import annotations
@@ -38,12 +41,13 @@ def auc(labels: npt.ArrayLike, scores: npt.ArrayLike) -> float | None:
     return (rank_sum - clicks * (clicks + 1) / 2.0) / (clicks * others)
 
 
-def pr_auc(labels: npt.ArrayLike, scores: npt.ArrayLike) -> float | None:
+def pr_auc(labels: npt.ArrayLike, scores: npt.ArrayLike, negative_weight: float = 1.0) -> float | None:
     """Area under the precision-recall curve as average precision: sum over thresholds of (R_n - R_{n-1}) P_n.
 
     Args:
         labels: (R,), 0 or 1.
         scores: (R,), any rising function of the probability; equal scores share a threshold.
+        negative_weight: of a row without a click.
 
     Returns:
         A value in [0, 1], or `None` without a click.
@@ -54,53 +58,72 @@ def pr_auc(labels: npt.ArrayLike, scores: npt.ArrayLike) -> float | None:
         return None
     _, group = np.unique(-scores, return_inverse=True)  # the highest score first
     hits = np.bincount(group, weights=labels)
-    precision = np.cumsum(hits) / np.cumsum(np.bincount(group))
+    precision = np.cumsum(hits) / np.cumsum(np.bincount(group, weights=row_weights(labels, negative_weight)))
     return float(np.sum(hits / clicks * precision))
 
 
-def normalised_entropy(labels: npt.ArrayLike, logits: npt.ArrayLike) -> float | None:
+def normalised_entropy(labels: npt.ArrayLike, logits: npt.ArrayLike, negative_weight: float = 1.0) -> float | None:
     """Log loss over that of always predicting the label rate: below 1 is better than nothing. `None` for one class.
 
     Source: He et al. 2014, Practical Lessons from Predicting Clicks on Ads at Facebook, Eq. 1.
     """
-    rate = float(np.mean(np.asarray(labels, np.float64)))
+    rate = label_rate(labels, negative_weight)
     if rate in (0.0, 1.0):
         return None
-    return log_loss(labels, logits) / -float(rate * np.log(rate) + (1 - rate) * np.log1p(-rate))
+    return log_loss(labels, logits, negative_weight) / -float(rate * np.log(rate) + (1 - rate) * np.log1p(-rate))
 
 
-def calibration_ratio(labels: npt.ArrayLike, probabilities: npt.ArrayLike) -> float | None:
+def calibration_ratio(
+    labels: npt.ArrayLike, probabilities: npt.ArrayLike, negative_weight: float = 1.0
+) -> float | None:
     """Predicted over seen clicks: above 1 predicts too many. `None` without a click."""
     clicks = float(np.sum(np.asarray(labels, np.float64)))
-    return float(np.sum(np.asarray(probabilities, np.float64))) / clicks if clicks else None
+    expected = np.sum(np.asarray(probabilities, np.float64) * row_weights(labels, negative_weight))
+    return float(expected) / clicks if clicks else None
 
 
-def expected_calibration_error(labels: npt.ArrayLike, probabilities: npt.ArrayLike, bins: int = 20) -> float:
+def expected_calibration_error(
+    labels: npt.ArrayLike, probabilities: npt.ArrayLike, bins: int = 20, negative_weight: float = 1.0
+) -> float:
     """Mean distance of predicted and seen click rate over bins of equal mass.
 
     Args:
         labels: (R,), 0 or 1.
         probabilities: (R,), in [0, 1].
         bins: of R / bins rows each, in the order of the probabilities.
+        negative_weight: of a row without a click; bins then count as much as their rows weigh.
     """
     order = np.argsort(np.asarray(probabilities), kind="stable")
-    distance = (np.asarray(probabilities, np.float64) - np.asarray(labels, np.float64))[order]
-    return sum(abs(float(part.sum())) for part in np.array_split(distance, bins)) / len(distance)
+    weights = row_weights(labels, negative_weight)
+    distance = ((np.asarray(probabilities, np.float64) - np.asarray(labels, np.float64)) * weights)[order]
+    return sum(abs(float(part.sum())) for part in np.array_split(distance, bins)) / float(weights.sum())
 
 
-def brier_score(labels: npt.ArrayLike, probabilities: npt.ArrayLike) -> float:
+def brier_score(labels: npt.ArrayLike, probabilities: npt.ArrayLike, negative_weight: float = 1.0) -> float:
     """Mean squared distance of probability and label."""
-    return float(np.mean(np.square(np.asarray(probabilities, np.float64) - np.asarray(labels, np.float64))))
+    squares = np.square(np.asarray(probabilities, np.float64) - np.asarray(labels, np.float64))
+    return float(np.average(squares, weights=row_weights(labels, negative_weight)))
 
 
-def log_loss(labels: npt.ArrayLike, logits: npt.ArrayLike) -> float:
+def label_rate(labels: npt.ArrayLike, negative_weight: float = 1.0) -> float:
+    """Share of clicks among rows (R,), of which those without one weigh `negative_weight`."""
+    return float(np.average(np.asarray(labels, np.float64), weights=row_weights(labels, negative_weight)))
+
+
+def row_weights(labels: npt.ArrayLike, negative_weight: float) -> npt.NDArray[np.float64]:
+    """(R,): 1 for a click, `negative_weight` for any other row."""
+    return np.where(np.asarray(labels) > 0, 1.0, negative_weight)
+
+
+def log_loss(labels: npt.ArrayLike, logits: npt.ArrayLike, negative_weight: float = 1.0) -> float:
     """Mean binary cross-entropy in nats, from logits: it stays exact where a probability rounds to 0 or 1.
 
     Logits that are no finite numbers give a loss that is none.
     """
     labels, logits = np.asarray(labels, np.float64), np.asarray(logits, np.float64)
     with np.errstate(invalid="ignore"):
-        return float(np.mean(np.logaddexp(0.0, logits) - labels * logits))
+        losses = np.logaddexp(0.0, logits) - labels * logits
+        return float(np.average(losses, weights=row_weights(labels, negative_weight)))
 
 
 def sigmoid(logits: npt.ArrayLike) -> npt.NDArray[np.float64]:
@@ -110,9 +133,13 @@ def sigmoid(logits: npt.ArrayLike) -> npt.NDArray[np.float64]:
 
 
 class Predictions:
-    """Labels and logits of the rows seen so far; two of them merge into the same figures as one over all rows."""
+    """Labels and logits of the rows seen so far; two of them merge into the same figures as one over all rows.
 
-    def __init__(self) -> None:
+    negative_weight: how many rows each one without a click stands for.
+    """
+
+    def __init__(self, negative_weight: float = 1.0) -> None:
+        self._weight = negative_weight
         self._labels: list[Floats] = []
         self._logits: list[Floats] = []
 
@@ -135,15 +162,15 @@ class Predictions:
         if not self._labels or not sum(map(len, self._labels)):
             return {}
         labels, logits = np.concatenate(self._labels), np.concatenate(self._logits)
-        probabilities = sigmoid(logits)
+        probabilities, weight = sigmoid(logits), self._weight
         figures = {
             "auc": auc(labels, logits),
-            "log_loss": log_loss(labels, logits),
-            "normalised_entropy": normalised_entropy(labels, logits),
-            "pr_auc": pr_auc(labels, logits),
-            "calibration_ratio": calibration_ratio(labels, probabilities),
-            "ece": expected_calibration_error(labels, probabilities),
-            "brier": brier_score(labels, probabilities),
+            "log_loss": log_loss(labels, logits, weight),
+            "normalised_entropy": normalised_entropy(labels, logits, weight),
+            "pr_auc": pr_auc(labels, logits, weight),
+            "calibration_ratio": calibration_ratio(labels, probabilities, weight),
+            "ece": expected_calibration_error(labels, probabilities, negative_weight=weight),
+            "brier": brier_score(labels, probabilities, weight),
             "rows": float(len(labels)),
         }
         return {name: value for name, value in figures.items() if value is not None}

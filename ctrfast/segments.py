@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ctrfast.metrics import Floats, auc, calibration_ratio, log_loss, normalised_entropy, sigmoid
+from ctrfast.metrics import Floats, auc, calibration_ratio, label_rate, log_loss, normalised_entropy, sigmoid
 from ctrfast.schema import MISSING_ID, UNSEEN_ID
 
 OTHER = "<other>"
@@ -66,9 +66,13 @@ class SegmentReport:
 
 
 class SegmentPredictions:
-    """Labels, logits and ids of one field; two of them merge into the same report as one over all rows."""
+    """Labels, logits and ids of one field; two of them merge into the same report as one over all rows.
 
-    def __init__(self) -> None:
+    negative_weight: how many rows each one without a click stands for, in rates, losses and calibration.
+    """
+
+    def __init__(self, negative_weight: float = 1.0) -> None:
+        self._weight = negative_weight
         self._labels: list[Floats] = []
         self._logits: list[Floats] = []
         self._ids: list[Ids] = []
@@ -104,10 +108,10 @@ class SegmentPredictions:
         for code in by_rows[:most]:
             at, id_ = codes == code, int(values[code])
             value = RESERVED[id_] if id_ in RESERVED else value_of(id_)
-            segments.append(_segment(value, id_, labels[at], logits[at]))
+            segments.append(_segment(value, id_, labels[at], logits[at], self._weight))
         if len(values) > most:
             at = np.isin(codes, by_rows[most:])
-            segments.append(_segment(OTHER, None, labels[at], logits[at]))
+            segments.append(_segment(OTHER, None, labels[at], logits[at], self._weight))
         return SegmentReport(
             field,
             tuple(segments),
@@ -150,14 +154,14 @@ def auc_by_group(
     return areas
 
 
-def _segment(value: str, id_: int | None, labels: Floats, logits: Floats) -> Segment:
+def _segment(value: str, id_: int | None, labels: Floats, logits: Floats, weight: float) -> Segment:
     return Segment(
         value,
         id_,
         rows=len(labels),
-        label_rate=float(labels.mean(dtype=np.float64)),
+        label_rate=label_rate(labels, weight),
         auc=auc(labels, logits),
-        log_loss=log_loss(labels, logits),
-        normalised_entropy=normalised_entropy(labels, logits),
-        calibration_ratio=calibration_ratio(labels, sigmoid(logits)),
+        log_loss=log_loss(labels, logits, weight),
+        normalised_entropy=normalised_entropy(labels, logits, weight),
+        calibration_ratio=calibration_ratio(labels, sigmoid(logits), weight),
     )

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ctrfast.memory import MemoryEstimate
 from ctrfast.optim.scaling import Plan
+from ctrfast.preflight import TimeEstimate
 from service.registry import Model
 from service.specs import Name, VersionNumber
 from service.states import Kind, Reason, State
@@ -251,13 +252,33 @@ class Finding(BaseModel):
     path: str
 
 
+class TimePublic(BaseModel):
+    """Seconds of a training with its evaluations: a range, and what it rests on (`ctrfast.preflight`)."""
+
+    steps: int
+    seconds_per_step: float
+    low_s: float
+    high_s: float
+    basis: str
+
+    @classmethod
+    def of(cls, needs: TimeEstimate) -> Self:
+        """An estimate as an answer."""
+        return cls(**asdict(needs))
+
+
 class PlanPublic(BaseModel):
-    """A dry run: what a train job with these settings would do."""
+    """A dry run: what a train job with these settings would do.
+
+    unseen: by id field and split, the share of values that training did not see, from a sample.
+    """
 
     plan: Plan
     config: dict[str, Any]
     steps_per_epoch: int | None = None
     memory: MemoryPublic | None = None
+    time: TimePublic | None = None
+    unseen: dict[str, dict[str, float]] = {}
     findings: list[Finding] = []
 
 

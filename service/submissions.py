@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from ctrfast.errors import ConfigError, unknown_name
+from ctrfast.config import TrainConfig
+from ctrfast.errors import ConfigError, CtrFastError, unknown_name
+from ctrfast.preflight import examine, refuse
 from service.datasets import DatasetStore
 from service.jobs import JobStore
 from service.problems import BadValueError, NameTakenError, NotAvailableError, NotFoundError
 from service.registry import Registry
+from service.seals import open_registered
 from service.settings import Settings
 from service.specs import (
     EvaluateSpec,
@@ -69,6 +73,7 @@ class Submissions:
         spec = parse_train_spec(values, prefix)
         dataset = self._dataset(spec.dataset, f"{prefix}.dataset")
         refuse_batch_above_rows(spec.config.batch_size, dataset, f"{prefix}.batch_size")
+        _refuse_by_preflight(dataset, spec.config, prefix)
         if spec.warm_start is not None:
             start = spec.warm_start
             self._check_run(start.job, start.model, start.version, f"{prefix}.warm_start")
@@ -133,6 +138,15 @@ def unknown_entry(what: str, name: str, known: Sequence[str], path: str) -> Conf
     if not known:
         return ConfigError(f"Unknown {what} {name!r}. None is registered yet.", path=path)
     return unknown_name(what, name, known, path=path)
+
+
+def _refuse_by_preflight(dataset: DatasetRow, config: TrainConfig, prefix: str) -> None:
+    """Raise what would end the job; memory is not judged, since it may run elsewhere, or when others have ended."""
+    try:
+        refuse(examine(open_registered(Path(dataset.path), dataset.hash, verify=False), config))
+    except CtrFastError as error:
+        error.path = f"{prefix}.{error.path or 'dataset'}"
+        raise
 
 
 def refuse_batch_above_rows(batch_size: int, dataset: DatasetRow, path: str) -> None:

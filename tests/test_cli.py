@@ -91,7 +91,8 @@ def test_refusals_of_files(dataset, bundle_path, raw_clicks, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(dataset.path, copy)
     shard = next(copy.glob("train/*.parquet"))
-    shard.write_bytes(shard.read_bytes() + b"x")
+    content = shard.read_bytes()
+    shard.write_bytes(content[:1000] + bytes([content[1000] ^ 1]) + content[1001:])
     assert "sha256" in refused("train", "--data", copy, "--batch-size", 256, "--out", tmp_path / "run")
     assert "There is no dataset" in refused("train", "--data", tmp_path / "no", "--out", tmp_path / "run")
     assert "There is no run" in refused("evaluate", tmp_path / "no", "--data", dataset.path)
@@ -161,3 +162,25 @@ def test_an_interrupted_training_keeps_a_checkpoint_and_says_so(dataset, tmp_pat
     assert child.returncode == 130
     assert errors.startswith("error: Stopped after")
     assert "has not finished" in refused("evaluate", out, "--data", dataset.path)
+
+
+def test_a_plan_on_a_dataset_shows_findings_memory_and_time(dataset):
+    text = ctrfast("plan", "--data", dataset.path, "--batch-size", 5000).stdout
+    assert "error: `batch_size` must be at most the training split's 4,200 rows" in text
+    text = ctrfast("plan", "--data", dataset.path, "--batch-size", 512).stdout
+    assert "memory for training on CPU: at most about" in text
+    assert "for 8 steps of about" in text
+    assert re.search(r"most unseen in test: C\d+ \d+\.\d%", text)
+    assert re.search(r"warning: C\d+: \d+\.\d% of its values in test are unseen", text)
+    assert "error" not in text
+
+
+def test_what_a_dataset_lacks_is_refused_before_tensorflow_starts(dataset, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPROFILEIMPORTTIME", "1")
+    shutil.copytree(dataset.path, tmp_path / "data")
+    next((tmp_path / "data" / "train").iterdir()).unlink()
+    done = ctrfast("train", "--data", tmp_path / "data", "--out", tmp_path / "run", code=1)
+    assert "error: train/part-00000.parquet must have the manifest's" in done.stderr
+    assert "ctrfast.preflight" in done.stderr
+    assert not re.search(r"\| +tensorflow$", done.stderr, re.MULTILINE)
+    assert not (tmp_path / "run").exists()

@@ -58,6 +58,36 @@ def test_calibration_by_hand():
     assert expected_calibration_error(clicks, fair / 2) == pytest.approx(0.25, abs=0.005)
 
 
+def test_weights_of_rows_without_a_click_equal_scikit_learn():
+    rng = np.random.default_rng(6)
+    labels, logits, weight = rng.random(2000) < 0.3, rng.normal(size=2000).round(2).astype(np.float32), 8.0
+    weights, p = np.where(labels, 1.0, weight), sigmoid(logits)
+    predictions = Predictions(weight)
+    predictions.add(labels, logits)
+    rate = np.average(labels, weights=weights)
+    loss = sklearn_log_loss(labels, p, sample_weight=weights)
+    entropy = sklearn_log_loss(labels, np.full(2000, rate), sample_weight=weights)
+    figures = predictions.metrics()
+    ece = figures.pop("ece")
+    assert figures == pytest.approx(
+        {
+            "auc": roc_auc_score(labels, p, sample_weight=weights),
+            "log_loss": loss,
+            "normalised_entropy": loss / entropy,
+            "pr_auc": average_precision_score(labels, p, sample_weight=weights),
+            "calibration_ratio": (weights * p).sum() / labels.sum(),
+            "brier": brier_score_loss(labels, p, sample_weight=weights),
+            "rows": 2000,
+        },
+        abs=1e-9,
+    )
+    # One bin: the distance of the mean prediction and the click rate, both by weight.
+    assert expected_calibration_error(labels, p, bins=1, negative_weight=weight) == pytest.approx(
+        abs(np.average(p, weights=weights) - rate)
+    )
+    assert ece >= abs(np.average(p, weights=weights) - rate) - 1e-9
+
+
 @pytest.mark.parametrize("labels, also", [([0, 0], set()), ([1, 1], {"pr_auc", "calibration_ratio"})])
 def test_what_one_class_leaves_undefined_is_absent(labels, also):
     assert auc(labels, [0.1, 0.2]) is None

@@ -85,6 +85,21 @@ def test_all_figures_of_run_and_evaluation_are_corrected(run, sampled, clicks):
     assert evaluate(run, [clicks]).metrics["calibration_ratio"] == pytest.approx(1, abs=0.1)
 
 
+def test_figures_of_the_sampled_split_are_those_of_the_log(run, sampled, clicks):
+    evaluated = evaluate(run, [sampled.path], "train", segment="b")
+    log = evaluate(run, [clicks]).metrics
+    assert evaluated.metrics["rows"] == sampled.rows("train")
+    assert evaluated.metrics["calibration_ratio"] == pytest.approx(1, abs=0.1)
+    for name in ("log_loss", "normalised_entropy", "brier"):
+        assert evaluated.metrics[name] == pytest.approx(log[name], rel=0.1)
+    assert evaluated.metrics["pr_auc"] == pytest.approx(log["pr_auc"], rel=0.3)  # of rows that it has learned from
+    kept = sampled.split("train")
+    clicks_share = kept.positives / (kept.positives + (kept.rows - kept.positives) / RATE)
+    rates = [(of.label_rate, of.rows, of.calibration_ratio) for of in evaluated.segments.segments]
+    assert all(0.5 < ratio < 2 for _, _, ratio in rates)
+    assert min(rate for rate, _, _ in rates) < clicks_share < max(rate for rate, _, _ in rates) < kept.label_rate
+
+
 def test_run_bundle_golden_rows_and_saved_model_score_alike(run, sampled, clicks, tmp_path):
     export_bundle(run, tmp_path / "bundle", saved_model=True)
     assert Bundle.open(tmp_path / "bundle").manifest["negative_rate"] == RATE

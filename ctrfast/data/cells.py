@@ -6,6 +6,7 @@ Whole columns follow the same rules: `ctrfast.data.numbers`, `ctrfast.data.keys`
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from ctrfast.schema import IdField
 
 LONGEST_VALUE = 4096  # bytes; an id of that length is a broken file, not an id
 
+_COPIED_BYTES = 2**18
 LARGEST = float(np.finfo(np.float32).max)
 _IS_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?").fullmatch
 
@@ -55,9 +57,11 @@ class Cells:
 
     @classmethod
     def of(cls, column: pa.Array) -> Self:
-        """Cells of an arrow column: text, dictionary of text, or whole numbers (their decimal text)."""
+        """Cells of an arrow column: text, dictionary of text, or numbers (the shortest text that reads back)."""
         if isinstance(column, pa.ChunkedArray):
             column = column.combine_chunks()
+        if pa.types.is_floating(column.type):
+            column = column.cast(pa.float64())
         if not pa.types.is_large_string(column.type):
             column = column.cast(pa.large_string())
         validity, offsets, data = column.buffers()
@@ -73,11 +77,32 @@ class Cells:
         """Text column (R,), null where missing. The bytes must be UTF-8."""
         lengths = self.ends - self.starts
         offsets = np.concatenate((np.zeros(1, np.int64), np.cumsum(lengths)))
-        # The bytes of cell r lie at starts[r] + 0, 1, ...: a running index, shifted anew at the start of each cell.
-        places = np.arange(offsets[-1]) + np.repeat(self.starts - offsets[:-1], lengths)
+        text = np.empty(offsets[-1], np.uint8)
+        # A part at a time: the index of a byte takes eight. The last row of a part ends in it or beyond.
+        edges = np.searchsorted(offsets, np.arange(_COPIED_BYTES, offsets[-1], _COPIED_BYTES))
+        for first, last in itertools.pairwise(np.unique([0, *edges, len(self)]).tolist()):
+            # The bytes of cell r lie at starts[r] + 0, 1, ...: a running index, shifted anew at the start of each cell.
+            shifts = np.repeat(self.starts[first:last] - offsets[first:last], lengths[first:last])
+            text[offsets[first] : offsets[last]] = self.text[np.arange(offsets[first], offsets[last]) + shifts]
         present = np.packbits(lengths > 0, bitorder="little")
-        buffers = [pa.py_buffer(values) for values in (present, offsets, self.text[places])]
+        buffers = [pa.py_buffer(values) for values in (present, offsets, text)]
         return pa.Array.from_buffers(pa.large_string(), len(self), buffers).cast(pa.string())
+
+
+def is_text_type(kind: pa.DataType) -> bool:
+    """Whether an arrow column holds text; its dictionary decoded."""
+    types = pa.types
+    return bool(types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind))
+
+
+def is_id_type(kind: pa.DataType) -> bool:
+    """Whether an id field can be made from such a column: of text, whole numbers, or nothing."""
+    return bool(is_text_type(kind) or pa.types.is_integer(kind) or pa.types.is_null(kind))
+
+
+def is_number_type(kind: pa.DataType) -> bool:
+    """Whether numbers can be made from such a column, and so a numeric field or buckets."""
+    return is_id_type(kind) or bool(pa.types.is_floating(kind))
 
 
 def to_arrow(values: npt.NDArray[np.generic]) -> pa.Array:

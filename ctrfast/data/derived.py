@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ctrfast.data.buckets import bucket_numbers, bucket_texts
-from ctrfast.data.cells import Cells, Mask
+from ctrfast.data.cells import Cells, Mask, to_arrow
 from ctrfast.data.keys import Keys, keys_of
 from ctrfast.data.numbers import parse_numbers
 from ctrfast.data.times import bad_times, part_cells
@@ -24,6 +24,12 @@ def field_cells(cells: Cells, field: IdField, edges: Floats | None = None) -> Ce
         return cells
     distinct, codes = _distinct_buckets(parse_numbers(cells)[0], field, edges)
     return distinct[codes]
+
+
+def number_cells(values: Floats) -> Cells:
+    """Cells of numbers (R,), each the shortest text that reads back; NaN is missing."""
+    cells = Cells.of(to_arrow(values))
+    return Cells(cells.text, cells.starts, np.where(np.isnan(values), cells.starts, cells.ends))
 
 
 def bucket_keys(values: Floats, field: IdField, edges: Floats | None) -> Keys:

@@ -20,13 +20,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from ctrfast.data.cells import Cells
+from ctrfast.data.cells import Cells, is_id_type, is_number_type
 from ctrfast.data.field_ids import FieldIds
 from ctrfast.data.rows import RowReader
 from ctrfast.data.transforms import NumberInputs
 from ctrfast.data.vocabulary import Vocabulary, hash_vocabularies
 from ctrfast.errors import ArtifactError, DataError
-from ctrfast.schema import MISSING_ID, UNSEEN_ID, FittedSchema
+from ctrfast.schema import MISSING_ID, UNSEEN_ID, FittedSchema, IdField
 
 SCHEMA_FILE = "schema.json"
 VOCABULARY_FOLDER = "vocabulary"
@@ -73,7 +73,8 @@ class Encoder:
             rows: R; needed only where no column is given.
 
         Raises:
-            DataError: a column of numbers holds text that is no number.
+            DataError: a column of numbers holds text that is no number, or an id field's one is neither text nor whole
+                numbers.
         """
         schema = self.fitted.schema_
         rows = rows if rows is not None else len(next(iter(columns.values())))
@@ -83,6 +84,8 @@ class Encoder:
             if field.source in columns
         }
         for field in schema.id_fields:
+            if field.source in columns:
+                _require_type(columns[field.source], field)
             if field.bucket is not None and field.source in columns:
                 _numbers_of(columns[field.source], field.source)
         sources = {field.source for field in schema.id_fields} & columns.keys()
@@ -154,6 +157,17 @@ class Encoder:
             if rows.unseen_buckets > 1:
                 counts[index] = int(rows.is_unseen(ids[:, index]).sum())
         return Encoded(ids, numbers, dict(zip(self._id_names, counts, strict=True)), len(ids))
+
+
+def _require_type(column: pa.Array, field: IdField) -> None:
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    if not (is_id_type(kind) or (field.bucket is not None and is_number_type(kind))):
+        what = "text or numbers" if field.bucket is not None else "text or whole numbers"
+        raise DataError(
+            f"`{field.source}` must hold {what}, since the id field {field.name} is made from it. Got the type {kind}. "
+            "Give it as one of them.",
+            path=field.source,
+        )
 
 
 def _numbers_of(column: pa.Array, name: str) -> Floats:

@@ -34,6 +34,7 @@ _ROUNDING = 1e-9
 _SAMPLE_SEED = 20_160_915
 _TRAIN = SPLITS.index("train")
 _BYTES_PER_KEPT = 200  # of memory per kept value at the worst moment: text, count, table, and what sorting takes
+_COPIES_OF_TEXT = 6  # of texts beyond 16 bytes, while they are put in order; as measured
 
 
 class Moments:
@@ -221,23 +222,25 @@ def _learn(
         for keys, splits in column:
             counter.add(keys, splits == _TRAIN)
         kept, counts = counter.kept(min_count)
-    if len(kept) * _BYTES_PER_KEPT > memory:
+    room = memory - len(kept) * _BYTES_PER_KEPT
+    texts = _texts(kept, blocks, field, room // _COPIES_OF_TEXT) if room >= 0 else None
+    if texts is None:
         raise DataError(
             f"The vocabulary of {name!r} does not fit the memory limit: {len(kept):,} values occur {min_count} times "
             "or more. Raise `min_count` or `memory_limit`, or leave the field out.",
             path=name,
         )
-    return Vocabulary.fit(_texts(kept, blocks, field), counts)
+    return Vocabulary.fit(texts, counts)
 
 
-def _texts(keys: Keys, blocks: Sequence[Block], field: int) -> pa.Array:
-    """Texts (K,) of distinct keys; those of hashed ones are found in the blocks."""
+def _texts(keys: Keys, blocks: Sequence[Block], field: int, most_bytes: int) -> pa.Array | None:
+    """Texts (K,) of distinct keys; those of hashed ones are found in the blocks. None: they have more bytes."""
     hashed = np.flatnonzero(is_hashed(keys))
     texts = arrow_texts(keys)
     if not len(hashed):
         return texts
     table = KeyTable(keys[hashed])
-    found, parts, places = np.zeros(len(hashed), bool), [], []
+    found, parts, places, size = np.zeros(len(hashed), bool), [], [], 0
     for block in blocks:
         block_keys, block_texts = block.texts(field)
         place = table.places(block_keys)
@@ -245,6 +248,9 @@ def _texts(keys: Keys, blocks: Sequence[Block], field: int) -> pa.Array:
         found[place[new]] = True
         parts.append(block_texts.take(to_arrow(new)))
         places.append(place[new])
+        size += parts[-1].nbytes
+        if size > most_bytes:
+            return None
     order = np.argsort(np.concatenate(places))
     at = np.arange(len(keys))
     at[hashed] = len(keys) + np.arange(len(hashed))

@@ -38,9 +38,9 @@ def parse_numbers(cells: Cells) -> tuple[Floats, Mask]:
 
 
 def numbers_of(column: pa.Array) -> tuple[Floats, Mask]:
-    """The same for an arrow column of text, dictionary of text, or numbers."""
+    """The same for an arrow column of text, dictionary of text, or numbers; large ones are rounded as their text is."""
     if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
-        values: Floats = np.array(column.cast(pa.float64()).to_numpy(zero_copy_only=False), np.float64)
+        values: Floats = np.array(column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False), np.float64)
         bad: Mask = column.is_valid().to_numpy(zero_copy_only=False) & ~(np.abs(values) <= LARGEST)
         values[bad] = np.nan
         return values, bad

@@ -4,7 +4,8 @@
         chunk.tokens(("C1", "I1")).cells["C1"]
 
 The label may be text, whole numbers, floats or booleans; a numeric field's column text or numbers; an id field's column
-text or whole numbers, whose decimal text is the id. Null and "" are missing; a float that is not finite is no number.
+text or whole numbers, whose decimal text is the id, and floats too where buckets are made of them. Null and "" are
+missing; a float that is not finite is no number.
 Row groups are read one after the other, and large ones in parts, so that memory holds no whole file.
 """
 
@@ -19,7 +20,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ctrfast.data.cells import LONGEST_VALUE, Cells
+from ctrfast.data.cells import LONGEST_VALUE, Cells, is_id_type, is_number_type, is_text_type
 from ctrfast.data.numbers import numbers_of
 from ctrfast.data.rejects import TEXT_CHARACTERS
 from ctrfast.data.sources import Source
@@ -126,7 +127,7 @@ def _plain(column: pa.Array) -> pa.Array:
         column = column.dictionary_decode()
     if pa.types.is_boolean(column.type):
         return column.cast(pa.int8())
-    return column.cast(pa.large_string()) if _is_text(column.type) else column
+    return column.cast(pa.large_string()) if is_text_type(column.type) else column
 
 
 def _bad_text(cells: Cells) -> npt.NDArray[np.bool_]:
@@ -138,21 +139,8 @@ def _bad_text(cells: Cells) -> npt.NDArray[np.bool_]:
     return bad
 
 
-def _is_text(kind: pa.DataType) -> bool:
-    types = pa.types
-    return bool(types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind))
-
-
-def _is_id(kind: pa.DataType) -> bool:
-    return bool(_is_text(kind) or pa.types.is_integer(kind) or pa.types.is_null(kind))
-
-
-def _is_number(kind: pa.DataType) -> bool:
-    return _is_id(kind) or bool(pa.types.is_floating(kind))
-
-
 def _is_label(kind: pa.DataType) -> bool:
-    return _is_number(kind) or bool(pa.types.is_boolean(kind))
+    return is_number_type(kind) or bool(pa.types.is_boolean(kind))
 
 
 def _require_columns(
@@ -183,9 +171,11 @@ def _uses(schema: Schema, name: str, side: tuple[str, ...]) -> list[tuple[_Check
     if name == schema.label:
         uses.append((_is_label, "text, numbers or booleans, since it is the label"))
     if name in {field.source for field in schema.numeric_fields}:
-        uses.append((_is_number, "text or numbers, since a numeric field is made from it"))
-    if name in {field.source for field in schema.id_fields}:
-        uses.append((_is_id, "text or whole numbers, since an id field is made from it"))
+        uses.append((is_number_type, "text or numbers, since a numeric field is made from it"))
+    if name in {field.source for field in schema.id_fields if field.bucket is not None}:
+        uses.append((is_number_type, "text or numbers, since buckets are made from it"))
+    if name in {field.source for field in schema.id_fields if field.bucket is None}:
+        uses.append((is_id_type, "text or whole numbers, since an id field is made from it"))
     if name in side:
-        uses.append((_is_id, "text or whole numbers, since it tells a row's time or split"))
+        uses.append((is_id_type, "text or whole numbers, since it tells a row's time or split"))
     return uses

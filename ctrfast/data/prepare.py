@@ -54,7 +54,7 @@ from ctrfast.storage import storing
 
 REJECTED_FILE = "rejected.parquet"
 SMALLEST_MEMORY = 768 * 2**20
-_BASE_MEMORY = 512 * 2**20  # of the program itself, and of the chunks that threads hold
+BASE_MEMORY = 512 * 2**20  # of the program itself, and of the chunks that threads hold
 
 
 class PrepareReport(BaseModel):
@@ -151,7 +151,7 @@ def prepare(
         parsed_from = [f"{block.path.parent.name}/{block.path.name}" for _, block in blocks]
         task = _Preparation(schema, blocks, work.part("dataset", [settings, parsed_from]), report)
         task.split(splitter, negative_rate)
-        memory = (limit - _BASE_MEMORY) // threads()
+        memory = (limit - BASE_MEMORY) // threads()
         fitted, missing = task.fit(min_count, memory, earlier)
         dataset = task.write(fitted, settings, missing)
         work.deliver(dataset)

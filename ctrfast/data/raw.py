@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from ctrfast.data.ahead import in_order
 from ctrfast.data.cells import LONGEST_VALUE, Cells
-from ctrfast.data.derived import bad_values
+from ctrfast.data.derived import bad_values, number_cells
 from ctrfast.data.layout import Layout, find_layout
 from ctrfast.data.lines import count_lines, whole_lines
 from ctrfast.data.numbers import Floats, parse_numbers
@@ -181,7 +181,10 @@ def parse_chunk(
     label = None
     if require_label:
         label = _float_labels(given[schema.label][0]) if schema.label in given else _labels(cells[schema.label])
-    texts = {field.source: cells[field.source] for field in schema.id_fields}
+    texts = {
+        field.source: cells[field.source] if field.source in cells else number_cells(given[field.source][0])
+        for field in schema.id_fields  # of floats, buckets alone are made
+    }
 
     times, bad_timestamps = side.times(cells)
     splits, bad_splits = side.splits(cells)
@@ -190,7 +193,7 @@ def parse_chunk(
     value_codes[bad_splits] = CODES.index("split")
     value_codes[bad_timestamps] = CODES.index("time")
     for field in reversed(schema.id_fields):
-        bad_cells = bad_values(texts[field.source], field)
+        bad_cells = given[field.source][1] if field.source in given else bad_values(texts[field.source], field)
         if bad_cells is not None:
             value_codes[bad_cells] = CODES.index("time" if field.part is not None else "number")
     for _, bad in parsed.values():

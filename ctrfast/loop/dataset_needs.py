@@ -1,10 +1,10 @@
-"""What a run's settings need of the dataset: enough training rows, and validation rows where figures decide."""
+"""What a run needs of the dataset: enough training rows, of both classes, and validation rows where figures decide."""
 
 from __future__ import annotations
 
 from ctrfast.config import TrainConfig
 from ctrfast.data.shards import Dataset
-from ctrfast.errors import ConfigError
+from ctrfast.errors import ConfigError, DataError
 
 
 def check_dataset(dataset: Dataset, config: TrainConfig) -> None:
@@ -13,12 +13,20 @@ def check_dataset(dataset: Dataset, config: TrainConfig) -> None:
     Raises:
         ConfigError: the batch is larger than the training split; or a setting needs validation rows, or rows of both
             classes, which there are none of. The setting is named.
+        DataError: all training rows have the same label.
     """
     rows = dataset.rows("train")
     if config.batch_size > rows:
         raise ConfigError(
             f"`batch_size` must be at most the training split's {rows:,} rows. Got batch_size={config.batch_size:,}.",
             path="batch_size",
+        )
+    rate = dataset.label_rate("train")
+    if rate in (0.0, 1.0):
+        raise DataError(
+            f"The training split must hold rows with label 1 and with label 0. Got a label rate of {rate:g}. "
+            "Check which column is the label.",
+            path="dataset.label",
         )
     _check_validation(dataset, config)
 

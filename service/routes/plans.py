@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body
 
-from ctrfast.data.encode import SCHEMA_FILE
-from ctrfast.errors import ArtifactError, ConfigError, unknown_name
-from ctrfast.memory import estimate
+from ctrfast.errors import ArtifactError, DataError, unknown_name
+from ctrfast.machine_memory import available_memory
 from ctrfast.optim.scaling import make_plan
-from ctrfast.schema import PRESETS, FittedSchema
-from service.answers import Finding, MemoryPublic, PlanPublic
+from ctrfast.preflight import preflight
+from ctrfast.schema import PRESETS
+from service.answers import Finding, MemoryPublic, PlanPublic, TimePublic
 from service.dependencies import DatasetsDep, problems
 from service.jobs import fingerprint
 from service.json_bodies import JsonRoute
+from service.paths import without_server_paths
+from service.seals import open_registered
 from service.specs import parse_plan_request
-from service.submissions import refuse_batch_above_rows, unknown_entry
+from service.submissions import unknown_entry
 
 router = APIRouter(prefix="/v1/plans", tags=["plans"], route_class=JsonRoute)
 
@@ -31,7 +34,7 @@ PlanBody = Annotated[
 
 @router.post("", responses=problems(400, 422))
 def make_a_plan(request: PlanBody, datasets: DatasetsDep) -> PlanPublic:
-    """Resolve a train spec's settings, each with its reason. `preset` stands in for a dataset."""
+    """Resolve a train spec's settings, each with its reason, and examine the dataset. `preset` stands in for one."""
     fingerprint("plan", request)  # refuses what no answer could repeat
     asked = parse_plan_request(request)
     if asked.dataset is None:
@@ -41,22 +44,22 @@ def make_a_plan(request: PlanBody, datasets: DatasetsDep) -> PlanPublic:
     row = datasets.find(asked.dataset)
     if row is None:
         raise unknown_entry("dataset", asked.dataset, datasets.names(), "dataset")
-    findings = []
-    try:
-        refuse_batch_above_rows(asked.config.batch_size, row, "batch_size")
-    except ConfigError as error:
-        findings.append(Finding(level="error", message=error.message, path="batch_size"))
-    memory = None
-    try:
-        fitted = FittedSchema.from_file(Path(row.path) / SCHEMA_FILE)
-        needs = estimate(fitted, asked.config, train_rows=int(row.rows["train"]))
-        memory = MemoryPublic.of(needs, row_width=asked.config.model.embedding_dim + 1)
-    except ArtifactError as error:
-        findings.append(Finding(level="error", message=error.message, path="dataset"))
-    return PlanPublic(
+    answer = PlanPublic(
         plan=make_plan(asked.config, row.preset),
         config=asked.config.model_dump(mode="json"),
         steps_per_epoch=int(row.rows["train"]) // asked.config.batch_size,
-        memory=memory,
-        findings=findings,
+    )
+    try:
+        dataset = open_registered(Path(row.path), row.hash, verify=False)
+        checked = preflight(dataset, asked.config, available_memory())
+    except (ArtifactError, DataError) as error:
+        finding = Finding(level="error", message=without_server_paths(error.message), path=error.path or "dataset")
+        return answer.model_copy(update={"findings": [finding]})
+    return answer.model_copy(
+        update={
+            "memory": MemoryPublic.of(checked.memory, row_width=asked.config.model.embedding_dim + 1),
+            "time": TimePublic.of(checked.time),
+            "unseen": checked.unseen,
+            "findings": [Finding(**asdict(finding)) for finding in checked.findings],
+        }
     )

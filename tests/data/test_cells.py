@@ -49,3 +49,13 @@ def test_cells_of_some_rows():
     assert cells[np.array([3, 1, 3])].to_arrow().to_pylist() == ["dd", None, "dd"]
     assert cells[1:3].to_arrow().to_pylist() == [None, "ccc"]
     assert Cells.of(pa.array([7, None, -12])).to_arrow().to_pylist() == ["7", None, "-12"]
+
+
+def test_columns_of_more_than_a_part_are_whole(monkeypatch):
+    monkeypatch.setattr("ctrfast.data.cells._COPIED_BYTES", 10)
+    texts = ["x" * 25, None, "", "ab", "é" * 7, "c", None, "y" * 40, "z"]
+    cells = Cells.of(pa.array(texts))
+    expected = [text or None for text in texts]
+    assert cells.to_arrow().to_pylist() == expected
+    assert cells[np.array([8, 4, 1, 0])].to_arrow().to_pylist() == [expected[row] for row in (8, 4, 1, 0)]
+    assert Cells.of(pa.array([], pa.string())).to_arrow().to_pylist() == []

@@ -38,6 +38,33 @@ def test_columns_become_local_ids_and_standardised_numbers(encoder):
     assert (encoded.rows, encoded.ids.dtype, encoded.numbers.dtype) == (4, np.int32, np.float32)
 
 
+@pytest.mark.parametrize(
+    "column", [pa.array([1.0]), pa.array([True]), pa.array([b"x"]), pa.array([1.5]).dictionary_encode()]
+)
+def test_an_id_is_text_or_a_whole_number(encoder, column):
+    with pytest.raises(DataError, match="`a` must hold text or whole numbers, since the id field a is made") as caught:
+        encoder.encode({"a": column})
+    assert caught.value.path == "a"
+
+
+def test_whole_numbers_are_exact_ids(tiny, tmp_path):
+    first, second = 2**53, 2**53 + 1  # one float64
+    raw = b"".join(b"1\t1\t%d\tp\n" % value for value in (first, first, second, second + 1))
+    encoder = fitted_on_three(raw, tiny, tmp_path)
+    expected = [2, 3, 0, 1]
+    for kind in (pa.int64(), pa.uint64()):
+        assert encoder.encode({"a": pa.array([first, second, 2**62, None], kind)}).ids[:, 0].tolist() == expected
+    rows = [{"a": first}, {"a": str(second)}, {"a": 2**62}, {}]
+    assert encoder.encode_rows(rows).ids[:, 0].tolist() == expected
+
+
+def test_a_large_whole_number_is_rounded_as_its_text_is(encoder):
+    value = 2**62 + 1
+    expected = encoder.encode({"n": pa.array([str(value)])}).numbers
+    np.testing.assert_array_equal(encoder.encode({"n": pa.array([value])}).numbers, expected)
+    np.testing.assert_array_equal(encoder.encode_rows([{"n": value}]).numbers, expected)
+
+
 def test_absent_columns_are_missing(encoder):
     assert encoder.encode({"a": pa.array(["x"])}).ids.tolist() == [[2, 1]]
     encoded = encoder.encode({}, rows=2)

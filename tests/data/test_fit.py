@@ -1,3 +1,4 @@
+import shutil
 import subprocess
 import sys
 
@@ -70,6 +71,14 @@ def test_a_vocabulary_beyond_the_memory_limit_names_its_field(tiny, tmp_path, mo
     monkeypatch.setattr("ctrfast.data.fit._BYTES_PER_KEPT", 2**40)
     with pytest.raises(DataError, match=r"vocabulary of 'a' does not fit the memory limit: 2 values occur 1 times"):
         learned(b"1\t1\tx\t\n0\t3\ty\t\n" * 2, tiny, tmp_path)
+
+
+def test_long_texts_count_against_the_memory_limit(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr("ctrfast.data.fit._COPIES_OF_TEXT", 2**40)
+    learned(b"1\t1\tx\t\n0\t3\ty\t\n" * 2, tiny, tmp_path)  # texts that are in their keys
+    shutil.rmtree(tmp_path / "out")
+    with pytest.raises(DataError, match=r"vocabulary of 'a' does not fit the memory limit: 2 values occur"):
+        learned(b"1\t1\ta long text\t\n0\t3\ty\t\n" * 2, tiny, tmp_path)
 
 
 def test_a_constant_number_is_not_blown_up_by_rounding():

@@ -54,6 +54,31 @@ def test_whole_numbers_are_their_decimal_text(tmp_path, tiny):
     assert columns["n"] == [float(2**63 - 1), None, -7.0, "9223372036854775807", None, "-7"]  # as number, as id
 
 
+@pytest.mark.parametrize("bucket", [{"bucket": "quantile", "buckets": 3}, {"bucket": "log_squared"}])
+@pytest.mark.parametrize("kind", [pa.float64(), pa.float32()])
+def test_buckets_are_made_of_floats_too(tmp_path, tiny, bucket, kind):
+    fields = [{"name": "a"}, {"name": "part", "column": "n", **bucket}]
+    schema = Schema.model_validate({**tiny.model_dump(), "id_fields": fields})
+    n = pa.array([0.1, 2.5, None, 1e20, -7.25, float("nan"), 1e5] * 3, kind)
+    values = [None if value is None else repr(value) for value in n.to_pylist()]
+    columns = {"label": [1, 0, 1, 0, 1, 0, 1] * 3, "n": n, "a": ["x"] * 21, "b": ["y"] * 21}
+    write(tmp_path / "float.parquet", columns)
+    write(tmp_path / "text.parquet", {**columns, "n": pa.array(values)})
+    datasets = []
+    for name in ("float", "text"):
+        options = {"valid_fraction": 0.0, "test_fraction": 0.0}
+        report = prepare([tmp_path / f"{name}.parquet"], schema, tmp_path / name, **options)
+        assert report.rejected == {"number": 3}
+        datasets.append(Dataset.open(tmp_path / name))
+    shards = [pq.read_table(dataset.shards("train")[0]) for dataset in datasets]
+    assert shards[0] == shards[1]
+    kept = n.filter(pa.array([value != "nan" for value in values]))
+    encoder = datasets[0].encoder()
+    np.testing.assert_array_equal(encoder.encode({"n": kept}).ids[:, 1], shards[0]["part"].to_numpy())
+    rows = [{"n": value} for value in kept.to_pylist()]
+    np.testing.assert_array_equal(encoder.encode_rows(rows).ids[:, 1], shards[0]["part"].to_numpy())
+
+
 def test_each_bad_row_is_kept_with_row_reason_and_values(tmp_path, tiny):
     columns = {
         "label": pa.array([1.0, 0.5, None, 1, 1, 1, 1, -0.0]),

@@ -138,9 +138,17 @@ def test_a_plan_on_a_dataset_estimates_memory_and_finds_what_would_be_refused(ap
     assert memory["total_bytes"] == sum(memory["by_part"].values())
     assert sum(field["rows"] for field in memory["by_field"].values()) == row["table_rows"]
     assert plan["steps_per_epoch"] == row["rows"]["train"] // 100
-    assert plan["findings"] == []
+    assert plan["time"]["steps"] == plan["steps_per_epoch"]
+    assert 0 < plan["time"]["low_s"] < plan["time"]["high_s"]
+    assert "factor of 2" in plan["time"]["basis"]
+    assert set(plan["unseen"]["C1"]) == {"train", "valid", "test"}
+    assert {finding["level"] for finding in plan["findings"]} == {"warning"}
+    rare = {finding["path"] for finding in plan["findings"]}
+    assert rare == {
+        f"dataset.{name}" for name, shares in plan["unseen"].items() if max(shares["valid"], shares["test"]) > 0.2
+    }
     large = api.client.post("/v1/plans", json={"dataset": "small", "batch_size": 100_000}).json()
-    assert [finding["path"] for finding in large["findings"]] == ["batch_size"]
+    assert [finding["path"] for finding in large["findings"] if finding["level"] == "error"] == ["batch_size"]
     (data_root / "prepared" / "schema.json").unlink()
     gone = api.client.post("/v1/plans", json={"dataset": "small", "batch_size": 100}).json()
     assert gone["memory"] is None

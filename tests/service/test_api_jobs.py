@@ -299,3 +299,21 @@ def test_a_database_that_does_not_answer(make_api: Callable[..., Api], require_k
     other = api.client.get("/v1/jobs", headers={"X-API-Key": f"{'0' * 12}.x"})
     problem(other, 503, "not_ready")
     assert api.client.get("/healthz").status_code == 200
+
+
+def test_a_train_job_is_refused_by_what_its_dataset_holds(registered: Api, data_root: Path) -> None:
+    api, job = registered, {"kind": "train", "spec": TRAIN}
+    field = data_root / "prepared" / "vocabulary" / "C3.parquet"
+    content = field.read_bytes()
+    field.write_bytes(content[:-1])
+    problem(api.client.post("/v1/jobs", json=job), 422, "bad_data", "spec.dataset")
+    field.unlink()
+    gone = api.client.post("/v1/jobs", json=job)
+    problem(gone, 422, "bad_data", "spec.dataset")
+    assert "vocabulary/C3.parquet" in gone.json()["detail"]
+    field.write_bytes(content)
+    assert api.client.post("/v1/jobs", json=job).status_code == 202
+    (data_root / "prepared" / "manifest.json").unlink()
+    without = api.client.post("/v1/jobs", json=job)
+    problem(without, 422, "bad_artifact", "spec.dataset")
+    assert str(data_root) not in without.text

@@ -96,14 +96,3 @@ def without_missing(histogram: Counts, missing: int, zero: int) -> Counts:
     present = histogram.copy()
     present[zero] -= min(missing, int(present[zero]))
     return present
-
-
-def unseen_expected(unseen: int, rare_rows: int, rows: int) -> float:
-    """Share of rows that would be unseen in a split drawn as the training split was (Good-Turing).
-
-    Args:
-        unseen: training rows with the unseen id.
-        rare_rows: training rows whose value occurs exactly min_count times.
-        rows: all training rows.
-    """
-    return (unseen + rare_rows) / rows if rows else 0.0

@@ -24,7 +24,8 @@ from ctrfast.data.report.repeats import RowIndex
 from ctrfast.data.report.warnings import find_warnings
 from ctrfast.data.shards import Dataset
 from ctrfast.data.transforms import missing_input
-from ctrfast.schema import FIRST_ID, MISSING_ID, SPLITS, UNSEEN_ID, IdField, NumericField
+from ctrfast.data.unseen import min_count_of, unseen_expected
+from ctrfast.schema import FIRST_ID, MISSING_ID, SPLITS, UNSEEN_ID, NumericField
 
 _BYTES_PER_WEIGHT = 4  # float32
 _STATES = 3  # a weight and Adam's two moments
@@ -96,7 +97,7 @@ class _Inspection:
             of_buckets = self.figures.labelled[name].sum(axis=(1, 2), dtype=np.int64)[FIRST_ID:-1]
             counts = np.sort(of_buckets[of_buckets > 0])[::-1]
         else:
-            is_rarest = counts == _min_count(dataset, field)
+            is_rarest = counts == min_count_of(dataset, field)
             rare_rows = int(counts[is_rarest].sum())
             # The rows that are moved must come from "all others": of a value among the first 100 the bin is its own.
             rare_among_others = int(counts[TOP_VALUES:][is_rarest[TOP_VALUES:]].sum())
@@ -115,7 +116,7 @@ class _Inspection:
             top100_share=_share(counts[:TOP_VALUES].sum(), rows),
             missing_share={split: _share(heads[split][MISSING_ID], dataset.rows(split)) for split in SPLITS},
             unseen_share={split: _share(heads[split][UNSEEN_ID], dataset.rows(split)) for split in SPLITS},
-            unseen_expected=drift.unseen_expected(int(train[UNSEEN_ID]), rare_rows, rows),
+            unseen_expected=unseen_expected(int(train[UNSEEN_ID]), rare_rows, rows),
             label_auc=label_auc(self.figures.labelled[name].astype(np.int64)),
             psi=self._drift(drift.psi, expected, heads),
             psi_chance=self._drift(drift.psi_by_chance, expected, heads),
@@ -151,14 +152,6 @@ class _Inspection:
 
     def _bytes(self, rows: int) -> int:
         return rows * (self.embedding_dim + 1) * _BYTES_PER_WEIGHT
-
-
-def _min_count(dataset: Dataset, field: IdField) -> int:
-    """Below how many training rows a value of a field is unseen; 1 where the dataset does not tell."""
-    if field.min_count is not None:
-        return field.min_count
-    found = dataset.manifest.preparation.get("min_count")
-    return found if isinstance(found, int) else 1
 
 
 def _slices(split: SplitFigures) -> tuple[RateSlice, ...]:

@@ -23,6 +23,7 @@ from collections.abc import Iterator
 
 from ctrfast.data.report.contents import DataReport, DataWarning, IdFieldReport, NumericFieldReport
 from ctrfast.data.report.drift import LARGE
+from ctrfast.data.unseen import unseen_warning
 from ctrfast.schema import SPLITS
 
 LOW_LABEL_RATE = 0.001
@@ -32,8 +33,6 @@ TABLE_SHARE = 0.5
 TABLE_BYTES = 16 * 2**20
 ROW_ID_SHARE = 0.5
 LEAK_AUC = 0.95
-UNSEEN_SHARE = 0.2
-UNSEEN_ABOVE_EXPECTED = 0.1
 MISSING_SHARE = 0.95
 
 
@@ -157,17 +156,9 @@ def _of_id(field: IdFieldReport, train_rows: int) -> Iterator[DataWarning]:
 
 
 def _of_unseen(field: IdFieldReport) -> Iterator[DataWarning]:
-    shares = {split: share for split, share in field.unseen_share.items() if split != "train"}
-    split = max(shares, key=lambda name: (shares[name], name == "test"))
-    share, expected = shares[split], field.unseen_expected
-    if share <= UNSEEN_SHARE:
-        return
-    if share > expected + UNSEEN_ABOVE_EXPECTED:
-        remedy = "Its values change with time: train on later rows, or prepare again with a later vocabulary."
-    else:
-        remedy = "Its values seldom repeat: prepare more data, or lower min_count where it is above 1."
-    what = f"{_percent(share)} of its values in {split} are unseen; {_percent(expected)} were to be expected."
-    yield DataWarning(code="unseen", field=field.name, what=what, figure=share, remedy=remedy)
+    found = unseen_warning(field.unseen_share, field.unseen_expected)
+    if found is not None:
+        yield DataWarning(code="unseen", field=field.name, what=found.what, figure=found.share, remedy=found.remedy)
 
 
 def _of_drift(name: str, psi: dict[str, float], chance: dict[str, float]) -> Iterator[DataWarning]:

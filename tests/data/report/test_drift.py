@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 
-from ctrfast.data.report.drift import number_counts, psi, psi_by_chance, unseen_expected, with_expected_unseen
+from ctrfast.data.report.drift import number_counts, psi, psi_by_chance, with_expected_unseen
+from ctrfast.data.unseen import unseen_expected
 
 
 def counts(*values):
