@@ -1,7 +1,7 @@
 """How much memory a training run will take at its peak, by part and by field, before it starts.
 
-    table        V (D+1)                   V rows, D embedding columns and the linear weight; twice where it is updated in
-                                           place: once as the step has it, once to predict from
+    table        V (D+1)                   V rows, D embedding columns and the linear weight; twice where it is updated
+                                           in place: once as the step has it, once to predict from
     moments      V (D+1) slots             2 slots for adam and lamb, 1 for lars
     gradient     V (D+8)                   sums of row gradients, counts, and what the pass over them holds: 6 numbers
                                            a row, as measured; `update: sparse` has min(V, B F) rows of it. In place:
@@ -15,7 +15,6 @@
 
 each times 4 bytes but the last. Meant to be above the truth for training on one device; the rows of evaluations are not
 in it. The table is updated in place on one CPU, where the settings move each row by itself (`ctrfast.row_step`).
-
 
     needs = estimate(dataset.fitted, config, train_rows=dataset.rows("train"))
     check_memory(needs, available_memory())

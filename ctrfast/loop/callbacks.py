@@ -5,9 +5,9 @@
 
 Called: on_train_begin/end, on_epoch_begin/end, on_train_batch_begin/end. `callback.model` is a `keras.Model` over table
 and network: its weights, to be read, a call on (ids, numbers), and `stop_training`, which ends the run after the step
-at hand. Logs of an epoch's end: `loss` (mean of the last record's steps), `val_auc`, `val_log_loss` and all other figures.
-Logs of a batch's end: `loss`. Only where a callback asks for batches, each step waits for the device, and on a CPU for
-all rows of the table.
+at hand. Logs of an epoch's end: `loss` (mean of the last record's steps), `val_auc`, `val_log_loss` and all other
+figures. Logs of a batch's end: `loss`. Only where a callback asks for batches, each step waits for the device, and on a
+CPU for all rows of the table.
 
 Work: EarlyStopping, CSVLogger, LambdaCallback, History, TerminateOnNaN, ProgbarLogger, RemoteMonitor, and your own that
 keep to the above. Refused, because ctrfast does the work itself and exactly: see `_REFUSED`.
