@@ -1,12 +1,13 @@
 """The training step with the table in the machine's memory: TensorFlow has the network, `RowTable` all else.
 
-A micro-batch after the other: take its rows, forward and backward, add its row gradients while the next one runs. Only
-the sums of the distinct rows' gradients grow with the batch.
+A micro-batch after the other: forward and backward, while the row gradients of the one before are added up and the rows
+of the next one are taken. Only the sums of the distinct rows' gradients grow with the batch.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import numpy.typing as npt
@@ -39,15 +40,20 @@ class RowStep:
         gradients = Gradients(model, optimizer.dense, batch_size, jit_arrange=True, precision=precision)
         self._gradients = tf.function(gradients)
         self._add = tf.function(_add)
+        self._ahead = ThreadPoolExecutor(1, "taking")
 
     def __call__(self, ids: npt.NDArray[np.int32], numbers: Floats, labels: Floats) -> tuple[float, Floats, Floats]:
         """Ids (B, F) int32 fused rows, numbers (B, N), labels (B,) -> loss (), present (T,), clipped (T,)."""
         rows, loss = self.optimizer.rows, 0.0
         dense: list[tf.Tensor] = []
-        for start in range(0, self._batch_size, self._micro_batch_size):
-            part = slice(start, start + self._micro_batch_size)
-            looked_up = rows.take(ids[part])  # (R, F, D+1)
-            if start + self._micro_batch_size >= self._batch_size:
+        size = self._micro_batch_size
+        parts = [slice(start, start + size) for start in range(0, self._batch_size, size)]
+        taking = self._ahead.submit(rows.take, ids[parts[0]])
+        for index, part in enumerate(parts):
+            looked_up = taking.result()  # (R, F, D+1)
+            if index + 1 < len(parts):
+                taking = self._ahead.submit(rows.take, ids[parts[index + 1]])
+            else:
                 rows.settle_some()
             share, row_gradients, gradients = self._gradients(looked_up, numbers[part], labels[part])
             rows.add(ids[part], np.asarray(row_gradients))

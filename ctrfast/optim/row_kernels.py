@@ -7,8 +7,9 @@ An absent row's step needs nothing but the row, so it may wait: `step_absent` ta
 its own rate, and ends at the same bits whenever it does so. `rates[t % len(rates)]` is the rate of step t, with Adam's
 bias correction: lr_t sqrt(1 - b2^t) / (1 - b1^t).
 
-Loops that take a range, low <= k < high, touch these rows alone: threads share the table by ranges, and the results do
-not depend on how. Rows are cut out as slices, since an index that may be negative keeps a loop from being vectorised.
+Threads share the loops: each loop has ranges, or blocks of rows, of its own, and no result depends on how. Rows are cut
+out as slices, since an index that may be negative keeps a loop from being vectorised; rows that are listed are fetched
+some rows ahead, since each would else be waited for.
 """
 
 from __future__ import annotations
@@ -18,10 +19,13 @@ import numpy.typing as npt
 
 from ctrfast.data.compiled import compiled
 from ctrfast.optim.adam import BETA_1, BETA_2, EPSILON
+from ctrfast.optim.prefetch import fetch
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
 
+_AHEAD = 12  # rows that are fetched before they are used
+BLOCK = 16  # rows side by side that one thread has of all
 _RUN = 256  # rows taken through their steps together: with moments 34 KB at D = 10, which the cache holds
 _B1, _B2, _EPSILON = np.float32(BETA_1), np.float32(BETA_2), np.float32(EPSILON)
 _C1, _C2 = np.float32(1 - BETA_1), np.float32(1 - BETA_2)
@@ -71,12 +75,15 @@ def settle_range(
 
 @compiled
 def settle_listed(
-    weight: Floats, first: Floats, second: Floats, taken: Ints, W: int, ids: Ints, low: int, high: int, step: int,
+    weight: Floats, first: Floats, second: Floats, taken: Ints, W: int, ids: Ints, part: int, parts: int, step: int,
     rates: Floats, penalty: np.float32,
 ) -> None:  # fmt: skip
-    """Bring the listed rows, of those in the range, to a step."""
-    for row in ids:
-        if low <= row < high and taken[row] < step:
+    """Bring the listed rows, of those in a part's blocks, to a step."""
+    for index in range(ids.size):
+        row = ids[index]
+        if index + _AHEAD < ids.size and (ids[index + _AHEAD] // BLOCK) & (parts - 1) == part:
+            _fetch_row(weight, first, second, W, ids[index + _AHEAD])
+        if (row // BLOCK) & (parts - 1) == part and taken[row] < step:
             a, b = row * W, row * W + W
             step_absent(weight[a:b], first[a:b], second[a:b], taken[row], step, rates, penalty)
             taken[row] = step
@@ -86,6 +93,9 @@ def settle_listed(
 def gather(weight: Floats, W: int, ids: Ints, out: Floats) -> None:
     """Copy the listed rows, (R,) ids, into (R*W,)."""
     for index in range(ids.size):
+        if index + _AHEAD < ids.size:
+            fetch(weight, ids[index + _AHEAD] * W)
+            fetch(weight, ids[index + _AHEAD] * W + W - 1)
         source = weight[ids[index] * W : ids[index] * W + W]
         target = out[index * W : index * W + W]
         for i in range(W):
@@ -94,16 +104,16 @@ def gather(weight: Floats, W: int, ids: Ints, out: Floats) -> None:
 
 @compiled
 def add_gradients(
-    ids: Ints, gradients: Floats, W: int, low: int, high: int, place: Ints, present: Ints, sums: Floats, count: int
+    ids: Ints, gradients: Floats, W: int, part: int, parts: int, place: Ints, present: Ints, sums: Floats, count: int
 ) -> int:
-    """Sum the gradients of each row in the range over its occurrences, and count these.
+    """Sum the gradients of each row in a part's blocks over its occurrences, and count these.
 
     Args:
         ids: (R,).
         gradients: (R*W,).
         W: numbers of a row.
-        low: first row of the range.
-        high: row after its last.
+        part: 0 to parts - 1.
+        parts: a power of 2.
         place: (V,), each row's index in `present`, or -1.
         present: the rows found.
         sums: their W sums and the count, W+1 numbers each.
@@ -114,7 +124,12 @@ def add_gradients(
     """
     for index in range(ids.size):
         row = ids[index]
-        if low <= row < high:
+        if index + 2 * _AHEAD < ids.size:
+            fetch(place, ids[index + 2 * _AHEAD])
+            after = ids[index + _AHEAD]
+            if (after // BLOCK) & (parts - 1) == part and place[after] >= 0:
+                fetch(sums, place[after] * (W + 1))
+        if (row // BLOCK) & (parts - 1) == part:
             at = place[row]
             if at < 0:
                 at = count
@@ -130,12 +145,52 @@ def add_gradients(
 
 
 @compiled
-def step_present(
+def step_row(
+    weight: Floats, first: Floats, second: Floats, gradient: Floats, rate: np.float32, penalty: np.float32,
+    ratio: np.float32, floor: np.float32,
+) -> bool:  # fmt: skip
+    """Take a step with a row, (W,), that is in the batch; whether it was clipped.
+
+    Args:
+        weight: (W,).
+        first: (W,).
+        second: (W,).
+        gradient: sums and count, (W+1,); overwritten.
+        rate: of the step, as in `rates`.
+        penalty: 2 lambda.
+        ratio: c of CowClip, 0 for no clip.
+        floor: what a row's norm counts at least as.
+    """
+    W = weight.size
+    was_clipped = False
+    for i in range(W):
+        gradient[i] += penalty * weight[i]
+    if ratio > _ZERO:
+        norm = length = _ZERO
+        for i in range(W - 1):
+            norm += gradient[i] * gradient[i]
+            length += weight[i] * weight[i]
+        norm = np.sqrt(norm)
+        limit = max(gradient[W], _ONE) * ratio * max(np.sqrt(length), floor)
+        was_clipped = norm > limit
+        if was_clipped:
+            for i in range(W - 1):
+                gradient[i] *= limit / norm
+    for i in range(W):
+        mean = _B1 * first[i] + _C1 * gradient[i]
+        square = _B2 * second[i] + _C2 * (gradient[i] * gradient[i])
+        first[i], second[i] = mean, square
+        weight[i] -= rate * mean / (np.sqrt(square) + _EPSILON)
+    return was_clipped
+
+
+@compiled
+def step_listed(
     weight: Floats, first: Floats, second: Floats, taken: Ints, W: int, place: Ints, present: Ints, sums: Floats,
     step: int, rate: np.float32, penalty: np.float32, ratio: np.float32, floor: np.float32, starts: Ints,
     counts: Ints,
 ) -> None:  # fmt: skip
-    """Take a step with the rows that are in the batch.
+    """Take a step with the listed rows.
 
     Args:
         weight: (V*W,).
@@ -143,39 +198,102 @@ def step_present(
         second: (V*W,).
         taken: (V,).
         W: numbers of a row.
-        place: of these rows is set back to -1.
+        place: (V,), set back to -1.
         present: (U,).
         sums: (U*(W+1),), of `add_gradients`; overwritten.
         step: the step's number.
-        rate: of the step, as in `rates`.
-        penalty: 2 lambda.
-        ratio: c of CowClip, 0 for no clip.
-        floor: what a row's norm counts at least as.
+        rate: as for `step_row`.
+        penalty: as for `step_row`.
+        ratio: as for `step_row`.
+        floor: as for `step_row`.
         starts: (T,), first row of each table.
         counts: (T, 2), to which rows present and rows clipped are added.
     """
     for index in range(present.size):
         row = present[index]
+        if index + _AHEAD < present.size:
+            fetch(place, present[index + _AHEAD])
+            fetch(taken, present[index + _AHEAD])
+            _fetch_row(weight, first, second, W, present[index + _AHEAD])
         place[row], taken[row] = -1, step
-        table = np.searchsorted(starts, row, side="right") - 1
-        counts[table, 0] += 1
-        gradient = sums[index * (W + 1) : (index + 1) * (W + 1)]
         a, b = row * W, row * W + W
-        w, m, v = weight[a:b], first[a:b], second[a:b]
-        for i in range(W):
-            gradient[i] += penalty * w[i]
-        if ratio > _ZERO:
-            norm = length = _ZERO
-            for i in range(W - 1):
-                norm += gradient[i] * gradient[i]
-                length += w[i] * w[i]
-            norm = np.sqrt(norm)
-            limit = max(gradient[W], _ONE) * ratio * max(np.sqrt(length), floor)
-            if norm > limit:
-                counts[table, 1] += 1
-                for i in range(W - 1):
-                    gradient[i] *= limit / norm
-        for i in range(W):
-            m[i] = _B1 * m[i] + _C1 * gradient[i]
-            v[i] = _B2 * v[i] + _C2 * (gradient[i] * gradient[i])
-            w[i] -= rate * m[i] / (np.sqrt(v[i]) + _EPSILON)
+        gradient = sums[index * (W + 1) : (index + 1) * (W + 1)]
+        was_clipped = step_row(weight[a:b], first[a:b], second[a:b], gradient, rate, penalty, ratio, floor)
+        table = _table_of(starts, row)
+        counts[table, 0] += 1
+        counts[table, 1] += was_clipped
+
+
+@compiled
+def step_range(
+    weight: Floats, first: Floats, second: Floats, taken: Ints, W: int, place: Ints, sums: Floats, low: int, high: int,
+    step: int, rates: Floats, penalty: np.float32, ratio: np.float32, floor: np.float32, starts: Ints, counts: Ints,
+) -> None:  # fmt: skip
+    """Take a step with rows low..high-1, which all stand at the step before: in the batch or not, in their order.
+
+    Args:
+        weight: (V*W,).
+        first: (V*W,).
+        second: (V*W,).
+        taken: (V,).
+        W: numbers of a row.
+        place: (V,), set back to -1.
+        sums: (parts, most*(W+1)), of `add_gradients` for each part; overwritten.
+        low: first row.
+        high: row after the last.
+        step: the step's number.
+        rates: the ring.
+        penalty: as for `step_row`.
+        ratio: as for `step_row`.
+        floor: as for `step_row`.
+        starts: (T,), first row of each table.
+        counts: (T, 2), to which rows present and rows clipped are added.
+    """
+    parts = len(sums)
+    rate = rates[step % rates.size]
+    row = low
+    table = _table_of(starts, row)
+    while row < high:
+        at = place[row]
+        a, b = row * W, row * W + W
+        after = row + _AHEAD
+        if after < high and place[after] >= 0:
+            fetch(sums[(after // BLOCK) & (parts - 1)], place[after] * (W + 1))
+        if at < 0:
+            end = row + 1
+            while end < high and end - row < _RUN and place[end] < 0:
+                end += 1
+            b = end * W
+            step_absent(weight[a:b], first[a:b], second[a:b], step - 1, step, rates, penalty)
+        else:
+            end = row + 1
+            place[row] = -1
+            gradient = sums[(row // BLOCK) & (parts - 1)][at * (W + 1) : (at + 1) * (W + 1)]
+            was_clipped = step_row(weight[a:b], first[a:b], second[a:b], gradient, rate, penalty, ratio, floor)
+            while table + 1 < starts.size and starts[table + 1] <= row:
+                table += 1
+            counts[table, 0] += 1
+            counts[table, 1] += was_clipped
+        row = end
+    taken[low:high] = step
+
+
+@compiled
+def _fetch_row(weight: Floats, first: Floats, second: Floats, W: int, row: int) -> None:
+    for number in (row * W, row * W + W - 1):  # on one cache line or two
+        fetch(weight, number)
+        fetch(first, number)
+        fetch(second, number)
+
+
+@compiled
+def _table_of(starts: Ints, row: int) -> int:
+    """Index of the last start at or before a row."""
+    low, high = 0, starts.size
+    while high - low > 1:
+        middle = (low + high) // 2
+        if starts[middle] <= row:
+            low = middle
+        else:
+            high = middle
+    return low

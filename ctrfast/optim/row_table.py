@@ -5,10 +5,10 @@
     table.add(ids, gradients)                         # of the batch, or part by part
     present, clipped = table.update(rate)             # one step
 
-A dense step moves every row, most of them by L2 and momentum alone; one pass over the table for each step would wait
-for memory most of the time. Here a row that is absent from the batches waits until it is asked for, and at most
-`_PERIOD` steps: each step settles another part of the table, which stays in the cache while it takes all the steps that
-it has missed. The arithmetic is that of each single step (`ctrfast.optim.row_kernels`).
+A dense step moves every row, most of them by L2 and momentum alone, and a pass over the table waits for memory most of
+the time. So a row that is absent from the batches waits until it is asked for, and at most `_PERIOD` steps: each step
+settles another part of the table, which stays in the cache while it takes all the steps that it has missed. The
+arithmetic is that of each single step (`ctrfast.optim.row_kernels`). Batches with many of the rows move all at once.
 """
 
 from __future__ import annotations
@@ -24,14 +24,15 @@ import numpy.typing as npt
 from ctrfast.data.ahead import threads
 from ctrfast.errors import DataError
 from ctrfast.optim.cowclip import smallest_norm
-from ctrfast.optim.row_kernels import add_gradients, gather, settle_listed, settle_range, step_present
+from ctrfast.optim.row_kernels import add_gradients, gather, settle_listed, settle_range, step_listed, step_range
 from ctrfast.optim.step_settings import StepSettings
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
 
 _PERIOD = 16  # steps in which every row is settled once
-_SAMPLE = 4096  # ids that tell how to share the rows among the threads
+_MANY = 1 / 8  # ids of a batch, per row of the table, from which on one pass over all rows is as fast
+_PIECES = 8  # of a pass, per thread: some hold more rows of the batch than others
 
 
 class RowTable:
@@ -57,13 +58,13 @@ class RowTable:
         self._taken = np.zeros(V, np.int32)  # steps
         self._rates = np.zeros(2 * _PERIOD, np.float32)
         self._place = np.full(V, -1, np.int32)
-        self._threads = threads()
-        self._pool = ThreadPoolExecutor(self._threads, "rows")
+        self._parts = 1 << (threads().bit_length() - 1)  # threads: a power of 2, by which rows are shared out fast
+        self._pool = ThreadPoolExecutor(self._parts, "rows")
         most = min(most_ids, V)  # of memory that is never written, no page is taken
-        self._present = [np.empty(most, np.int32) for _ in range(self._threads)]
-        self._sums = [np.empty(most * (W + 1), np.float32) for _ in range(self._threads)]
-        self._found = [0] * self._threads
-        self._ranges: list[tuple[int, int]] = []  # of rows, one per thread, for one step
+        self._is_whole = self._is_dense and most_ids >= V * _MANY
+        self._present = np.empty((self._parts, most), np.int32)
+        self._sums = np.empty((self._parts, most * (W + 1)), np.float32)
+        self._found = [0] * self._parts
         self._adding: list[Future[int]] = []
         self._settling: list[Future[None]] = []
 
@@ -77,17 +78,16 @@ class RowTable:
         flat = ids.reshape(-1)
         if not 0 <= int(flat.min()) <= int(flat.max()) < V:
             raise DataError(f"Ids must be rows of the table, 0 to {V - 1:,}. Got {flat.min():,} to {flat.max():,}.")
-        self._ranges = self._ranges or self._shared_out(flat)
-        if self._is_dense:
-            self._run(settle_listed, [(*self._rows, W, flat, *ends, *self._missed) for ends in self._ranges])
+        if self._is_dense and not self._is_whole:
+            self._run(settle_listed, [(*self._rows, flat, part, self._parts, *self._missed) for part in self._each])
         out = np.empty(flat.size * W, np.float32)
-        cuts = [flat.size * part // self._threads for part in range(self._threads + 1)]
-        self._run(gather, [(self._rows[0], W, flat[a:b], out[a * W : b * W]) for a, b in pairwise(cuts)])
+        pieces = _cut(0, flat.size, self._parts)
+        self._run(gather, [(self._rows[0], W, flat[a:b], out[a * W : b * W]) for a, b in pieces])
         return out.reshape(*ids.shape, W)
 
     def settle_some(self) -> None:
         """Begin to bring a part of the table up to date, beside other work; no `take` may follow before the update."""
-        if self._is_dense:
+        if self._is_dense and not self._is_whole:
             size = -(-len(self.weight) // _PERIOD)
             start = self.step % _PERIOD * size
             self._settling = self._settle(start, min(start + size, len(self.weight)))
@@ -100,12 +100,15 @@ class RowTable:
     def add(self, ids: Ints, gradients: Floats) -> None:
         """Begin to add up gradients (..., S, W) of the global batch's mean loss, by rows (..., S) that were taken."""
         self._found = _wait(self._adding) or self._found
-        flat, parts = ids.reshape(-1), gradients.reshape(-1)
-        W = self.weight.shape[1]
-        self._adding = [
-            self._pool.submit(add_gradients, flat, parts, W, *ends, self._place, present, sums, found)
-            for ends, present, sums, found in zip(self._ranges, self._present, self._sums, self._found, strict=True)
-        ]
+        flat, flat_gradients, W = ids.reshape(-1), gradients.reshape(-1), self.weight.shape[1]
+        lists = zip(self._each, self._present, self._sums, self._found, strict=True)
+        self._adding = self._begin(
+            add_gradients,
+            [
+                (flat, flat_gradients, W, part, self._parts, self._place, present, sums, found)
+                for part, present, sums, found in lists
+            ],
+        )
 
     def update(self, rate: float) -> tuple[Floats, Floats]:
         """Take a step.
@@ -116,24 +119,51 @@ class RowTable:
         Returns:
             Per table, float32 (T,): rows present in the batch, and how many of these were clipped.
         """
-        self._found = _wait(self._adding)
+        found = _wait(self._adding)
         _wait(self._settling)
+        self._adding, self._settling, self._found = [], [], [0] * self._parts
         self.step += 1
         self._rates[self.step % len(self._rates)] = rate
-        W = self.weight.shape[1]
-        counts = np.zeros((self._threads, len(self._starts), 2), np.int32)
-        how = (self.step, np.float32(rate), self._penalty, self._ratio, self._floor, self._starts)
-        self._run(
-            step_present,
-            [
-                (*self._rows, W, self._place, present[:found], sums, *how, count)
-                for present, sums, found, count in zip(self._present, self._sums, self._found, counts, strict=True)
-            ],
-        )
-        self._adding, self._settling, self._ranges = [], [], []
-        self._found = [0] * self._threads
+        counts = self._step_all() if self._is_whole else self._step_found(found)
         present, clipped = counts.sum(axis=0).T.astype(np.float32)
         return present, clipped
+
+    def _step_all(self) -> Ints:
+        """All rows; counts (pieces, T, 2)."""
+        pieces = _cut(0, len(self.weight), self._parts * _PIECES)
+        counts = np.zeros((len(pieces), len(self._starts), 2), np.int32)
+        how = (self.step, self._rates, self._penalty, self._ratio, self._floor, self._starts)
+        self._run(
+            step_range,
+            [
+                (*self._rows, self._place, self._sums, *piece, *how, count)
+                for piece, count in zip(pieces, counts, strict=True)
+            ],
+        )
+        return counts
+
+    def _step_found(self, found: Sequence[int]) -> Ints:
+        """The rows in the batch; counts (pieces, T, 2)."""
+        W = self.weight.shape[1]
+        rate = self._rates[self.step % len(self._rates)]
+        how = (self.step, rate, self._penalty, self._ratio, self._floor, self._starts)
+        pieces = [(part, a, b) for part in self._each for a, b in _cut(0, found[part], self._parts)]
+        counts = np.zeros((len(pieces), len(self._starts), 2), np.int32)
+        self._run(
+            step_listed,
+            [
+                (
+                    *self._rows,
+                    self._place,
+                    self._present[part, a:b],
+                    self._sums[part, a * (W + 1) : b * (W + 1)],
+                    *how,
+                    count,
+                )
+                for (part, a, b), count in zip(pieces, counts, strict=True)
+            ],
+        )
+        return counts
 
     def stand_at(self, step: int) -> None:
         """Take the weights and moments, which the caller has set, for those after so many steps."""
@@ -141,28 +171,32 @@ class RowTable:
         self._taken[:] = step
 
     @property
-    def _rows(self) -> tuple[Floats, Floats, Floats, Ints]:
-        return self.weight.reshape(-1), self.first.reshape(-1), self.second.reshape(-1), self._taken
+    def _rows(self) -> tuple[Floats, Floats, Floats, Ints, int]:
+        W = self.weight.shape[1]
+        return self.weight.reshape(-1), self.first.reshape(-1), self.second.reshape(-1), self._taken, W
 
     @property
     def _missed(self) -> tuple[int, Floats, np.float32]:
         return self.step, self._rates, self._penalty
 
-    def _shared_out(self, ids: Ints) -> list[tuple[int, int]]:
-        """Ranges of rows with about as many of the ids in each, one per thread."""
-        sample = np.sort(ids[:_SAMPLE])
-        inner = [int(sample[len(sample) * part // self._threads]) for part in range(1, self._threads)]
-        return list(pairwise([0, *inner, len(self.weight)]))
+    @property
+    def _each(self) -> range:
+        return range(self._parts)
 
     def _settle(self, start: int, end: int) -> list[Future[None]]:
-        cuts = [start + (end - start) * part // self._threads for part in range(self._threads + 1)]
-        W = self.weight.shape[1]
-        return [
-            self._pool.submit(settle_range, *self._rows, W, low, high, *self._missed) for low, high in pairwise(cuts)
-        ]
+        pieces = _cut(start, end, self._parts)
+        return self._begin(settle_range, [(*self._rows, *piece, *self._missed) for piece in pieces])
+
+    def _begin(self, loop: Callable[..., Any], calls: Sequence[tuple[Any, ...]]) -> list[Future[Any]]:
+        return [self._pool.submit(loop, *call) for call in calls]
 
     def _run(self, loop: Callable[..., Any], calls: Sequence[tuple[Any, ...]]) -> None:
-        _wait([self._pool.submit(loop, *call) for call in calls])
+        _wait(self._begin(loop, calls))
+
+
+def _cut(start: int, end: int, pieces: int) -> list[tuple[int, int]]:
+    """About equal pieces of a range."""
+    return list(pairwise(start + (end - start) * piece // pieces for piece in range(pieces + 1)))
 
 
 def _wait(running: Sequence[Future[Any]]) -> list[Any]:

@@ -1,11 +1,13 @@
 """Keras callbacks are called as Keras calls them, end a run, and cost nothing they do not ask for."""
 
 import csv
+from itertools import pairwise
 
 import numpy as np
 import pytest
 import tf_keras as keras
 
+from ctrfast.checkpoint import Checkpoint
 from ctrfast.errors import ConfigError
 from ctrfast.loop.callbacks import Callbacks
 from ctrfast.network import Network
@@ -112,29 +114,40 @@ def test_a_stop_within_an_epoch_takes_effect_after_the_step(tiny_dataset, tmp_pa
     assert seen[-1].fraction == 1
 
 
-class Untouchable:
-    """A loss that must not be fetched from the device."""
-
-    def __float__(self):
-        raise AssertionError("fetched")
-
-
 @pytest.fixture
 def network(tiny_dataset):
     config = tiny_clicks.settings()
     return Network(config.model, tiny_dataset.fitted, seed=1, embedding_init_std=0.1)
 
 
-def test_the_loss_is_fetched_only_where_it_is_asked_for(network):
-    def called_with(*callbacks):
-        made = Callbacks(callbacks, network, epochs=1, steps_per_epoch=1)
-        made.batch_begins(0)
-        made.batch_ends(0, Untouchable())
+def test_batches_are_called_only_where_they_are_asked_for(network):
+    def want_batches(*callbacks):
+        return Callbacks(callbacks, network, epochs=1, steps_per_epoch=1).want_batches
 
-    called_with()
-    called_with(keras.callbacks.History(), keras.callbacks.LambdaCallback(on_epoch_end=print))
-    with pytest.raises(AssertionError, match="fetched"):
-        called_with(keras.callbacks.LambdaCallback(on_batch_end=print))
+    assert not want_batches()
+    assert not want_batches(keras.callbacks.History(), keras.callbacks.LambdaCallback(on_epoch_end=print))
+    assert want_batches(keras.callbacks.LambdaCallback(on_batch_end=print))
+
+
+def test_a_callback_sees_the_weights_of_the_step_at_hand(tiny_dataset, tmp_path):
+    """Also where a step leaves rows of the table behind."""
+
+    class Weights(keras.callbacks.Callback):
+        def __init__(self):
+            super().__init__()
+            self.tables = []
+
+        def on_train_batch_end(self, batch, logs=None):
+            self.tables.append(self.model.table.numpy())
+
+    seen = Weights()
+    config = tiny_clicks.settings()
+    train(tiny_dataset, config, tmp_path / "run", callbacks=[seen])
+    run = Run.open(tmp_path / "run")
+    assert len(seen.tables) == run.receipt.steps
+    last = Checkpoint.open(run.checkpoint, run.seal).tensors(["table"])["table"]
+    np.testing.assert_array_equal(seen.tables[-1], last)
+    assert all(np.abs(after - before).max() > 0 for before, after in pairwise(seen.tables))
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,11 @@ STARTS = [0, 3, 703]
 W, B, STEPS = 7, 32, 60
 
 
+@pytest.fixture(autouse=True, params=[False, True], ids=["later", "whole"])
+def _form(request, monkeypatch):
+    monkeypatch.setattr(row_table, "_MANY", 0.0 if request.param else 1.0)
+
+
 def make(threads=None, monkeypatch=None, **settings):
     if threads:
         monkeypatch.setattr(row_table, "threads", lambda: threads)
@@ -48,6 +53,16 @@ def run(table, *, settle_each=False, parts=1):
             table.settle()
     table.settle()
     return totals
+
+
+def test_both_forms_end_at_the_same_bits(monkeypatch):
+    one, (present, clipped) = make(), run(make())
+    run(one)
+    for many in (0.0, 1.0):
+        monkeypatch.setattr(row_table, "_MANY", many)
+        other = make()
+        np.testing.assert_array_equal(run(other), [present, clipped])
+        assert_same(one, other)
 
 
 def assert_same(one, two):
