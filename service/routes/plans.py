@@ -14,7 +14,7 @@ from ctrfast.optim.scaling import make_plan
 from ctrfast.schema import PRESETS, FittedSchema
 from service.answers import Finding, MemoryPublic, PlanPublic
 from service.dependencies import DatasetsDep, problems
-from service.jobs import fingerprint
+from service.fingerprints import fingerprint
 from service.json_bodies import JsonRoute
 from service.specs import parse_plan_request
 from service.submissions import refuse_batch_above_rows, unknown_entry

@@ -87,6 +87,8 @@ def quick_settings(home: Path, **changes: Any) -> Settings:
         "shutdown_grace_s": 2.0,
         "alias_refresh_s": 0.1,
         "require_key": False,
+        "max_attempts": 2,
+        "retry_first_s": 0.05,
     }
     settings = Settings(**{**values, **changes})
     settings.make_folders()

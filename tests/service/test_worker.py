@@ -106,12 +106,20 @@ def test_done(services: Services) -> None:
     assert "hello from the log" in log
 
 
-@pytest.mark.parametrize(("told", "reason"), [("bad_data", "bad_data"), ("nan_loss", "nan_loss"), ("odd", "internal")])
+@pytest.mark.parametrize(("told", "reason"), [("bad_data", "bad_data"), ("nan_loss", "nan_loss")])
 def test_failed(services: Services, told: str, reason: str) -> None:
     job_id = submit(services)
     with working(services.settings, "fail", told):
         job = ended(services, job_id)
     assert (job.state, job.reason, job.message, job.attempt) == ("failed", reason, "it went wrong", 1)
+
+
+@pytest.mark.parametrize(("told", "reason"), [("storage", "storage"), ("internal", "internal"), ("odd", "internal")])
+def test_what_a_retry_can_mend_is_tried_again(services: Services, told: str, reason: str) -> None:
+    job_id = submit(services)
+    with working(services.settings, "fail", told):
+        job = ended(services, job_id)
+    assert (job.state, job.reason, job.message, job.attempt) == ("failed", reason, "it went wrong", 2)
 
 
 def test_a_killed_child_is_tried_again(services: Services, tmp_path: Path) -> None:
@@ -238,7 +246,7 @@ def test_an_unexpected_error_fails_the_job_and_the_worker_goes_on(
     bad, good = submit(services, seed=1), submit(services)
     with working(services.settings, "done"):
         job = ended(services, bad)
-        assert (job.state, job.reason, job.attempt) == ("failed", "internal", 1)
+        assert (job.state, job.reason, job.attempt) == ("failed", "internal", 2)
         assert ended(services, good).state == "succeeded"
 
 
