@@ -144,7 +144,9 @@ class Api:
     """A running API: its services and a client of its own."""
 
     def __init__(self, settings: Settings) -> None:
-        Database(settings.url).migrate()
+        database = Database(settings.url)
+        database.migrate()
+        database.dispose()
         app = create_app(settings)
         self.services: Services = app.state.services
         self.app = app

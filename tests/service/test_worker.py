@@ -22,7 +22,7 @@ from service.settings import Settings
 from service.states import FINAL, Kind, State
 from service.tables import DatasetRow, Job
 from service.wiring import Services
-from service.worker import Worker
+from service.worker import RUNNER, Worker
 from tests.service.conftest import fake_command, quick_settings, wait_for
 
 SPEC = {"dataset": "d"}
@@ -52,7 +52,8 @@ def services(home: Path) -> Iterator[Services]:
 
 @contextmanager
 def working(settings: Settings, *command: object) -> Iterator[Worker]:
-    worker = Worker(settings, fake_command(*command))  # type: ignore[arg-type]
+    """A worker in a thread; without a command it runs real jobs."""
+    worker = Worker(settings, fake_command(*command) if command else RUNNER)  # type: ignore[arg-type]
     thread = threading.Thread(target=worker.run)
     thread.start()
     try:
@@ -62,12 +63,12 @@ def working(settings: Settings, *command: object) -> Iterator[Worker]:
         thread.join(30)
 
 
-def ended(services: Services, job_id: str) -> Job:
+def ended(services: Services, job_id: str, timeout_s: float = 30) -> Job:
     def final() -> Job | None:
         job = services.jobs.get(job_id)
         return job if State(job.state) in FINAL else None
 
-    return wait_for(final, "the job's end", 30)
+    return wait_for(final, "the job's end", timeout_s)
 
 
 def reported(services: Services, job_id: str, fact: str) -> int:
