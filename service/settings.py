@@ -6,9 +6,9 @@
 | CTRFAST_DATABASE_URL           | SQLAlchemy URL; without it SQLite in `HOME/ctrfast.db`                             |
 | CTRFAST_REQUIRE_KEY            | demand an API key on loopback too                                                  |
 | CTRFAST_LEASE_S                | seconds after which a silent worker has lost its job                               |
-| CTRFAST_HEARTBEAT_S            | seconds between two renewals of a lease; progress is written and cancel seen then  |
+| CTRFAST_HEARTBEAT_S            | seconds between two renewals of a lease; progress is written and wishes seen then  |
 | CTRFAST_POLL_S                 | seconds between two looks of an idle worker into the queue                         |
-| CTRFAST_CANCEL_GRACE_S         | seconds that a cancelled job has to save its work before it is killed              |
+| CTRFAST_CANCEL_GRACE_S         | seconds that a job has to save its work after a cancel, a pause or a deadline      |
 | CTRFAST_SHUTDOWN_GRACE_S       | the same when the worker itself is told to stop                                    |
 | CTRFAST_MAX_ATTEMPTS           | runs of one job before a failure that a retry can mend is its end                  |
 | CTRFAST_RETRY_FIRST_S          | seconds that a job waits after its first such failure; each further one doubles it |
@@ -87,6 +87,15 @@ class Settings(BaseSettings):
             raise ValueError(
                 "`lease_s` must be at least twice `heartbeat_s`. "
                 f"Got lease_s={self.lease_s}, heartbeat_s={self.heartbeat_s}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _waits_grow(self) -> Self:
+        if self.retry_first_s > self.retry_most_s:
+            raise ValueError(
+                "`retry_most_s` must be at least `retry_first_s`. "
+                f"Got retry_most_s={self.retry_most_s}, retry_first_s={self.retry_first_s}"
             )
         return self
 
