@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Annotated, Any, Self
@@ -12,17 +11,19 @@ from pydantic import BaseModel, ConfigDict, Field
 from ctrfast.memory import MemoryEstimate
 from ctrfast.optim.scaling import Plan
 from ctrfast.preflight import TimeEstimate
+from service.options import JobOptions
 from service.registry import Model
 from service.specs import Name, VersionNumber
 from service.states import Kind, Reason, State
 from service.tables import DatasetRow, Job, VersionRow
+from service.times import iso_time, iso_time_or_none
 
 
 class _Request(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class JobCreate(_Request):
+class JobCreate(JobOptions):
     """A job to queue. `spec` depends on the kind (`service.specs`)."""
 
     kind: str = Field(examples=["train"])
@@ -32,7 +33,11 @@ class JobCreate(_Request):
 
 
 class JobPublic(BaseModel):
-    """A job as its caller sees it. Times are UTC; `eta_s` is None until known."""
+    """A job as its caller sees it. Times are UTC; `eta_s` is None until known.
+
+    position: place in the queue, from 1, while it waits there. not_before: the end of the wait for a retry.
+    pausing: it runs, and will pause when its work is saved.
+    """
 
     id: str
     kind: Kind
@@ -45,13 +50,20 @@ class JobPublic(BaseModel):
     message: str | None
     attempt: int
     spec: dict[str, Any]
+    priority: int
+    position: int | None
+    pausing: bool
+    labels: dict[str, str]
+    deadline_at: str | None
+    not_before: str | None
     created_at: str
     started_at: str | None
     finished_at: str | None
 
     @classmethod
-    def of(cls, job: Job) -> Self:
-        """A row as an answer."""
+    def of(cls, job: Job, positions: Mapping[str, int]) -> Self:
+        """A row as an answer. positions: of waiting jobs (`JobStore.positions`)."""
+        waits = State(job.state) is State.QUEUED and job.not_before > 0
         return cls(
             id=job.id,
             kind=Kind(job.kind),
@@ -64,9 +76,15 @@ class JobPublic(BaseModel):
             message=job.message,
             attempt=job.attempt,
             spec=job.spec,
+            priority=job.priority,
+            position=positions.get(job.id),
+            pausing=job.pausing,
+            labels=job.labels,
+            deadline_at=iso_time_or_none(job.deadline_at),
+            not_before=iso_time(job.not_before) if waits else None,
             created_at=iso_time(job.created_at),
-            started_at=iso_time(job.started_at) if job.started_at is not None else None,
-            finished_at=iso_time(job.finished_at) if job.finished_at is not None else None,
+            started_at=iso_time_or_none(job.started_at),
+            finished_at=iso_time_or_none(job.finished_at),
         )
 
 
@@ -293,9 +311,3 @@ class Alive(BaseModel):
     """The process answers."""
 
     status: str = "ok"
-
-
-def iso_time(seconds: float) -> str:
-    """Seconds since 1970 as UTC text."""
-    moment = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -13,7 +13,6 @@ from service.child import Child
 from service.leases import Lease, LeaseLostError, LeaseStore
 from service.outcomes import Transcript
 from service.settings import Settings
-from service.states import State
 
 log = logging.getLogger("service.worker")
 
@@ -60,8 +59,8 @@ class Attempt:
         """
         while not self._child.has_ended():
             self._hear()
-            cancelling = self._renew_when_due()
-            if cancelling or self._shutdown.is_set():
+            must_stop = self._renew_when_due()
+            if must_stop or self._shutdown.is_set():
                 self._tell_to_stop()
             elif self.transcript.outcome is not None:
                 self._kill_within(_EXIT_GRACE_S)
@@ -77,13 +76,13 @@ class Attempt:
             self.transcript.add(message)
 
     def _renew_when_due(self) -> bool:
-        """Renew the lease and write the report. Returns whether somebody asked to cancel."""
+        """Renew the lease and write the report. Returns whether the child must stop."""
         now = time.monotonic()
         if now < self._next_renewal:
             return False
         self._next_renewal = now + self._settings.heartbeat_s
         try:
-            state = self._leases.renew(self._lease, self.transcript.report)
+            must_stop = self._leases.renew(self._lease, self.transcript.report)
         except SQLAlchemyError as error:
             if now > self._lease_end:
                 raise LeaseLostError() from error
@@ -93,7 +92,7 @@ class Attempt:
         self.transcript.take_report()
         self._child.keep_alive()
         self._sweep()
-        return state is State.CANCELLING
+        return must_stop
 
     def _tell_to_stop(self) -> None:
         if not self.was_told_to_stop:

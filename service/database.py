@@ -17,10 +17,11 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.orm import Session
 
-HEAD = "0001"  # the newest revision under migrations/versions; a test compares
+HEAD = "0002"  # the newest revision under migrations/versions; a test compares
 BUSY_TIMEOUT_MS = 30_000
 _WRITES = "ctrfast_writes"
 _MIGRATION_LOCK = 0x637472  # "ctr": any number that others are unlikely to lock on the same PostgreSQL
+_QUEUE_LOCK = _MIGRATION_LOCK + 1
 
 
 class Database:
@@ -45,8 +46,13 @@ class Database:
         with Session(self._writer, expire_on_commit=False) as session, session.begin():
             yield session
 
+    def lock_queue(self, session: Session) -> None:
+        """Let one writer at a time count jobs and act on the count; on SQLite each writer is alone already."""
+        if not self.is_sqlite:
+            session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _QUEUE_LOCK})
+
     def migrate(self, revision: str = "head") -> None:
-        """Bring the tables to a revision. Several processes may call it at once."""
+        """Bring the tables to a revision, a newer or an older one. Several processes may call it at once."""
         from service.migrations import run  # alembic takes long to import, and the API never migrates
 
         with self._writer.begin() as connection:

@@ -1,15 +1,13 @@
-"""The job store's side for callers: enqueue, list, look at, cancel, retry.
+"""The job store's side for callers: enqueue, list, look at, pause, resume, cancel, retry.
 
-Every change of a job locks its row first, asks `states.require_move`, and writes an event in the same transaction.
+Every change of a job locks its row first; `moves.move` asks the table and writes the event in the same transaction.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,9 +17,21 @@ from sqlalchemy.orm import Session
 
 from service.database import Database
 from service.events import STATE, EventPage, append_event, read_events, read_metric_series
-from service.problems import BadValueError, IdempotencyConflictError, IllegalStateError, NotFoundError
-from service.states import FINAL, IllegalMoveError, Kind, State, require_move
-from service.tables import Job
+from service.fingerprints import fingerprint
+from service.moves import move
+from service.options import NO_OPTIONS, JobOptions
+from service.problems import (
+    IdempotencyConflictError,
+    IllegalStateError,
+    NotFoundError,
+    QueueFullError,
+)
+from service.settings import Settings
+from service.states import FINAL, Action, IllegalMoveError, Kind, State
+from service.tables import Job, JobLabel
+from service.waiting import count_queued, queue_positions
+
+_TRY_AGAIN_S = 10
 
 
 @dataclass(frozen=True)
@@ -37,47 +47,28 @@ def new_job_id() -> str:
     return f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(5)}"
 
 
-def fingerprint(kind: str, spec: Mapping[str, Any]) -> str:
-    """sha256 of a request's meaning: the order of keys does not matter.
-
-    Raises:
-        BadValueError: a value that no database can keep (NaN, infinity, NUL, half of a surrogate pair).
-    """
-    try:
-        text = json.dumps([kind, spec], sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-        encoded = text.encode()
-    except (ValueError, RecursionError) as error:
-        raise BadValueError("The body must hold finite numbers and valid text only.") from error
-    if "\\u0000" in text.replace("\\\\", ""):  # an escaped backslash before u0000 is no NUL
-        raise BadValueError("Text must not hold the character NUL.")
-    return hashlib.sha256(encoded).hexdigest()
-
-
-def move(session: Session, job: Job, wanted: State, **facts: Any) -> None:
-    """Change a job's state and tell it in an event. The caller holds the job's row for writing.
-
-    Raises:
-        IllegalMoveError: the table of transitions has no such edge.
-    """
-    require_move(State(job.state), wanted)
-    job.state = wanted
-    append_event(session, job, STATE, {"state": wanted, "attempt": job.attempt, **facts})
-
-
 class JobStore:
-    """Jobs as callers see them."""
+    """Jobs as callers see them. `clock`: seconds since 1970."""
 
-    def __init__(self, database: Database, max_attempts: int) -> None:
+    def __init__(self, database: Database, settings: Settings, clock: Callable[[], float] = time.time) -> None:
         self._database = database
-        self._max_attempts = max_attempts
+        self._settings = settings
+        self._clock = clock
 
-    def find_twin(self, kind: str, spec: Mapping[str, Any], owner: str, key: str | None) -> Job | None:
+    def find_twin(
+        self,
+        kind: str,
+        spec: Mapping[str, Any],
+        owner: str,
+        key: str | None,
+        options: JobOptions = NO_OPTIONS,
+    ) -> Job | None:
         """The job that this idempotency key made before.
 
         Raises:
             IdempotencyConflictError: it made one from another body.
         """
-        print_ = fingerprint(kind, spec)
+        print_ = fingerprint(kind, spec, options)
         if key is None:
             return None
         with self._database.read() as session:
@@ -86,32 +77,51 @@ class JobStore:
             raise IdempotencyConflictError()
         return job
 
-    def enqueue(self, kind: Kind, spec: Mapping[str, Any], *, owner: str = "", key: str | None = None) -> Job:
-        """Queue a job, or answer the one that the same key and body made.
+    def enqueue(
+        self,
+        kind: Kind,
+        spec: Mapping[str, Any],
+        *,
+        owner: str = "",
+        key: str | None = None,
+        options: JobOptions = NO_OPTIONS,
+        job_id: str | None = None,
+    ) -> Job:
+        """Queue a job, or answer the one that the same key and body made; `job_id` is for a new one alone.
 
         Raises:
             IdempotencyConflictError: the key belongs to another body.
+            QueueFullError: as many jobs wait as may.
         """
+        now = self._clock()
         job = Job(
-            id=new_job_id(),
+            id=job_id or new_job_id(),
             kind=kind,
             state=State.QUEUED,
             spec=dict(spec),
             owner=owner,
             idempotency_key=key,
-            fingerprint=fingerprint(kind, spec),
-            attempts_left=self._max_attempts,
+            fingerprint=fingerprint(kind, spec, options),
+            attempts_left=self._settings.max_attempts,
             attempt=0,
             last_seq=0,
-            created_at=time.time(),
+            priority=options.priority,
+            deadline_s=options.deadline_s,
+            deadline_at=None if options.deadline_s is None else now + options.deadline_s,
+            labels=options.labels,
+            created_at=now,
         )
         try:
             with self._database.write() as session:
+                self._database.lock_queue(session)
                 session.add(job)
-                session.flush()
+                session.flush()  # a twin is found before a full queue is: it takes no further place
+                if count_queued(session) > self._settings.max_queued:
+                    raise QueueFullError(self._settings.max_queued, _TRY_AGAIN_S)
+                session.add_all(JobLabel(job_id=job.id, key=key, value=value) for key, value in job.labels.items())
                 append_event(session, job, STATE, {"state": State.QUEUED, "attempt": 0})
         except IntegrityError:
-            twin = self.find_twin(kind, spec, owner, key)
+            twin = self.find_twin(kind, spec, owner, key, options)
             if twin is None:
                 raise
             return twin
@@ -133,13 +143,24 @@ class JobStore:
         with self._database.read() as session:
             return session.scalar(query.limit(1)) is not None
 
-    def page(self, *, state: State | None, kind: Kind | None, limit: int, cursor: str | None) -> JobPage:
-        """Jobs that match, newest first, a page at a time: filtered first, then cut."""
+    def page(
+        self,
+        *,
+        state: State | None,
+        kind: Kind | None,
+        limit: int,
+        cursor: str | None,
+        labels: Mapping[str, str] | None = None,
+    ) -> JobPage:
+        """Jobs that match in everything given, newest first, a page at a time: filtered first, then cut."""
         query = select(Job).order_by(Job.id.desc()).limit(limit + 1)
         if state is not None:
             query = query.where(Job.state == state)
         if kind is not None:
             query = query.where(Job.kind == kind)
+        for key, value in (labels or {}).items():
+            found = select(JobLabel.job_id).where(JobLabel.key == key, JobLabel.value == value)
+            query = query.where(Job.id.in_(found))
         if cursor is not None:
             query = query.where(Job.id < cursor)
         with self._database.read() as session:
@@ -156,26 +177,55 @@ class JobStore:
         """
         with self._database.write() as session:
             job = _lock(session, job_id)
-            if job.state == State.CANCELLING:
-                return job
-            wanted = State.CANCELLED if job.state == State.QUEUED else State.CANCELLING
-            _move_or_refuse(session, job, wanted)
-            if wanted is State.CANCELLED:
-                job.finished_at = time.time()
+            if job.state != State.CANCELLING:
+                self._move(session, job, Action.CANCEL)
+            return job
+
+    def pause(self, job_id: str) -> Job:
+        """Keep a job from running: at once while it waits; a running one saves its work first.
+
+        Raises:
+            NotFoundError: there is no such job.
+            IllegalStateError: it is paused already, being cancelled, or has ended. Asking a running one twice is none.
+        """
+        with self._database.write() as session:
+            job = _lock(session, job_id)
+            if job.state == State.RUNNING:
+                job.pausing = True  # its worker sees it with the next renewal, and moves it when the work is saved
+            else:
+                self._move(session, job, Action.PAUSE)
+            return job
+
+    def resume(self, job_id: str) -> Job:
+        """Queue a paused job; it goes on from its checkpoint. One that is still about to pause goes on too.
+
+        Raises:
+            NotFoundError, IllegalStateError: there is no such job, or nobody has paused it.
+        """
+        with self._database.write() as session:
+            job = _lock(session, job_id)
+            if job.state == State.RUNNING and job.pausing:
+                job.pausing = False
+            else:
+                self._move(session, job, Action.RESUME)
+                job.not_before = 0.0
             return job
 
     def retry(self, job_id: str) -> Job:
         """Queue a failed or cancelled job again; it goes on from its last checkpoint where it has one.
+
+        Its deadline counts from now on: the old one may have passed.
 
         Raises:
             NotFoundError, IllegalStateError: there is no such job, or it has not ended or has succeeded.
         """
         with self._database.write() as session:
             job = _lock(session, job_id)
-            if job.state == State.RUNNING:  # the table's running -> queued is for lost workers alone
-                raise IllegalStateError(State(job.state), State.QUEUED)
-            _move_or_refuse(session, job, State.QUEUED)
-            job.attempts_left = self._max_attempts
+            self._move(session, job, Action.RETRY)
+            job.attempts_left = self._settings.max_attempts
+            job.not_before = 0.0
+            if job.deadline_s is not None:
+                job.deadline_at = self._clock() + job.deadline_s
             job.progress, job.metrics = 0.0, {}
             job.reason = job.message = job.started_at = job.finished_at = job.eta_s = None
             return job
@@ -190,6 +240,14 @@ class JobStore:
         with self._database.read() as session:
             return read_metric_series(session, job_id)
 
+    def positions(self, jobs: Collection[Job]) -> dict[str, int]:
+        """Places in the queue of those jobs that wait in it, from 1, by id."""
+        waiting = {job.id for job in jobs if job.state == State.QUEUED}
+        if not waiting:
+            return {}
+        with self._database.read() as session:
+            return queue_positions(session, waiting)
+
     def counts(self) -> dict[str, int]:
         """How many jobs there are in each state."""
         with self._database.read() as session:
@@ -197,16 +255,15 @@ class JobStore:
         found = {state: count for state, count in rows}  # noqa: C416 - rows are no pairs for the type checker
         return {state.value: found.get(state.value, 0) for state in State}
 
+    def _move(self, session: Session, job: Job, action: Action) -> None:
+        try:
+            move(session, job, action, self._clock())
+        except IllegalMoveError as error:
+            raise IllegalStateError(error.current, error.action) from error
+
 
 def _lock(session: Session, job_id: str) -> Job:
     job = session.get(Job, job_id, with_for_update=True)
     if job is None:
         raise NotFoundError("job", job_id)
     return job
-
-
-def _move_or_refuse(session: Session, job: Job, wanted: State) -> None:
-    try:
-        move(session, job, wanted)
-    except IllegalMoveError as error:
-        raise IllegalStateError(error.current, error.wanted) from error

@@ -1,7 +1,11 @@
 """The job store's side for workers: claim a job, keep its lease, report, end it; and find jobs whose worker is gone.
 
 A claim raises the job's `attempt`, which is the fencing token. Each later write names it and is refused once another
-claim, a sweep or the end of the job has passed it: a worker that slept through its lease writes nothing.
+claim, a sweep or the end of the job has passed it, or its lease has run out: a worker that slept through its lease
+writes nothing.
+
+Any end of an attempt that is no success is settled from the row alone: a wish to cancel goes first, then a failure that
+no retry mends, the deadline, the wish to pause, another try.
 
 Clocks: leases compare the hosts' own clocks, so hosts must agree to well within `lease_s`.
 """
@@ -13,14 +17,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session
 
 from service.database import Database
 from service.events import METRIC, PROGRESS, append_event
-from service.jobs import move
-from service.states import LEASED, Kind, Reason, State
+from service.moves import move
+from service.settings import Settings
+from service.states import IDLE, LEASED, RETRIED, Action, Kind, Reason, State
 from service.tables import Job
+from service.waiting import next_job
 
 SWEEP_MARGIN_S = 1.0  # beyond the lease, for the message that tells a child to go on to arrive late
 
@@ -58,109 +64,139 @@ Deliver = Callable[[Session], Mapping[str, Any]]
 
 
 class LeaseStore:
-    """Jobs as workers see them."""
+    """Jobs as workers see them. `clock`: seconds since 1970."""
 
-    def __init__(self, database: Database, lease_s: float) -> None:
+    def __init__(self, database: Database, settings: Settings, clock: Callable[[], float] = time.time) -> None:
         self._database = database
-        self._lease_s = lease_s
+        self._settings = settings
+        self._clock = clock
 
     def claim(self, worker: str) -> Lease | None:
-        """Take the oldest waiting job, or None."""
-        oldest = (
-            select(Job).where(Job.state == State.QUEUED).order_by(Job.id).limit(1).with_for_update(skip_locked=True)
-        )
+        """Take the first job of the queue that may run now, or None."""
+        most = self._settings.max_running_per_key
+        query = next_job(self._clock(), most)
         with self._database.read() as session:  # an idle worker must not take SQLite's write lock at each look
-            if session.scalar(select(Job.id).where(Job.state == State.QUEUED).limit(1)) is None:
+            if session.scalar(query.with_only_columns(Job.id)) is None:
                 return None
         with self._database.write() as session:
-            job = session.scalar(oldest)
+            if most is not None:
+                self._database.lock_queue(session)
+            job = session.scalar(query.with_for_update(skip_locked=True))
             if job is None:
                 return None
-            now = time.time()
+            now = self._clock()
             job.attempt += 1
             job.attempts_left -= 1
-            job.lease_owner, job.lease_until = worker, now + self._lease_s
+            job.lease_owner, job.lease_until = worker, now + self._settings.lease_s
             job.started_at = job.started_at or now
             job.progress, job.eta_s = 0.0, None
-            move(session, job, State.RUNNING, worker=worker)
+            move(session, job, Action.CLAIM, now, worker=worker)
             return Lease(job.id, job.attempt, Kind(job.kind), dict(job.spec))
 
-    def renew(self, lease: Lease, report: Report | None = None) -> State:
+    def renew(self, lease: Lease, report: Report | None = None) -> bool:
         """Extend the lease and write what the child reported.
 
-        Returns: the job's state: `running`, or `cancelling` where somebody asked for an end.
+        Returns: whether the child must stop: somebody asked to cancel or pause the job, or its deadline has passed.
 
         Raises:
             LeaseLostError: the job is not this worker's any more.
         """
         with self._database.write() as session:
-            job = _locked(session, lease)
-            job.lease_until = time.time() + self._lease_s
+            job, now = self._locked(session, lease)
+            job.lease_until = now + self._settings.lease_s
             if report is not None and not report.is_empty():
                 _write_report(session, job, report)
-            return State(job.state)
+            return job.state == State.CANCELLING or job.pausing or _is_overdue(job, now)
 
     def succeed(self, lease: Lease, metrics: Mapping[str, Any], deliver: Deliver) -> State:
         """End a job well. `deliver` puts its product in place inside the transaction and returns the job's result.
 
-        A job that is being cancelled ends as cancelled, and delivers nothing.
+        A job that is being cancelled ends as cancelled, one beyond its deadline as failed; they deliver nothing.
 
         Raises:
             LeaseLostError: the job is not this worker's any more; nothing was delivered.
         """
         with self._database.write() as session:
-            job = _locked(session, lease)
+            job, now = self._locked(session, lease)
             if job.state == State.CANCELLING:
-                return _end(session, job, State.CANCELLED)
+                return move(session, job, Action.STOP, now)
+            if _is_overdue(job, now):
+                return _fail_overdue(session, job, now)
             job.result = dict(deliver(session))
             job.metrics = {**job.metrics, **metrics}
-            job.progress, job.eta_s = 1.0, 0.0
-            return _end(session, job, State.SUCCEEDED)
+            job.progress = 1.0
+            return move(session, job, Action.SUCCEED, now)
 
     def fail(self, lease: Lease, reason: Reason, message: str) -> State:
-        """End a job badly; one that is being cancelled ends as cancelled. Raises LeaseLostError."""
+        """The attempt went wrong. The job waits for another while it has one left and a retry can mend the reason.
+
+        Raises:
+            LeaseLostError: the job is not this worker's any more.
+        """
         with self._database.write() as session:
-            job = _locked(session, lease)
-            if job.state == State.CANCELLING:
-                return _end(session, job, State.CANCELLED)
-            return _fail(session, job, reason, message)
+            job, now = self._locked(session, lease)
+            return self._settle(session, job, now, reason, message)
 
     def stopped(self, lease: Lease) -> State:
-        """The child ended because it was told to: cancelled, or back to the queue when the worker shuts down."""
+        """The child ended because it was told to, which costs the job no attempt. Raises LeaseLostError."""
         with self._database.write() as session:
-            job = _locked(session, lease)
+            job, now = self._locked(session, lease)
             if job.state == State.CANCELLING:
-                return _end(session, job, State.CANCELLED)
-            job.attempts_left += 1  # the job is not to blame
-            return _requeue(session, job, "The worker was shut down; the job waits for another.")
-
-    def lost(self, lease: Lease, message: str) -> State:
-        """The child died. The job waits for another try while it has one left. Raises LeaseLostError."""
-        with self._database.write() as session:
-            return _lose(session, _locked(session, lease), message)
+                return move(session, job, Action.STOP, now)
+            if _is_overdue(job, now):
+                return _fail_overdue(session, job, now)
+            job.attempts_left += 1
+            if job.pausing:
+                return move(session, job, Action.PAUSE, now)
+            return move(session, job, Action.REQUEUE, now, message="The worker stopped it; the job waits for another.")
 
     def sweep(self) -> int:
-        """Take jobs away from workers whose lease ran out. Any process may do it at any time.
+        """Take jobs away from workers whose lease ran out, and end idle ones beyond their deadline.
+
+        Any process may do it at any time.
 
         Returns: how many jobs it moved.
         """
-        limit = time.time() - SWEEP_MARGIN_S
-        lapsed = select(Job).where(Job.state.in_(sorted(LEASED)), Job.lease_until < limit)
+        now = self._clock()
+        lapsed = and_(Job.state.in_(sorted(LEASED)), Job.lease_until < now - SWEEP_MARGIN_S)
+        overdue = and_(Job.state.in_(sorted(IDLE)), Job.deadline_at <= now)
+        due = select(Job).where(or_(lapsed, overdue))
         with self._database.read() as session:
-            if session.scalar(lapsed.with_only_columns(Job.id).limit(1)) is None:
+            if session.scalar(due.with_only_columns(Job.id).limit(1)) is None:
                 return 0
         with self._database.write() as session:
-            jobs = session.scalars(lapsed.with_for_update(skip_locked=True)).all()
+            jobs = session.scalars(due.with_for_update(skip_locked=True)).all()
             for job in jobs:
-                _lose(session, job, "The worker gave no sign of life until its lease ran out.")
+                if State(job.state) in IDLE:
+                    _fail_overdue(session, job, now)
+                else:
+                    message = "The worker gave no sign of life until its lease ran out."
+                    self._settle(session, job, now, Reason.WORKER_LOST, message)
             return len(jobs)
 
+    def _locked(self, session: Session, lease: Lease) -> tuple[Job, float]:
+        """The leased job, held for writing, and the time; it is read after the wait for the lock."""
+        job = session.get(Job, lease.job_id, with_for_update=True)
+        now = self._clock()
+        if job is None or job.attempt != lease.attempt or job.lease_until is None or job.lease_until < now:
+            raise LeaseLostError()
+        return job, now
 
-def _locked(session: Session, lease: Lease) -> Job:
-    job = session.get(Job, lease.job_id, with_for_update=True)
-    if job is None or job.attempt != lease.attempt or State(job.state) not in LEASED:
-        raise LeaseLostError()
-    return job
+    def _settle(self, session: Session, job: Job, now: float, reason: Reason, message: str) -> State:
+        if job.state == State.CANCELLING:
+            return move(session, job, Action.STOP, now)
+        if reason not in RETRIED:
+            return _fail(session, job, now, reason, message)
+        if _is_overdue(job, now):
+            return _fail_overdue(session, job, now)
+        if job.attempts_left <= 0:
+            return _fail(session, job, now, reason, message)
+        if job.pausing:
+            return move(session, job, Action.PAUSE, now, reason=reason, message=message)
+        failures = max(self._settings.max_attempts - job.attempts_left, 1)
+        wait_s = min(self._settings.retry_first_s * 2 ** (failures - 1), self._settings.retry_most_s)
+        job.not_before = now + wait_s
+        return move(session, job, Action.REQUEUE, now, reason=reason, message=message, wait_s=wait_s)
 
 
 def _write_report(session: Session, job: Job, report: Report) -> None:
@@ -172,32 +208,17 @@ def _write_report(session: Session, job: Job, report: Report) -> None:
         append_event(session, job, PROGRESS, {"progress": job.progress, "eta_s": job.eta_s, **report.facts})
 
 
-def _release(job: Job) -> None:
-    job.lease_owner = job.lease_until = None
+def _is_overdue(job: Job, now: float) -> bool:
+    return job.deadline_at is not None and job.deadline_at <= now
 
 
-def _end(session: Session, job: Job, state: State, **facts: Any) -> State:
-    _release(job)
-    job.finished_at, job.eta_s = time.time(), None
-    move(session, job, state, **facts)
-    return state
-
-
-def _fail(session: Session, job: Job, reason: Reason, message: str) -> State:
+def _fail(session: Session, job: Job, now: float, reason: Reason, message: str) -> State:
     job.reason, job.message = reason, message
-    return _end(session, job, State.FAILED, reason=reason, message=message)
+    return move(session, job, Action.FAIL, now, reason=reason, message=message)
 
 
-def _requeue(session: Session, job: Job, message: str) -> State:
-    _release(job)
-    job.eta_s = None
-    move(session, job, State.QUEUED, message=message)
-    return State.QUEUED
-
-
-def _lose(session: Session, job: Job, message: str) -> State:
-    if job.state == State.CANCELLING:
-        return _end(session, job, State.CANCELLED)
-    if job.attempts_left > 0:
-        return _requeue(session, job, message)
-    return _fail(session, job, Reason.WORKER_LOST, message)
+def _fail_overdue(session: Session, job: Job, now: float) -> State:
+    message = (
+        f"The job had not ended {job.deadline_s:g} seconds after it was submitted. Give it more with `deadline_s`."
+    )
+    return _fail(session, job, now, Reason.DEADLINE, message)

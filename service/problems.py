@@ -27,7 +27,7 @@ from ctrfast.errors import (
     StorageError,
     TrainingError,
 )
-from service.states import IllegalMoveError, State
+from service.states import Action, IllegalMoveError, State
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -87,8 +87,20 @@ class IllegalStateError(ServiceError):
 
     status, code, title = 409, "illegal_state", "The job's state does not allow this"
 
-    def __init__(self, current: State, wanted: State) -> None:
-        super().__init__(str(IllegalMoveError(current, wanted)))
+    def __init__(self, current: State, action: Action) -> None:
+        super().__init__(str(IllegalMoveError(current, action)))
+
+
+class QueueFullError(ServiceError):
+    """As many jobs wait as may."""
+
+    status, code, title = 429, "queue_full", "The queue is full"
+
+    def __init__(self, most: int, retry_after_s: int) -> None:
+        super().__init__(
+            f"{most:,} jobs wait already, and no more may. Try again in {retry_after_s} seconds.",
+            headers={"Retry-After": str(retry_after_s)},
+        )
 
 
 class NameTakenError(ServiceError):

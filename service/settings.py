@@ -6,11 +6,15 @@
 | CTRFAST_DATABASE_URL           | SQLAlchemy URL; without it SQLite in `HOME/ctrfast.db`                             |
 | CTRFAST_REQUIRE_KEY            | demand an API key on loopback too                                                  |
 | CTRFAST_LEASE_S                | seconds after which a silent worker has lost its job                               |
-| CTRFAST_HEARTBEAT_S            | seconds between two renewals of a lease; progress is written and cancel seen then  |
+| CTRFAST_HEARTBEAT_S            | seconds between two renewals of a lease; progress is written and wishes seen then  |
 | CTRFAST_POLL_S                 | seconds between two looks of an idle worker into the queue                         |
-| CTRFAST_CANCEL_GRACE_S         | seconds that a cancelled job has to save its work before it is killed              |
+| CTRFAST_CANCEL_GRACE_S         | seconds that a job has to save its work after a cancel, a pause or a deadline      |
 | CTRFAST_SHUTDOWN_GRACE_S       | the same when the worker itself is told to stop                                    |
-| CTRFAST_MAX_ATTEMPTS           | runs of one job before a lost worker makes it fail                                 |
+| CTRFAST_MAX_ATTEMPTS           | runs of one job before a failure that a retry can mend is its end                  |
+| CTRFAST_RETRY_FIRST_S          | seconds that a job waits after its first such failure; each further one doubles it |
+| CTRFAST_RETRY_MOST_S           | longest such wait                                                                  |
+| CTRFAST_MAX_QUEUED             | most jobs that wait; beyond it a new one is refused with 429                       |
+| CTRFAST_MAX_RUNNING_PER_KEY    | jobs of one API key that may run at once; without it any number                    |
 | CTRFAST_MAX_BODY_BYTES         | largest request body                                                               |
 | CTRFAST_MAX_INSTANCES          | most rows in one scoring request                                                   |
 | CTRFAST_ALIAS_REFRESH_S        | seconds after which another process's publication is noticed                       |
@@ -49,7 +53,11 @@ class Settings(BaseSettings):
     poll_s: Seconds = 0.3
     cancel_grace_s: Seconds = 60.0
     shutdown_grace_s: Seconds = 8.0
-    max_attempts: int = Field(default=2, ge=1, le=100)
+    max_attempts: int = Field(default=4, ge=1, le=100)
+    retry_first_s: Seconds = 1.0
+    retry_most_s: Seconds = 60.0
+    max_queued: int = Field(default=10_000, ge=1)
+    max_running_per_key: int | None = Field(default=None, ge=1)
     max_body_bytes: int = Field(default=16 * 1024 * 1024, ge=1024)
     max_instances: int = Field(default=10_000, ge=1)
     alias_refresh_s: Seconds = 0.5
@@ -79,6 +87,15 @@ class Settings(BaseSettings):
             raise ValueError(
                 "`lease_s` must be at least twice `heartbeat_s`. "
                 f"Got lease_s={self.lease_s}, heartbeat_s={self.heartbeat_s}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _waits_grow(self) -> Self:
+        if self.retry_first_s > self.retry_most_s:
+            raise ValueError(
+                "`retry_most_s` must be at least `retry_first_s`. "
+                f"Got retry_most_s={self.retry_most_s}, retry_first_s={self.retry_first_s}"
             )
         return self
 

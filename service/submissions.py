@@ -11,8 +11,9 @@ from ctrfast.config import TrainConfig
 from ctrfast.errors import ConfigError, CtrFastError, unknown_name
 from ctrfast.preflight import examine, refuse
 from service.datasets import DatasetStore
-from service.jobs import JobStore
-from service.problems import BadValueError, NameTakenError, NotAvailableError, NotFoundError
+from service.jobs import JobStore, new_job_id
+from service.options import NO_OPTIONS, JobOptions
+from service.problems import BadValueError, NameTakenError, NotAvailableError, NotFoundError, ServiceError
 from service.registry import Registry
 from service.seals import open_registered
 from service.settings import Settings
@@ -40,21 +41,36 @@ class Submissions:
     registry: Registry
 
     def submit(
-        self, kind: str, spec: Mapping[str, Any], *, owner: str, key: str | None, prefix: str = "spec"
+        self,
+        kind: str,
+        spec: Mapping[str, Any],
+        *,
+        owner: str,
+        key: str | None,
+        prefix: str = "spec",
+        options: JobOptions = NO_OPTIONS,
     ) -> tuple[Job, bool]:
         """Queue a job.
 
         Returns: the job, and whether an earlier request with this key made it.
 
         Raises:
-            IdempotencyConflictError, NameTakenError, NotAvailableError, PathNotAllowedError, CtrFastError: see the
-                routes.
+            IdempotencyConflictError, NameTakenError, NotAvailableError, PathNotAllowedError, QueueFullError,
+            CtrFastError: see the routes.
         """
-        twin = self.jobs.find_twin(kind, spec, owner, key)
+        twin = self.jobs.find_twin(kind, spec, owner, key, options)
         if twin is not None:
             return twin, True
-        self.check(kind, spec, prefix)
-        return self.jobs.enqueue(Kind(kind), spec, owner=owner, key=key), False
+        try:
+            self.check(kind, spec, prefix)
+        except (ServiceError, CtrFastError):
+            twin = self.jobs.find_twin(kind, spec, owner, key, options)
+            if twin is None:
+                raise
+            return twin, True  # submitted at the same moment, it took the name that this one asks for
+        job_id = new_job_id()
+        job = self.jobs.enqueue(Kind(kind), spec, owner=owner, key=key, options=options, job_id=job_id)
+        return job, job.id != job_id
 
     def check(self, kind: str, spec: Mapping[str, Any], prefix: str = "spec") -> None:
         """Refuse a spec that cannot succeed."""

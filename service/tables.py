@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import (
     JSON,
+    Boolean,
     Float,
     ForeignKey,
     ForeignKeyConstraint,
@@ -19,6 +20,7 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
+    false,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -42,13 +44,18 @@ class Base(DeclarativeBase):
 
 
 class Job(Base):
-    """One job. `last_seq` counts its events; `attempts_left` counts runs that a lost worker may still cost."""
+    """One job.
+
+    last_seq counts its events. attempts_left: runs that failures may still cost. not_before: the end of a retry's
+    back-off. pausing: its worker is asked to stop it and keep its work. labels never change; `JobLabel` finds them.
+    """
 
     __tablename__ = "jobs"
     __table_args__ = (
         UniqueConstraint("owner", "idempotency_key"),
         Index(None, "state", "id"),
         Index(None, "kind", "id"),
+        Index(None, "state", "priority", "id"),
     )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
@@ -69,9 +76,26 @@ class Job(Base):
     lease_owner: Mapped[str | None] = mapped_column(String(128))
     lease_until: Mapped[float | None] = mapped_column(Time)
     last_seq: Mapped[int] = mapped_column(Integer, default=0)
+    priority: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
+    deadline_s: Mapped[float | None] = mapped_column(Time)
+    deadline_at: Mapped[float | None] = mapped_column(Time)
+    not_before: Mapped[float] = mapped_column(Time, default=0.0, server_default="0")
+    pausing: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
+    labels: Mapped[dict[str, str]] = mapped_column(Json, default=dict, server_default="{}")
     created_at: Mapped[float] = mapped_column(Time)
     started_at: Mapped[float | None] = mapped_column(Time)
     finished_at: Mapped[float | None] = mapped_column(Time)
+
+
+class JobLabel(Base):
+    """One label of a job, for looking jobs up by it."""
+
+    __tablename__ = "job_labels"
+    __table_args__ = (Index(None, "key", "value", "job_id"),)
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    key: Mapped[str] = mapped_column(Name, primary_key=True)
+    value: Mapped[str] = mapped_column(String(100))
 
 
 class Event(Base):

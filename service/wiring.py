@@ -38,14 +38,14 @@ class Services:
     def build(cls, settings: Settings) -> Self:
         """Wire the parts; no connection is made yet."""
         database = Database(settings.url)
-        jobs = JobStore(database, settings.max_attempts)
+        jobs = JobStore(database, settings)
         datasets = DatasetStore(database)
         registry = Registry(database, settings)
         return cls(
             settings=settings,
             database=database,
             jobs=jobs,
-            leases=LeaseStore(database, settings.lease_s),
+            leases=LeaseStore(database, settings),
             datasets=datasets,
             reports=ReportShelf(settings, datasets),
             registry=registry,

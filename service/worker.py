@@ -32,7 +32,7 @@ from service.outcomes import Outcome, Transcript, failure_of
 from service.problems import ServiceError
 from service.registry import Registry
 from service.settings import Settings
-from service.states import State
+from service.states import Reason, State
 
 log = logging.getLogger("service.worker")
 
@@ -53,8 +53,8 @@ class Worker:
         self._database = Database(settings.url)
         registry = Registry(self._database, settings)
         datasets = DatasetStore(self._database)
-        jobs = JobStore(self._database, settings.max_attempts)
-        self._leases = LeaseStore(self._database, settings.lease_s)
+        jobs = JobStore(self._database, settings)
+        self._leases = LeaseStore(self._database, settings)
         self._assigner = Assigner(settings, jobs, datasets, registry)
         self._deliveries = Deliveries(settings, datasets, registry)
         self._stop = threading.Event()
@@ -118,7 +118,7 @@ class Worker:
             return self._leases.fail(lease, transcript.reason, transcript.message)
         if attempt.was_told_to_stop:
             return self._leases.stopped(lease)
-        return self._leases.lost(lease, _death(code))
+        return self._leases.fail(lease, Reason.WORKER_LOST, _death(code))
 
     def _deliver(self, lease: Lease, transcript: Transcript) -> State:
         try:

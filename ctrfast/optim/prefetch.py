@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
@@ -33,4 +31,4 @@ def _fetch(typing: Any, array: Any, index: Any) -> Any:  # noqa: ARG001
     return signature, build
 
 
-fetch: Callable[[npt.NDArray[np.generic], int], None] = intrinsic(_fetch)
+fetch: Any = intrinsic(_fetch)

@@ -6,13 +6,17 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
 
 def run(connection: Connection, revision: str) -> None:
-    """Bring the tables up to a revision, or down to `base`."""
+    """Bring the tables up or down to a revision; `base` has none."""
     config = config_for(connection)
-    if revision == "base":
+    current = MigrationContext.configure(connection).get_current_revision()
+    passed = ScriptDirectory.from_config(config).iterate_revisions(current, "base") if current is not None else ()
+    if revision == "base" or revision in {script.revision for script in passed}:
         command.downgrade(config, revision)
     else:
         command.upgrade(config, revision)

@@ -64,7 +64,7 @@ def create_dataset(
     job, _ = submissions.submit(Kind.PREPARE, spec, owner=caller, key=idempotency_key, prefix="prepare")
     response.status_code = 202
     response.headers["Location"] = f"/v1/jobs/{job.id}"
-    return JobPublic.of(job)
+    return JobPublic.of(job, submissions.jobs.positions([job]))
 
 
 @router.get("")

@@ -1,4 +1,4 @@
-"""Jobs: submit, list, look at, cancel, retry."""
+"""Jobs: submit, list, look at, pause, resume, cancel, retry."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from fastapi import APIRouter, Query, Response
 
 from service.answers import JobCreate, JobList, JobPublic
 from service.dependencies import CallerDep, IdempotencyKey, JobId, JobsDep, SubmissionsDep, problems
+from service.jobs import JobStore
 from service.json_bodies import JsonRoute
+from service.options import MOST_LABELS, JobOptions, parse_label_filters
 from service.states import Kind, State
+from service.tables import Job
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"], route_class=JsonRoute)
 
 
-@router.post("", status_code=202, responses=problems(400, 403, 409, 422))
+@router.post("", status_code=202, responses=problems(400, 403, 409, 422, 429))
 def create_job(
     request: JobCreate,
     response: Response,
@@ -24,13 +27,14 @@ def create_job(
 ) -> JobPublic:
     """Queue a job. 422: a setting breaks a rule (`path` names it), or the key was used for another body.
 
-    409: a prepare job's name is taken, or another prepare job is at work on it.
+    409: a prepare job's name is taken, or another prepare job is at work on it. 429: as many jobs wait as may.
     """
-    job, replayed = submissions.submit(request.kind, request.spec, owner=caller, key=idempotency_key)
+    options = JobOptions(priority=request.priority, deadline_s=request.deadline_s, labels=request.labels)
+    job, replayed = submissions.submit(request.kind, request.spec, owner=caller, key=idempotency_key, options=options)
     response.headers["Location"] = f"/v1/jobs/{job.id}"
     if replayed:
         response.headers["Idempotent-Replayed"] = "true"
-    return JobPublic.of(job)
+    return _answer(submissions.jobs, job)
 
 
 @router.get("", responses=problems(422))
@@ -38,27 +42,49 @@ def list_jobs(
     jobs: JobsDep,
     state: State | None = None,
     kind: Kind | None = None,
+    label: Annotated[list[str] | None, Query(max_length=MOST_LABELS, examples=[["team=ads"]])] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
     cursor: Annotated[str | None, Query(pattern="^[0-9a-f]{1,32}$")] = None,
 ) -> JobList:
-    """Jobs that match, newest first; filtered before they are cut into pages."""
-    page = jobs.page(state=state, kind=kind, limit=limit, cursor=cursor)
-    return JobList(jobs=[JobPublic.of(job) for job in page.jobs], next_cursor=page.next_cursor)
+    """Jobs that match, newest first; filtered before they are cut into pages. Several labels must all be there."""
+    labels = parse_label_filters(label or ())
+    page = jobs.page(state=state, kind=kind, labels=labels, limit=limit, cursor=cursor)
+    positions = jobs.positions(page.jobs)
+    return JobList(jobs=[JobPublic.of(job, positions) for job in page.jobs], next_cursor=page.next_cursor)
 
 
 @router.get("/{job_id}", responses=problems(404))
 def get_job(job_id: JobId, jobs: JobsDep) -> JobPublic:
     """One job."""
-    return JobPublic.of(jobs.get(job_id))
+    return _answer(jobs, jobs.get(job_id))
 
 
 @router.post("/{job_id}/cancel", status_code=202, responses=problems(404, 409))
 def cancel_job(job_id: JobId, jobs: JobsDep) -> JobPublic:
     """Stop a job. A running one has time to save a checkpoint. 409: it has ended."""
-    return JobPublic.of(jobs.cancel(job_id))
+    return _answer(jobs, jobs.cancel(job_id))
+
+
+@router.post("/{job_id}/pause", status_code=202, responses=problems(404, 409))
+def pause_job(job_id: JobId, jobs: JobsDep) -> JobPublic:
+    """Keep a job from running. A running one saves its work and gives its worker free: `pausing` until then.
+
+    409: it is paused, being cancelled, or has ended.
+    """
+    return _answer(jobs, jobs.pause(job_id))
+
+
+@router.post("/{job_id}/resume", status_code=202, responses=problems(404, 409))
+def resume_job(job_id: JobId, jobs: JobsDep) -> JobPublic:
+    """Queue a paused job; it goes on from where it stopped. 409: nobody has paused it."""
+    return _answer(jobs, jobs.resume(job_id))
 
 
 @router.post("/{job_id}/retry", status_code=202, responses=problems(404, 409))
 def retry_job(job_id: JobId, jobs: JobsDep) -> JobPublic:
     """Queue a failed or cancelled job again, from its last checkpoint. 409: it has not ended, or has succeeded."""
-    return JobPublic.of(jobs.retry(job_id))
+    return _answer(jobs, jobs.retry(job_id))
+
+
+def _answer(jobs: JobStore, job: Job) -> JobPublic:
+    return JobPublic.of(job, jobs.positions([job]))

@@ -15,7 +15,7 @@ from ctrfast.preflight import preflight
 from ctrfast.schema import PRESETS
 from service.answers import Finding, MemoryPublic, PlanPublic, TimePublic
 from service.dependencies import DatasetsDep, problems
-from service.jobs import fingerprint
+from service.fingerprints import fingerprint
 from service.json_bodies import JsonRoute
 from service.paths import without_server_paths
 from service.seals import open_registered

@@ -12,12 +12,13 @@ from fastapi import APIRouter, Header, Query
 from fastapi.responses import FileResponse, StreamingResponse
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
-from service.answers import MetricSeries, iso_time
+from service.answers import MetricSeries
 from service.assignments import LOG, OUTPUTS
 from service.dependencies import JobId, JobsDep, SettingsDep, problems
 from service.jobs import JobStore
 from service.problems import NotFoundError
 from service.tables import Event
+from service.times import iso_time
 
 router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["jobs"])
 

@@ -46,6 +46,16 @@ def main() -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         tell(type="progress", progress=0.1, eta_s=None, facts={"pid": os.getpid()})
         time.sleep(120)
+    elif mode == "count":
+        with (Path(assignment["folder"]) / "runs").open("a") as runs:
+            runs.write(f"{assignment['attempt']}\n")
+        tell(type="done", metrics={}, result={})
+    elif mode == "late":
+        tell(type="progress", progress=0.1, eta_s=None, facts={"pid": os.getpid()})
+        until = time.monotonic() + 60  # it may have lost its worker
+        while not Path(arguments[0]).exists() and time.monotonic() < until:
+            time.sleep(0.02)
+        tell(type="done", metrics={"zombie": 1.0}, result={"zombie": True})
     elif mode == "bundle":
         import shutil
 

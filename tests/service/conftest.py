@@ -87,6 +87,8 @@ def quick_settings(home: Path, **changes: Any) -> Settings:
         "shutdown_grace_s": 2.0,
         "alias_refresh_s": 0.1,
         "require_key": False,
+        "max_attempts": 2,
+        "retry_first_s": 0.05,
     }
     settings = Settings(**{**values, **changes})
     settings.make_folders()
@@ -142,7 +144,9 @@ class Api:
     """A running API: its services and a client of its own."""
 
     def __init__(self, settings: Settings) -> None:
-        Database(settings.url).migrate()
+        database = Database(settings.url)
+        database.migrate()
+        database.dispose()
         app = create_app(settings)
         self.services: Services = app.state.services
         self.app = app

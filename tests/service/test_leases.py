@@ -12,6 +12,7 @@ from service.leases import Lease, LeaseLostError, Report
 from service.states import Kind, Reason, State
 from service.tables import Job
 from service.wiring import Services
+from tests.service.conftest import wait_for
 
 
 def queue(services: Services, count: int = 1) -> list[str]:
@@ -23,8 +24,8 @@ def queue(services: Services, count: int = 1) -> list[str]:
 
 
 def claim(services: Services, worker: str = "w") -> Lease:
-    lease = services.leases.claim(worker)
-    assert lease is not None
+    """Claim a job, after its back-off where it has one."""
+    lease: Lease = wait_for(lambda: services.leases.claim(worker), "the claim", 10)
     return lease
 
 
@@ -63,7 +64,7 @@ def test_reports_become_progress_metrics_and_events(services: Services) -> None:
     lease = claim(services)
     records = [{"step": 1, "loss": 0.7}, {"step": 2, "loss": 0.6}]
     report = Report(progress=0.25, eta_s=9.0, facts={"step": 2}, metrics={"loss": 0.6}, records=records)
-    assert services.leases.renew(lease, report) is State.RUNNING
+    assert not services.leases.renew(lease, report)
     job = services.jobs.get(job_id)
     assert (job.progress, job.eta_s, job.metrics) == (0.25, 9.0, {"loss": 0.6})
     assert services.jobs.metric_series(job_id) == records
@@ -84,7 +85,7 @@ def refuse_everything(services: Services, stale: Lease) -> None:
         lambda: services.leases.succeed(stale, {}, lambda _: delivered.append("x") or {}),
         lambda: services.leases.fail(stale, Reason.INTERNAL, "zombie"),
         lambda: services.leases.stopped(stale),
-        lambda: services.leases.lost(stale, "zombie"),
+        lambda: services.leases.fail(stale, Reason.WORKER_LOST, "zombie"),
     ):
         with pytest.raises(LeaseLostError):
             call()
@@ -107,8 +108,8 @@ def test_a_worker_that_lost_its_lease_can_write_nothing(services: Services) -> N
 
 def test_a_lost_worker_costs_an_attempt_and_the_last_one_fails_the_job(services: Services) -> None:
     (job_id,) = queue(services)
-    assert services.leases.lost(claim(services), "killed") is State.QUEUED
-    assert services.leases.lost(claim(services), "killed again") is State.FAILED
+    assert services.leases.fail(claim(services), Reason.WORKER_LOST, "killed") is State.QUEUED
+    assert services.leases.fail(claim(services), Reason.WORKER_LOST, "killed again") is State.FAILED
     job = services.jobs.get(job_id)
     assert (job.state, job.reason, job.message, job.attempt) == ("failed", "worker_lost", "killed again", 2)
 
@@ -148,7 +149,7 @@ def test_a_cancel_wins_over_any_end(services: Services, end: str) -> None:
     state = {
         "succeed": lambda: services.leases.succeed(lease, {}, lambda _: delivered.append("x") or {}),
         "fail": lambda: services.leases.fail(lease, Reason.INTERNAL, "x"),
-        "lost": lambda: services.leases.lost(lease, "x"),
+        "lost": lambda: services.leases.fail(lease, Reason.WORKER_LOST, "x"),
     }[end]()
     assert state is State.CANCELLED
     assert delivered == []

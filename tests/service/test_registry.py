@@ -10,7 +10,7 @@ import pytest
 from ctrfast.folders import write_manifest
 from service.leases import LeaseLostError
 from service.problems import BadValueError, NotFoundError
-from service.states import Kind
+from service.states import Kind, Reason
 from service.wiring import Services
 
 
@@ -77,7 +77,7 @@ def test_a_worker_that_lost_its_lease_publishes_nothing(services: Services) -> N
     services.jobs.enqueue(Kind.TRAIN, {})
     stale = services.leases.claim("slow")
     assert stale is not None
-    services.leases.lost(stale, "gone")
+    services.leases.fail(stale, Reason.WORKER_LOST, "gone")
     bundle = make_bundle(services, "zombie")
     with pytest.raises(LeaseLostError):
         services.leases.succeed(

@@ -40,6 +40,11 @@ def test_a_lease_shorter_than_two_heartbeats_is_refused() -> None:
         Settings(lease_s=1, heartbeat_s=0.9)
 
 
+def test_a_longest_wait_below_the_first_is_refused() -> None:
+    with pytest.raises(ValidationError, match="retry_most_s"):
+        Settings(retry_first_s=9, retry_most_s=8)
+
+
 def test_each_setting_is_documented() -> None:
     text = service.settings.__doc__ or ""
     assert [name for name in Settings.model_fields if f"CTRFAST_{name.upper()}" not in text] == []

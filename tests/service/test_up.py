@@ -37,6 +37,7 @@ class Up:
             "CTRFAST_HOME": str(home),
             "CTRFAST_LEASE_S": "4",
             "CTRFAST_HEARTBEAT_S": "0.2",
+            "CTRFAST_MAX_ATTEMPTS": "2",
             "CTRFAST_ALIAS_REFRESH_S": "0.2",
         }
         command = [sys.executable, "-m", "service.cli", "up", "--port", "0"]

@@ -22,7 +22,7 @@ from service.settings import Settings
 from service.states import FINAL, Kind, State
 from service.tables import DatasetRow, Job
 from service.wiring import Services
-from service.worker import Worker
+from service.worker import RUNNER, Worker
 from tests.service.conftest import fake_command, quick_settings, wait_for
 
 SPEC = {"dataset": "d"}
@@ -52,7 +52,8 @@ def services(home: Path) -> Iterator[Services]:
 
 @contextmanager
 def working(settings: Settings, *command: object) -> Iterator[Worker]:
-    worker = Worker(settings, fake_command(*command))  # type: ignore[arg-type]
+    """A worker in a thread; without a command it runs real jobs."""
+    worker = Worker(settings, fake_command(*command) if command else RUNNER)  # type: ignore[arg-type]
     thread = threading.Thread(target=worker.run)
     thread.start()
     try:
@@ -62,12 +63,12 @@ def working(settings: Settings, *command: object) -> Iterator[Worker]:
         thread.join(30)
 
 
-def ended(services: Services, job_id: str) -> Job:
+def ended(services: Services, job_id: str, timeout_s: float = 30) -> Job:
     def final() -> Job | None:
         job = services.jobs.get(job_id)
         return job if State(job.state) in FINAL else None
 
-    return wait_for(final, "the job's end", 30)
+    return wait_for(final, "the job's end", timeout_s)
 
 
 def reported(services: Services, job_id: str, fact: str) -> int:
@@ -106,12 +107,20 @@ def test_done(services: Services) -> None:
     assert "hello from the log" in log
 
 
-@pytest.mark.parametrize(("told", "reason"), [("bad_data", "bad_data"), ("nan_loss", "nan_loss"), ("odd", "internal")])
+@pytest.mark.parametrize(("told", "reason"), [("bad_data", "bad_data"), ("nan_loss", "nan_loss")])
 def test_failed(services: Services, told: str, reason: str) -> None:
     job_id = submit(services)
     with working(services.settings, "fail", told):
         job = ended(services, job_id)
     assert (job.state, job.reason, job.message, job.attempt) == ("failed", reason, "it went wrong", 1)
+
+
+@pytest.mark.parametrize(("told", "reason"), [("storage", "storage"), ("internal", "internal"), ("odd", "internal")])
+def test_what_a_retry_can_mend_is_tried_again(services: Services, told: str, reason: str) -> None:
+    job_id = submit(services)
+    with working(services.settings, "fail", told):
+        job = ended(services, job_id)
+    assert (job.state, job.reason, job.message, job.attempt) == ("failed", reason, "it went wrong", 2)
 
 
 def test_a_killed_child_is_tried_again(services: Services, tmp_path: Path) -> None:
@@ -238,7 +247,7 @@ def test_an_unexpected_error_fails_the_job_and_the_worker_goes_on(
     bad, good = submit(services, seed=1), submit(services)
     with working(services.settings, "done"):
         job = ended(services, bad)
-        assert (job.state, job.reason, job.attempt) == ("failed", "internal", 1)
+        assert (job.state, job.reason, job.attempt) == ("failed", "internal", 2)
         assert ended(services, good).state == "succeeded"
 
 

@@ -1,0 +1,53 @@
+"""The queue: which job is next, where a job stands, and how many wait.
+
+Order: higher priority first, then older. A job that waits out a back-off, is past its deadline, or whose owner has as
+many running as allowed is passed by the next one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from sqlalchemy import Select, func, or_, select
+from sqlalchemy.orm import Session
+
+from service.states import LEASED, State
+from service.tables import Job
+
+_ORDER = (Job.priority.desc(), Job.id)
+
+
+def next_job(now: float, most_per_owner: int | None) -> Select[Job]:
+    """A query for the job to run next.
+
+    Args:
+        now: seconds since 1970.
+        most_per_owner: jobs of one owner that may run at once.
+    """
+    query = select(Job).where(
+        Job.state == State.QUEUED,
+        Job.not_before <= now,
+        or_(Job.deadline_at.is_(None), Job.deadline_at > now),
+    )
+    if most_per_owner is not None:
+        busy = (
+            select(Job.owner)
+            .where(Job.state.in_(sorted(LEASED)))
+            .group_by(Job.owner)
+            .having(func.count() >= most_per_owner)
+        )
+        query = query.where(Job.owner.not_in(busy))
+    return query.order_by(*_ORDER).limit(1)
+
+
+def queue_positions(session: Session, ids: Collection[str]) -> dict[str, int]:
+    """The places of waiting jobs, from 1; a job that does not wait has none."""
+    place = func.row_number().over(order_by=_ORDER).label("place")
+    queue = select(Job.id, place).where(Job.state == State.QUEUED).subquery()
+    rows = session.execute(select(queue.c.id, queue.c.place).where(queue.c.id.in_(sorted(ids)))).all()
+    return {job_id: position for job_id, position in rows}  # noqa: C416 - rows are no pairs for the type checker
+
+
+def count_queued(session: Session) -> int:
+    """How many jobs wait for a worker."""
+    return session.scalar(select(func.count()).where(Job.state == State.QUEUED)) or 0
