@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 from service.database import Database
 from service.events import STATE, EventPage, append_event, read_events, read_metric_series
 from service.problems import BadValueError, IdempotencyConflictError, IllegalStateError, NotFoundError
+from service.projects import DEFAULT_PROJECT
 from service.states import FINAL, IllegalMoveError, Kind, State, require_move
 from service.tables import Job
 
@@ -65,11 +66,16 @@ def move(session: Session, job: Job, wanted: State, **facts: Any) -> None:
 
 
 class JobStore:
-    """Jobs as callers see them."""
+    """Jobs of one project, as callers see them: those of others do not exist here."""
 
-    def __init__(self, database: Database, max_attempts: int) -> None:
+    def __init__(self, database: Database, max_attempts: int, project: str = DEFAULT_PROJECT) -> None:
         self._database = database
         self._max_attempts = max_attempts
+        self._project = project
+
+    def of(self, project: str) -> JobStore:
+        """The jobs of another project."""
+        return JobStore(self._database, self._max_attempts, project)
 
     def find_twin(self, kind: str, spec: Mapping[str, Any], owner: str, key: str | None) -> Job | None:
         """The job that this idempotency key made before.
@@ -81,7 +87,9 @@ class JobStore:
         if key is None:
             return None
         with self._database.read() as session:
-            job = session.scalar(select(Job).where(Job.owner == owner, Job.idempotency_key == key))
+            job = session.scalar(
+                select(Job).where(Job.project == self._project, Job.owner == owner, Job.idempotency_key == key)
+            )
         if job is not None and job.fingerprint != print_:
             raise IdempotencyConflictError()
         return job
@@ -98,6 +106,7 @@ class JobStore:
             state=State.QUEUED,
             spec=dict(spec),
             owner=owner,
+            project=self._project,
             idempotency_key=key,
             fingerprint=fingerprint(kind, spec),
             attempts_left=self._max_attempts,
@@ -121,21 +130,24 @@ class JobStore:
         """One job. Raises NotFoundError."""
         with self._database.read() as session:
             job = session.get(Job, job_id)
-        if job is None:
+        if job is None or job.project != self._project:
             raise NotFoundError("job", job_id)
         return job
 
     def is_preparing(self, name: str) -> bool:
         """Whether a job that has not ended will register a dataset of this name."""
         query = select(Job.id).where(
-            Job.kind == Kind.PREPARE, Job.state.not_in(sorted(FINAL)), Job.spec["name"].as_string() == name
+            Job.project == self._project,
+            Job.kind == Kind.PREPARE,
+            Job.state.not_in(sorted(FINAL)),
+            Job.spec["name"].as_string() == name,
         )
         with self._database.read() as session:
             return session.scalar(query.limit(1)) is not None
 
     def page(self, *, state: State | None, kind: Kind | None, limit: int, cursor: str | None) -> JobPage:
         """Jobs that match, newest first, a page at a time: filtered first, then cut."""
-        query = select(Job).order_by(Job.id.desc()).limit(limit + 1)
+        query = select(Job).where(Job.project == self._project).order_by(Job.id.desc()).limit(limit + 1)
         if state is not None:
             query = query.where(Job.state == state)
         if kind is not None:
@@ -155,7 +167,7 @@ class JobStore:
             IllegalStateError: it has ended already. Cancelling twice is no error.
         """
         with self._database.write() as session:
-            job = _lock(session, job_id)
+            job = self._lock(session, job_id)
             if job.state == State.CANCELLING:
                 return job
             wanted = State.CANCELLED if job.state == State.QUEUED else State.CANCELLING
@@ -171,7 +183,7 @@ class JobStore:
             NotFoundError, IllegalStateError: there is no such job, or it has not ended or has succeeded.
         """
         with self._database.write() as session:
-            job = _lock(session, job_id)
+            job = self._lock(session, job_id)
             if job.state == State.RUNNING:  # the table's running -> queued is for lost workers alone
                 raise IllegalStateError(State(job.state), State.QUEUED)
             _move_or_refuse(session, job, State.QUEUED)
@@ -191,18 +203,17 @@ class JobStore:
             return read_metric_series(session, job_id)
 
     def counts(self) -> dict[str, int]:
-        """How many jobs there are in each state."""
+        """How many jobs there are in each state, over all projects."""
         with self._database.read() as session:
             rows = session.execute(select(Job.state, func.count()).group_by(Job.state)).all()
         found = {state: count for state, count in rows}  # noqa: C416 - rows are no pairs for the type checker
         return {state.value: found.get(state.value, 0) for state in State}
 
-
-def _lock(session: Session, job_id: str) -> Job:
-    job = session.get(Job, job_id, with_for_update=True)
-    if job is None:
-        raise NotFoundError("job", job_id)
-    return job
+    def _lock(self, session: Session, job_id: str) -> Job:
+        job = session.get(Job, job_id, with_for_update=True)
+        if job is None or job.project != self._project:
+            raise NotFoundError("job", job_id)
+        return job
 
 
 def _move_or_refuse(session: Session, job: Job, wanted: State) -> None:

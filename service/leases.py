@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 from service.database import Database
 from service.events import METRIC, PROGRESS, append_event
 from service.jobs import move
+from service.projects import DEFAULT_PROJECT
 from service.states import LEASED, Kind, Reason, State
 from service.tables import Job
 
@@ -37,6 +38,7 @@ class Lease:
     attempt: int
     kind: Kind
     spec: Mapping[str, Any]
+    project: str = DEFAULT_PROJECT
 
 
 @dataclass
@@ -83,7 +85,7 @@ class LeaseStore:
             job.started_at = job.started_at or now
             job.progress, job.eta_s = 0.0, None
             move(session, job, State.RUNNING, worker=worker)
-            return Lease(job.id, job.attempt, Kind(job.kind), dict(job.spec))
+            return Lease(job.id, job.attempt, Kind(job.kind), dict(job.spec), job.project)
 
     def renew(self, lease: Lease, report: Report | None = None) -> State:
         """Extend the lease and write what the child reported.

@@ -15,6 +15,9 @@
 | CTRFAST_MAX_INSTANCES          | most rows in one scoring request                                                   |
 | CTRFAST_ALIAS_REFRESH_S        | seconds after which another process's publication is noticed                       |
 | CTRFAST_MAX_LOADED_MODELS      | model versions held in memory                                                      |
+| CTRFAST_BODY_TIMEOUT_S         | seconds within which a request's body must arrive                                  |
+| CTRFAST_RATE_PER_S             | requests that one caller may send to one API process in a second; no limit without |
+| CTRFAST_AUDIT_DAYS             | days after which an entry of the audit log is removed                              |
 | CTRFAST_LOG_LEVEL              | least level of the service's log: DEBUG, INFO, WARNING or ERROR                    |
 
 A relative path in a request is looked up in each data root in turn. The database is not under the default root, so no
@@ -30,6 +33,8 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from service.projects import DEFAULT_PROJECT
+
 _DATABASES = frozenset({"sqlite", "postgresql", "postgres"})
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -42,7 +47,7 @@ class Settings(BaseSettings):
 
     home: Path = Path("./var")
     data_roots: Annotated[tuple[Path, ...], NoDecode] = ()
-    database_url: str | None = None
+    database_url: str | None = Field(default=None, repr=False)  # it may hold a password
     require_key: bool | None = None
     lease_s: Seconds = 30.0
     heartbeat_s: Seconds = 1.0
@@ -54,6 +59,9 @@ class Settings(BaseSettings):
     max_instances: int = Field(default=10_000, ge=1)
     alias_refresh_s: Seconds = 0.5
     max_loaded_models: int = Field(default=8, ge=1)
+    body_timeout_s: Seconds = 60.0
+    rate_per_s: Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)] | None = None
+    audit_days: int = Field(default=365, ge=1, le=36_500)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     @field_validator("data_roots", mode="before")
@@ -107,13 +115,16 @@ class Settings(BaseSettings):
         """Where a job keeps its run, log and outputs."""
         return self.home_dir / "jobs" / job_id
 
-    def model_folder(self, name: str, version: int) -> Path:
+    def model_folder(self, project: str, name: str, version: int) -> Path:
         """Where a published version lies."""
-        return self.home_dir / "models" / name / str(version)
+        return self._project_dir(project) / "models" / name / str(version)
 
-    def dataset_folder(self, name: str) -> Path:
+    def dataset_folder(self, project: str, name: str) -> Path:
         """Where a dataset that the service prepared lies."""
-        return self.home_dir / "datasets" / name
+        return self._project_dir(project) / "datasets" / name
+
+    def _project_dir(self, project: str) -> Path:
+        return self.home_dir if project == DEFAULT_PROJECT else self.home_dir / "projects" / project
 
     @property
     def report_folder(self) -> Path:

@@ -35,6 +35,10 @@ class Submissions:
     datasets: DatasetStore
     registry: Registry
 
+    def of(self, project: str) -> Submissions:
+        """Submissions into another project."""
+        return Submissions(self.settings, self.jobs.of(project), self.datasets.of(project), self.registry.of(project))
+
     def submit(
         self, kind: str, spec: Mapping[str, Any], *, owner: str, key: str | None, prefix: str = "spec"
     ) -> tuple[Job, bool]:

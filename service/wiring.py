@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Self
 
+from service.audit import AuditLog
 from service.database import Database
 from service.datasets import DatasetStore
 from service.jobs import JobStore
@@ -32,6 +33,7 @@ class Services:
     submissions: Submissions
     shelf: Shelf
     keys: KeyStore
+    audit: AuditLog
     telemetry: Telemetry
 
     @classmethod
@@ -52,5 +54,6 @@ class Services:
             submissions=Submissions(settings, jobs, datasets, registry),
             shelf=Shelf(registry, settings.alias_refresh_s, settings.max_loaded_models),
             keys=KeyStore(database),
+            audit=AuditLog(database),
             telemetry=Telemetry(jobs.counts),
         )

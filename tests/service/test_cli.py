@@ -48,7 +48,7 @@ def test_another_address_needs_a_key(home: Path) -> None:
 
 
 def test_create_key(home: Path) -> None:
-    result = run(home, "create-key", "--name", "ci")
+    result = run(home, "create-key", "ci")
     assert result.returncode == 0
     key_id, _, secret = result.stdout.strip().partition(".")
     assert len(key_id) == 12
