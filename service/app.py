@@ -69,6 +69,7 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,  # the framework's page loads scripts from elsewhere; `routes.docs` has our own
         redoc_url=None,
+        redirect_slashes=False,  # the framework would build the address from the caller's Host header
     )
     app.state.services = services
     asks_for_a_right = [Depends(require_right)]

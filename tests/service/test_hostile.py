@@ -1,11 +1,12 @@
 """Thousands of hostile requests through the real server: each is refused, and the service goes on.
 
-Each is made from a seed so that it cannot be a good one: paths of nothing, heads that break HTTP or come from elsewhere,
-bodies that are cut, bent or nested. They are sent as bytes, since a client library would tidy them up.
+Each is made from a seed so that it cannot be a good one: paths of nothing, heads that break HTTP or come from
+elsewhere, bodies that are cut, bent or nested. They are sent as bytes, since a client library would tidy them up.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 import socket
@@ -189,10 +190,8 @@ def answer(api: Api, sent: bytes) -> bytes:
     """The first bytes that come back."""
     host, port = api.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=20) as connection:
-        try:
+        with contextlib.suppress(OSError):  # it may have answered and closed before the end
             connection.sendall(sent)
-        except OSError:
-            pass  # it may have answered and closed before the end
         return connection.recv(4096)
 
 
