@@ -200,7 +200,8 @@ def _one_line_errors() -> Iterator[None]:
     except SQLAlchemyError as error:
         text = f"The database cannot be used: {str(getattr(error, 'orig', None) or error).splitlines()[0]}"
     except ImportError as error:
-        text = f"The package {error.name!r} is missing. PostgreSQL needs `pip install 'ctrfast[postgres]'`."
+        extra = "oidc" if error.name == "jwt" else "postgres"
+        text = f"The package {error.name!r} is missing. Install it with `pip install 'ctrfast[{extra}]'`."
     except OSError as error:
         text = f"The service cannot start: {error.strerror or error}."
     else:

@@ -17,6 +17,9 @@
 | CTRFAST_MAX_LOADED_MODELS      | model versions held in memory                                                      |
 | CTRFAST_BODY_TIMEOUT_S         | seconds within which a request's body must arrive                                  |
 | CTRFAST_RATE_PER_S             | requests that one caller may send to one API process in a second; no limit without |
+| CTRFAST_OIDC_ISSUER            | `iss` of bearer tokens that are taken beside keys (`service.oidc`)                 |
+| CTRFAST_OIDC_AUDIENCE          | their `aud`; goes with the issuer                                                  |
+| CTRFAST_OIDC_JWKS_URL          | https address of the issuer's public keys; goes with the issuer                    |
 | CTRFAST_AUDIT_DAYS             | days after which an entry of the audit log is removed                              |
 | CTRFAST_LOG_LEVEL              | least level of the service's log: DEBUG, INFO, WARNING or ERROR                    |
 
@@ -61,6 +64,9 @@ class Settings(BaseSettings):
     max_loaded_models: int = Field(default=8, ge=1)
     body_timeout_s: Seconds = 60.0
     rate_per_s: Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)] | None = None
+    oidc_issuer: str | None = None
+    oidc_audience: str | None = None
+    oidc_jwks_url: str | None = None
     audit_days: int = Field(default=365, ge=1, le=36_500)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
@@ -80,6 +86,20 @@ class Settings(BaseSettings):
         if value is not None and value.partition(":")[0].partition("+")[0] not in _DATABASES:
             raise ValueError("it must begin with sqlite: or postgresql:")  # the value may hold a password
         return value
+
+    @field_validator("oidc_jwks_url")
+    @classmethod
+    def _of_an_encrypted_connection(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("https://", "http://127.0.0.1:", "http://localhost:")):
+            raise ValueError("it must begin with https:")  # whoever can change the answer can make tokens
+        return value
+
+    @model_validator(mode="after")
+    def _oidc_is_whole(self) -> Self:
+        given = [self.oidc_issuer, self.oidc_audience, self.oidc_jwks_url]
+        if any(given) and not all(given):
+            raise ValueError("`oidc_issuer`, `oidc_audience` and `oidc_jwks_url` go together: set all three, or none")
+        return self
 
     @model_validator(mode="after")
     def _lease_outlives_heartbeat(self) -> Self:
