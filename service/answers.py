@@ -14,7 +14,7 @@ from ctrfast.optim.scaling import Plan
 from service.registry import Model
 from service.specs import Name, VersionNumber
 from service.states import Kind, Reason, State
-from service.tables import AuditRow, DatasetRow, Job, VersionRow
+from service.tables import DatasetRow, Job, VersionRow
 
 
 class _Request(BaseModel):
@@ -241,38 +241,6 @@ class MemoryPublic(BaseModel):
             by_part=dict(needs.by_part),
             by_field={name: FieldBytes(**asdict(field)) for name, field in needs.by_field.items()},
         )
-
-
-class DeedPublic(BaseModel):
-    """One act. caller: the key's id; empty for a local caller without one and on the command line (method `CLI`)."""
-
-    at: str
-    caller: str
-    method: str
-    route: str
-    target: str
-    status: int
-    request_id: str
-
-    @classmethod
-    def of(cls, row: AuditRow) -> Self:
-        """A row as an answer."""
-        return cls(
-            at=iso_time(row.at),
-            caller=row.caller,
-            method=row.method,
-            route=row.route,
-            target=row.target,
-            status=row.status,
-            request_id=row.request_id,
-        )
-
-
-class AuditPublic(BaseModel):
-    """A page of acts, newest first. `next_cursor` asks for the next one; None at the end."""
-
-    entries: list[DeedPublic]
-    next_cursor: int | None
 
 
 class Finding(BaseModel):

@@ -74,7 +74,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.services = services
     asks_for_a_right = [Depends(require_right)]
     for module in (jobs, records, datasets, plans, models, scoring, audit):
-        app.include_router(module.router, responses=problems(401, 403, 422), dependencies=asks_for_a_right)
+        app.include_router(module.router, responses=problems(401, 403, 422, 429), dependencies=asks_for_a_right)
     for module in (health, docs):
         app.include_router(module.router, dependencies=asks_for_a_right)
     app.add_exception_handler(ServiceError, _on_service_error)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from service.answers import AuditPublic, DeedPublic
+from service.audit_answers import AuditPublic, DeedPublic
 from service.dependencies import ProjectDep, ServicesDep, problems
 
 router = APIRouter(prefix="/v1/audit", tags=["operations"])

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import jwt
@@ -19,8 +20,9 @@ import service.oidc
 from service.access import Right
 from service.oidc import TokenVerifier
 from service.problems import NotReadyError
+from service.processes import demand_key_unless_loopback
 from service.settings import Settings
-from tests.service.conftest import Api
+from tests.service.conftest import Api, quick_settings
 from tests.service.test_api_jobs import problem
 
 ISSUER, AUDIENCE = "https://id.example", "ctrfast"
@@ -169,6 +171,12 @@ def test_a_token_opens_its_project(make_api: Callable[..., Api], provider: Provi
     assert ask(f"/v1/jobs/{job.id}", token(ctrfast_project="other")).status_code == 404
     problem(ask("/v1/models", token()), 403, "missing_scope")
     problem(ask("/v1/jobs", token(exp=1)), 401, "unauthorized")
+
+
+def test_tokens_stand_in_for_keys_at_the_start(home: Path) -> None:
+    changes = {"oidc_issuer": ISSUER, "oidc_audience": AUDIENCE, "oidc_jwks_url": "https://id.example/keys"}
+    settings = quick_settings(home, require_key=None, **changes)
+    assert demand_key_unless_loopback(settings, "0.0.0.0").require_key is True
 
 
 def test_settings_go_together() -> None:
