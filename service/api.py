@@ -7,11 +7,27 @@ import signal
 import socket
 
 import uvicorn
+from fastapi import FastAPI
 
 from service.app import create_app
+from service.protocol import LimitedProtocol
 from service.settings import Settings
 
 _DRAIN_S = 5
+
+
+def server_config(app: FastAPI) -> uvicorn.Config:
+    """Settings of the HTTP server. No access log: it would show what callers write into their URLs."""
+    return uvicorn.Config(
+        app,
+        http=LimitedProtocol,
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=_DRAIN_S,
+    )
 
 
 def serve(settings: Settings, listener: socket.socket) -> None:
@@ -20,14 +36,7 @@ def serve(settings: Settings, listener: socket.socket) -> None:
         signal.signal(
             number, lambda *_: None
         )  # uvicorn raises the signal again when it is done: that is a good end here
-    config = uvicorn.Config(
-        create_app(settings),
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=_DRAIN_S,
-    )
+    config = server_config(create_app(settings))
     server = uvicorn.Server(config)
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         runner.run(server.serve(sockets=[listener]))

@@ -10,7 +10,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from sqlalchemy.exc import SQLAlchemyError
@@ -19,6 +19,7 @@ from starlette.routing import compile_path
 
 from ctrfast import __version__
 from ctrfast.errors import CtrFastError
+from service.access import require_right
 from service.dependencies import problems
 from service.guard import Guard
 from service.paths import without_server_paths
@@ -29,8 +30,9 @@ from service.problems import (
     problem_response,
     service_problem,
 )
-from service.routes import datasets, docs, health, jobs, models, plans, records, scoring
+from service.routes import audit, datasets, docs, health, jobs, models, plans, records, scoring
 from service.settings import Settings
+from service.upkeep import keep_books
 from service.wiring import Services
 
 log = logging.getLogger("service.api")
@@ -49,7 +51,11 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        tasks = [asyncio.create_task(services.shelf.watch()), asyncio.create_task(_sweep_leases(services))]
+        tasks = [
+            asyncio.create_task(services.shelf.watch()),
+            asyncio.create_task(_sweep_leases(services)),
+            asyncio.create_task(keep_books(services)),
+        ]
         yield
         for task in tasks:
             task.cancel()
@@ -63,12 +69,14 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,  # the framework's page loads scripts from elsewhere; `routes.docs` has our own
         redoc_url=None,
+        redirect_slashes=False,  # the framework would build the address from the caller's Host header
     )
     app.state.services = services
-    for module in (jobs, records, datasets, plans, models, scoring):
-        app.include_router(module.router, responses=problems(401, 403, 422))
+    asks_for_a_right = [Depends(require_right)]
+    for module in (jobs, records, datasets, plans, models, scoring, audit):
+        app.include_router(module.router, responses=problems(401, 403, 422, 429), dependencies=asks_for_a_right)
     for module in (health, docs):
-        app.include_router(module.router)
+        app.include_router(module.router, dependencies=asks_for_a_right)
     app.add_exception_handler(ServiceError, _on_service_error)
     app.add_exception_handler(CtrFastError, _on_library_error)
     app.add_exception_handler(SQLAlchemyError, _on_database_error)

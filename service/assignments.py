@@ -61,17 +61,22 @@ class Assigner:
         self._datasets = datasets
         self._registry = registry
 
+    def of(self, project: str) -> Assigner:
+        """One that sees another project's things."""
+        return Assigner(self._settings, self._jobs.of(project), self._datasets.of(project), self._registry.of(project))
+
     def assign(self, lease: Lease) -> Assignment:
         """The assignment of a claimed job.
 
         Raises:
             CtrFastError, ServiceError: something that the spec names has gone since it was submitted.
         """
+        inside = self.of(lease.project)
         resolved = {
-            Kind.TRAIN: self._train,
-            Kind.PREPARE: self._prepare,
-            Kind.EVALUATE: self._evaluate,
-            Kind.SCORE: self._score,
+            Kind.TRAIN: inside._train,
+            Kind.PREPARE: inside._prepare,
+            Kind.EVALUATE: inside._evaluate,
+            Kind.SCORE: inside._score,
         }[lease.kind](lease)
         return Assignment(
             job_id=lease.job_id,

@@ -1,7 +1,9 @@
-"""`ctrfast-service`: up, api, worker, migrate, create-key. Settings come from the environment (`service.settings`).
+"""`ctrfast-service`: up, api, worker, migrate, create-key, list-keys, revoke-key.
+
+Settings come from the environment (`service.settings`).
 
 ctrfast-service up                                     everything on this machine, on SQLite and local disk
-ctrfast-service create-key --name ci                   print a new API key, once
+ctrfast-service create-key ci --expires-in 30d         print a new API key, once
 ctrfast-service migrate; ctrfast-service api; ctrfast-service worker      the same parts as separate processes
 """
 
@@ -11,6 +13,7 @@ import logging
 import signal
 import socket
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated
@@ -19,11 +22,14 @@ import typer
 from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
+from service.access import USUAL_RIGHTS, Right, rights_of
 from service.database import Database
+from service.key_list import key_lines, seconds_of
 from service.keys import KeyStore
 from service.lifeline import die_with_parent
 from service.processes import StartError, bind, demand_key_unless_loopback
 from service.processes import up as run_all
+from service.projects import DEFAULT_PROJECT, require_project_name
 from service.settings import Settings
 
 app = typer.Typer(
@@ -38,7 +44,14 @@ Port = Annotated[int, typer.Option(min=0, max=65535, help="Port to serve on; 0 t
 Parent = Annotated[int | None, typer.Option(hidden=True, help="Process to end with.")]
 Workers = Annotated[int, typer.Option(min=0, max=64, help="Jobs that run at once.")]
 Fd = Annotated[int | None, typer.Option(hidden=True, help="A bound socket to serve on.")]
-KeyName = Annotated[str, typer.Option(help="What the key is for.")]
+KeyName = Annotated[str, typer.Argument(help="What the key is for.")]
+Scopes = Annotated[
+    list[str] | None,
+    typer.Option("--scope", help=f"May be given again. One of: {' '.join(Right)}. Without: all of them but admin."),
+]
+Project = Annotated[str, typer.Option(help="Whose jobs, datasets and models the key sees.")]
+ExpiresIn = Annotated[str | None, typer.Option(help="How long the key is good: 45m, 12h, 30d. Without: until revoked.")]
+KeyId = Annotated[str, typer.Argument(help="The part of the key before the dot; `list-keys` shows it.")]
 
 
 @app.command()
@@ -86,12 +99,39 @@ def migrate() -> None:
 
 
 @app.command("create-key")
-def create_key(name: KeyName = "default") -> None:
+def create_key(
+    name: KeyName = "default",
+    scopes: Scopes = None,
+    project: Project = DEFAULT_PROJECT,
+    expires_in: ExpiresIn = None,
+) -> None:
     """Make an API key and print it. It cannot be shown again."""
     with _one_line_errors():
-        database = Database(_prepared_settings().url)
-        typer.echo(KeyStore(database).create(name[:64]))
-        database.dispose()
+        try:
+            rights = rights_of(scopes) if scopes else USUAL_RIGHTS
+            expires_at = None if expires_in is None else time.time() + seconds_of(expires_in)
+            require_project_name(project)
+        except ValueError as error:
+            raise StartError(str(error)) from error
+        with _keys() as keys:
+            typer.echo(keys.create(name[:64], rights=rights, project=project, expires_at=expires_at))
+
+
+@app.command("list-keys")
+def list_keys() -> None:
+    """Show all API keys, without their secrets."""
+    with _one_line_errors(), _keys() as keys:
+        for line in key_lines(keys.all()):
+            typer.echo(line)
+
+
+@app.command("revoke-key")
+def revoke_key(key_id: KeyId) -> None:
+    """Refuse an API key from now on; a running service notices it within half a minute."""
+    with _one_line_errors(), _keys() as keys:
+        if not keys.revoke(key_id):
+            raise StartError(f"There is no key {key_id[:64]!r}. `ctrfast-service list-keys` shows all.")
+        typer.echo(f"The key {key_id} is revoked.")
 
 
 def main() -> None:
@@ -115,6 +155,15 @@ def _prepared_settings() -> Settings:
     finally:
         database.dispose()
     return settings
+
+
+@contextmanager
+def _keys() -> Iterator[KeyStore]:
+    database = Database(_prepared_settings().url)
+    try:
+        yield KeyStore(database)
+    finally:
+        database.dispose()
 
 
 def _child_settings(parent: int | None) -> Settings:
@@ -151,7 +200,8 @@ def _one_line_errors() -> Iterator[None]:
     except SQLAlchemyError as error:
         text = f"The database cannot be used: {str(getattr(error, 'orig', None) or error).splitlines()[0]}"
     except ImportError as error:
-        text = f"The package {error.name!r} is missing. PostgreSQL needs `pip install 'ctrfast[postgres]'`."
+        extra = "oidc" if error.name == "jwt" else "postgres"
+        text = f"The package {error.name!r} is missing. Install it with `pip install 'ctrfast[{extra}]'`."
     except OSError as error:
         text = f"The service cannot start: {error.strerror or error}."
     else:

@@ -20,16 +20,22 @@ from ctrfast.data.shards import Dataset
 from service.database import Database
 from service.folders import put_in_place
 from service.problems import NameTakenError, NotFoundError
+from service.projects import DEFAULT_PROJECT
 from service.tables import DatasetRow
 
 SPLITS = ("train", "valid", "test")
 
 
 class DatasetStore:
-    """Datasets by name."""
+    """Datasets of one project, by name."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, project: str = DEFAULT_PROJECT) -> None:
         self._database = database
+        self._project = project
+
+    def of(self, project: str) -> DatasetStore:
+        """The datasets of another project."""
+        return DatasetStore(self._database, project)
 
     def register(self, name: str, path: Path) -> DatasetRow:
         """Give a dataset on disk a name. The same content from another folder moves the name there.
@@ -38,17 +44,17 @@ class DatasetStore:
             ArtifactError: there is no whole dataset at `path`.
             NameTakenError: the name stands for another dataset.
         """
-        row = _describe(name, Dataset.open(path), path)
+        row = _describe(self._project, name, Dataset.open(path), path)
         try:
             with self._database.write() as session:
-                known = session.get(DatasetRow, name)
+                known = session.get(DatasetRow, (self._project, name))
                 if known is None:
                     session.add(row)
                     return row
         except IntegrityError:  # somebody registered it between our look and our write
             pass
         with self._database.write() as session:
-            known = session.get_one(DatasetRow, name, with_for_update=True)
+            known = session.get_one(DatasetRow, (self._project, name), with_for_update=True)
             if known.hash != row.hash:
                 raise NameTakenError(
                     f"The dataset {name!r} exists and holds other data. Choose another name.", path="name"
@@ -62,11 +68,12 @@ class DatasetStore:
         Raises:
             NameTakenError: the name was given meanwhile.
         """
-        if session.get(DatasetRow, name) is not None:
+        if session.get(DatasetRow, (self._project, name)) is not None:
             raise NameTakenError(
                 f"The dataset {name!r} was registered by somebody else meanwhile. Choose another name."
             )
-        row = _describe(name, Dataset.open(prepared, verify=False), target)  # the job has just written it
+        fresh = Dataset.open(prepared, verify=False)  # the job has just written it
+        row = _describe(self._project, name, fresh, target)
         row.job_id = job_id
         session.add(row)
         session.flush()  # the name is ours, or this raises, before the folder moves
@@ -76,7 +83,7 @@ class DatasetStore:
     def find(self, name: str) -> DatasetRow | None:
         """One dataset, or None."""
         with self._database.read() as session:
-            return session.get(DatasetRow, name)
+            return session.get(DatasetRow, (self._project, name))
 
     def get(self, name: str) -> DatasetRow:
         """One dataset. Raises NotFoundError."""
@@ -88,18 +95,21 @@ class DatasetStore:
     def all(self) -> Sequence[DatasetRow]:
         """All datasets, by name."""
         with self._database.read() as session:
-            return session.scalars(select(DatasetRow).order_by(DatasetRow.name)).all()
+            query = select(DatasetRow).where(DatasetRow.project == self._project).order_by(DatasetRow.name)
+            return session.scalars(query).all()
 
     def names(self) -> Sequence[str]:
         """All names."""
         with self._database.read() as session:
-            return session.scalars(select(DatasetRow.name).order_by(DatasetRow.name)).all()
+            query = select(DatasetRow.name).where(DatasetRow.project == self._project).order_by(DatasetRow.name)
+            return session.scalars(query).all()
 
 
-def _describe(name: str, dataset: Dataset, path: Path) -> DatasetRow:
+def _describe(project: str, name: str, dataset: Dataset, path: Path) -> DatasetRow:
     rows = {split: dataset.rows(split) for split in SPLITS}
     label_rate: dict[str, Any] = {split: dataset.label_rate(split) if rows[split] else None for split in SPLITS}
     return DatasetRow(
+        project=project,
         name=name,
         path=os.fspath(path),
         hash=dataset.hash,

@@ -34,9 +34,11 @@ class Deliveries:
         folder = self._settings.job_folder(lease.job_id)
         if lease.kind is Kind.PREPARE:
             name = parse_prepare_spec(lease.spec).name
-            self._datasets.deliver(session, name, folder / DATASET, self._settings.dataset_folder(name), lease.job_id)
+            target = self._settings.dataset_folder(lease.project, name)
+            self._datasets.of(lease.project).deliver(session, name, folder / DATASET, target, lease.job_id)
             return {**result, "dataset": name}
         if lease.kind is Kind.TRAIN and (model := parse_train_spec(lease.spec).publish_as) is not None:
-            version = self._registry.publish(session, model, folder / BUNDLE, lease.job_id, metrics)
+            registry = self._registry.of(lease.project)
+            version = registry.publish(session, model, folder / BUNDLE, lease.job_id, metrics)
             return {**result, "model": model, "version": version}
         return dict(result)

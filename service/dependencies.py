@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Header, Path, Request
 
+from service.access import Caller
 from service.datasets import DatasetStore
 from service.jobs import JobStore
 from service.problems import NotFoundError, Problem
@@ -32,29 +33,37 @@ def _settings(services: ServicesDep) -> Settings:
     return services.settings
 
 
-def _jobs(services: ServicesDep) -> JobStore:
-    return services.jobs
+async def _project(request: Request) -> str:
+    caller: Caller = request.state.caller
+    return caller.project
 
 
-def _datasets(services: ServicesDep) -> DatasetStore:
-    return services.datasets
+ProjectDep = Annotated[str, Depends(_project)]
 
 
-def _reports(services: ServicesDep) -> ReportShelf:
-    return services.reports
+def _jobs(services: ServicesDep, project: ProjectDep) -> JobStore:
+    return services.jobs.of(project)
 
 
-def _registry(services: ServicesDep) -> Registry:
-    return services.registry
+def _datasets(services: ServicesDep, project: ProjectDep) -> DatasetStore:
+    return services.datasets.of(project)
 
 
-def _submissions(services: ServicesDep) -> Submissions:
-    return services.submissions
+def _reports(services: ServicesDep, project: ProjectDep) -> ReportShelf:
+    return services.reports.of(project)
+
+
+def _registry(services: ServicesDep, project: ProjectDep) -> Registry:
+    return services.registry.of(project)
+
+
+def _submissions(services: ServicesDep, project: ProjectDep) -> Submissions:
+    return services.submissions.of(project)
 
 
 def _caller(request: Request) -> str:
-    caller: str = request.state.caller
-    return caller
+    caller: Caller = request.state.caller
+    return caller.id
 
 
 def _known_form(what: str, name: str) -> str:

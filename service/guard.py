@@ -1,4 +1,4 @@
-"""What every request passes first: an id, the caller's right, the body's size; and what every answer leaves with.
+"""What every request passes first: an id, who is asking and how often, sizes; and what every answer leaves with.
 
 Without a key (loopback) only local Host names are answered, so that a web page cannot reach the service by pointing a
 name of its own at 127.0.0.1, and a state-changing request from another page's Origin is refused.
@@ -19,8 +19,12 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.access import LOCAL_CALLER, Caller, changes_something
+from service.audit import Deed
 from service.problems import (
+    BodyTimeoutError,
     ForeignCallerError,
+    HeadersTooLargeError,
     ServiceError,
     TooLargeError,
     UnauthorizedError,
@@ -28,6 +32,9 @@ from service.problems import (
     problem_response,
     service_problem,
 )
+from service.protocol import MAX_HEAD_BYTES
+from service.rates import RateLimit
+from service.security_headers import secure
 from service.wiring import Services
 
 log = logging.getLogger("service.api")
@@ -35,6 +42,7 @@ log = logging.getLogger("service.api")
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 CLIENT_CLOSED_REQUEST = 499  # counted, never sent
+_DOTS_OF_A_TOKEN = 2  # of a JWT; a key has one
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -52,6 +60,7 @@ class Guard:
         self._app = app
         self._services = services
         self._require_key = require_key
+        self._rates = RateLimit(services.settings.rate_per_s)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Check, pass on, count."""
@@ -71,7 +80,8 @@ class Guard:
                 status = message["status"]
                 marked = MutableHeaders(scope=message)
                 marked["x-request-id"] = request_id
-                marked["x-content-type-options"] = "nosniff"
+                secure(marked)
+                await self._note(scope, status, marked.get("location"), request_id)
             await send(message)
 
         try:
@@ -92,9 +102,12 @@ class Guard:
 
         refusal: Response
         try:
+            if sum(len(name) + len(value) for name, value in headers.raw) > MAX_HEAD_BYTES:
+                raise HeadersTooLargeError(f"The headers must hold at most {MAX_HEAD_BYTES:,} bytes.")
             if scope["path"] not in OPEN_PATHS:
-                scope["state"]["caller"] = await self._caller(scope["method"], headers)
-            receive = await _limited(receive, headers, self._services.settings.max_body_bytes)
+                scope["state"]["caller"] = caller = await self._caller(scope, headers)
+                self._rates.take(f"key {caller.id}")
+            receive = await self._body(receive, headers)
             await self._app(scope, receive, send_noted)
             return
         except ServiceError as error:
@@ -117,19 +130,46 @@ class Guard:
             )
         await refusal(scope, receive, send)
 
-    async def _caller(self, method: str, headers: Headers) -> str:
-        """Id of the caller's key; empty where none is needed."""
+    async def _caller(self, scope: Scope, headers: Headers) -> Caller:
+        """Whose key this is; the local caller where none is needed and none is given."""
         if not self._require_key:
-            _require_local(method, headers)
-            return ""
+            _require_local(scope["method"], headers)
         scheme, _, token = headers.get("authorization", "").partition(" ")
         key = token.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "")
         if not key:
-            raise UnauthorizedError()
-        caller = self._services.keys.remembered(key) or await asyncio.to_thread(self._services.keys.verify, key)
+            if self._require_key:
+                raise UnauthorizedError()
+            return LOCAL_CALLER
+        caller = self._services.keys.remembered(key)
+        if caller is None and self._services.tokens is not None and key.count(".") == _DOTS_OF_A_TOKEN:
+            caller = await asyncio.to_thread(self._services.tokens.verify, key)
+        elif caller is None:
+            self._rates.take(f"peer {(scope.get('client') or ('',))[0]}")  # guesses cost us time: slow them down
+            caller = await asyncio.to_thread(self._services.keys.verify, key)
         if caller is None:
             raise UnauthorizedError()
         return caller
+
+    async def _body(self, receive: Receive, headers: Headers) -> Receive:
+        limit_s = self._services.settings.body_timeout_s
+        try:
+            async with asyncio.timeout(limit_s):
+                return await _limited(receive, headers, self._services.settings.max_body_bytes)
+        except TimeoutError as error:
+            raise BodyTimeoutError(limit_s) from error
+
+    async def _note(self, scope: Scope, status: int, location: str | None, request_id: str) -> None:
+        """Write a change into the audit log before its answer leaves. The change stands whether or not it can be."""
+        route = getattr(scope.get("route"), "path", None)
+        caller: Caller | None = scope["state"].get("caller")
+        if route is None or caller is None or not changes_something(scope["method"], route):
+            return
+        target = location or scope["path"]
+        deed = Deed(caller.id, caller.project, scope["method"], route, target, status, request_id)
+        try:
+            await asyncio.to_thread(self._services.audit.write, deed)
+        except SQLAlchemyError as error:
+            log.error("request %s: no audit entry could be written (%s): %s", request_id, type(error).__name__, deed)
 
 
 def _require_local(method: str, headers: Headers) -> None:

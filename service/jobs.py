@@ -26,6 +26,7 @@ from service.problems import (
     NotFoundError,
     QueueFullError,
 )
+from service.projects import DEFAULT_PROJECT
 from service.settings import Settings
 from service.states import FINAL, Action, IllegalMoveError, Kind, State
 from service.tables import Job, JobLabel
@@ -48,12 +49,23 @@ def new_job_id() -> str:
 
 
 class JobStore:
-    """Jobs as callers see them. `clock`: seconds since 1970."""
+    """Jobs of one project, as callers see them: those of others do not exist here. `clock`: seconds since 1970."""
 
-    def __init__(self, database: Database, settings: Settings, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        database: Database,
+        settings: Settings,
+        clock: Callable[[], float] = time.time,
+        project: str = DEFAULT_PROJECT,
+    ) -> None:
         self._database = database
         self._settings = settings
         self._clock = clock
+        self._project = project
+
+    def of(self, project: str) -> JobStore:
+        """The jobs of another project."""
+        return JobStore(self._database, self._settings, self._clock, project)
 
     def find_twin(
         self,
@@ -72,7 +84,9 @@ class JobStore:
         if key is None:
             return None
         with self._database.read() as session:
-            job = session.scalar(select(Job).where(Job.owner == owner, Job.idempotency_key == key))
+            job = session.scalar(
+                select(Job).where(Job.project == self._project, Job.owner == owner, Job.idempotency_key == key)
+            )
         if job is not None and job.fingerprint != print_:
             raise IdempotencyConflictError()
         return job
@@ -100,6 +114,7 @@ class JobStore:
             state=State.QUEUED,
             spec=dict(spec),
             owner=owner,
+            project=self._project,
             idempotency_key=key,
             fingerprint=fingerprint(kind, spec, options),
             attempts_left=self._settings.max_attempts,
@@ -131,14 +146,17 @@ class JobStore:
         """One job. Raises NotFoundError."""
         with self._database.read() as session:
             job = session.get(Job, job_id)
-        if job is None:
+        if job is None or job.project != self._project:
             raise NotFoundError("job", job_id)
         return job
 
     def is_preparing(self, name: str) -> bool:
         """Whether a job that has not ended will register a dataset of this name."""
         query = select(Job.id).where(
-            Job.kind == Kind.PREPARE, Job.state.not_in(sorted(FINAL)), Job.spec["name"].as_string() == name
+            Job.project == self._project,
+            Job.kind == Kind.PREPARE,
+            Job.state.not_in(sorted(FINAL)),
+            Job.spec["name"].as_string() == name,
         )
         with self._database.read() as session:
             return session.scalar(query.limit(1)) is not None
@@ -153,7 +171,7 @@ class JobStore:
         labels: Mapping[str, str] | None = None,
     ) -> JobPage:
         """Jobs that match in everything given, newest first, a page at a time: filtered first, then cut."""
-        query = select(Job).order_by(Job.id.desc()).limit(limit + 1)
+        query = select(Job).where(Job.project == self._project).order_by(Job.id.desc()).limit(limit + 1)
         if state is not None:
             query = query.where(Job.state == state)
         if kind is not None:
@@ -176,7 +194,7 @@ class JobStore:
             IllegalStateError: it has ended already. Cancelling twice is no error.
         """
         with self._database.write() as session:
-            job = _lock(session, job_id)
+            job = self._lock(session, job_id)
             if job.state != State.CANCELLING:
                 self._move(session, job, Action.CANCEL)
             return job
@@ -189,7 +207,7 @@ class JobStore:
             IllegalStateError: it is paused already, being cancelled, or has ended. Asking a running one twice is none.
         """
         with self._database.write() as session:
-            job = _lock(session, job_id)
+            job = self._lock(session, job_id)
             if job.state == State.RUNNING:
                 job.pausing = True  # its worker sees it with the next renewal, and moves it when the work is saved
             else:
@@ -203,7 +221,7 @@ class JobStore:
             NotFoundError, IllegalStateError: there is no such job, or nobody has paused it.
         """
         with self._database.write() as session:
-            job = _lock(session, job_id)
+            job = self._lock(session, job_id)
             if job.state == State.RUNNING and job.pausing:
                 job.pausing = False
             else:
@@ -220,7 +238,7 @@ class JobStore:
             NotFoundError, IllegalStateError: there is no such job, or it has not ended or has succeeded.
         """
         with self._database.write() as session:
-            job = _lock(session, job_id)
+            job = self._lock(session, job_id)
             self._move(session, job, Action.RETRY)
             job.attempts_left = self._settings.max_attempts
             job.not_before = 0.0
@@ -249,7 +267,7 @@ class JobStore:
             return queue_positions(session, waiting)
 
     def counts(self) -> dict[str, int]:
-        """How many jobs there are in each state."""
+        """How many jobs there are in each state, over all projects."""
         with self._database.read() as session:
             rows = session.execute(select(Job.state, func.count()).group_by(Job.state)).all()
         found = {state: count for state, count in rows}  # noqa: C416 - rows are no pairs for the type checker
@@ -261,9 +279,8 @@ class JobStore:
         except IllegalMoveError as error:
             raise IllegalStateError(error.current, error.action) from error
 
-
-def _lock(session: Session, job_id: str) -> Job:
-    job = session.get(Job, job_id, with_for_update=True)
-    if job is None:
-        raise NotFoundError("job", job_id)
-    return job
+    def _lock(self, session: Session, job_id: str) -> Job:
+        job = session.get(Job, job_id, with_for_update=True)
+        if job is None or job.project != self._project:
+            raise NotFoundError("job", job_id)
+        return job

@@ -23,6 +23,7 @@ from sqlalchemy.orm import Session
 from service.database import Database
 from service.events import METRIC, PROGRESS, append_event
 from service.moves import move
+from service.projects import DEFAULT_PROJECT
 from service.settings import Settings
 from service.states import IDLE, LEASED, RETRIED, Action, Kind, Reason, State
 from service.tables import Job
@@ -43,6 +44,7 @@ class Lease:
     attempt: int
     kind: Kind
     spec: Mapping[str, Any]
+    project: str = DEFAULT_PROJECT
 
 
 @dataclass
@@ -91,7 +93,7 @@ class LeaseStore:
             job.started_at = job.started_at or now
             job.progress, job.eta_s = 0.0, None
             move(session, job, Action.CLAIM, now, worker=worker)
-            return Lease(job.id, job.attempt, Kind(job.kind), dict(job.spec))
+            return Lease(job.id, job.attempt, Kind(job.kind), dict(job.spec), job.project)
 
     def renew(self, lease: Lease, report: Report | None = None) -> bool:
         """Extend the lease and write what the child reported.

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any
@@ -182,6 +183,46 @@ class UnauthorizedError(ServiceError):
             "Send `Authorization: Bearer KEY` or `X-API-Key: KEY`. `ctrfast-service create-key` makes one.",
             headers={"WWW-Authenticate": "Bearer"},
         )
+
+
+class MissingScopeError(ServiceError):
+    """The key is good and lacks the scope that the route needs."""
+
+    status, code, title = 403, "missing_scope", "The key lacks a scope"
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(f"This needs the scope `{scope}`, which the API key lacks. Use a key that has it.")
+
+
+class TooManyRequestsError(ServiceError):
+    """A caller asks faster than the limit."""
+
+    status, code, title = 429, "too_many_requests", "Too many requests"
+
+    def __init__(self, wait_s: float) -> None:
+        seconds = max(1, math.ceil(wait_s))
+        super().__init__(f"Ask again in {seconds} s.", headers={"Retry-After": str(seconds)})
+
+
+class BodyTimeoutError(ServiceError):
+    """The body took too long to arrive."""
+
+    status, code, title = 408, "body_timeout", "The body came too slowly"
+
+    def __init__(self, limit_s: float) -> None:
+        super().__init__(f"The body must arrive within {limit_s:g} s.", headers={"Connection": "close"})
+
+
+class HeadersTooLargeError(ServiceError):
+    """Request line and headers are larger than the limit."""
+
+    status, code, title = 431, "headers_too_large", "The headers are too large"
+
+
+class TooDeepError(ServiceError):
+    """The body nests deeper than the limit."""
+
+    status, code, title = 400, "too_deep", "The body nests too deep"
 
 
 class ForeignCallerError(ServiceError):

@@ -113,7 +113,7 @@ def demand_key_unless_loopback(settings: Settings, host: str) -> Settings:
     if required:
         database = Database(settings.url)
         try:
-            if not KeyStore(database).count():
+            if settings.oidc_issuer is None and not KeyStore(database).count():
                 raise StartError(
                     f"Serving on {host} needs an API key, and there is none: "
                     "create one with `ctrfast-service create-key`."

@@ -21,6 +21,7 @@ from ctrfast.folders import MANIFEST, file_hash
 from service.database import Database
 from service.folders import put_in_place
 from service.problems import BadValueError, NotFoundError
+from service.projects import DEFAULT_PROJECT
 from service.settings import Settings
 from service.tables import AliasRow, ModelRow, VersionRow
 
@@ -38,11 +39,16 @@ class Model:
 
 
 class Registry:
-    """Models by name."""
+    """Models of one project, by name."""
 
-    def __init__(self, database: Database, settings: Settings) -> None:
+    def __init__(self, database: Database, settings: Settings, project: str = DEFAULT_PROJECT) -> None:
         self._database = database
         self._settings = settings
+        self._project = project
+
+    def of(self, project: str) -> Registry:
+        """The models of another project."""
+        return Registry(self._database, self._settings, project)
 
     def publish(self, session: Session, name: str, bundle: Path, job_id: str, metrics: Mapping[str, Any]) -> int:
         """Put a verified bundle in place as the next version and point `latest` at it, in the caller's transaction.
@@ -51,11 +57,13 @@ class Registry:
         """
         now = time.time()
         bind = session.get_bind()
-        session.execute(_insert_unless_there(bind.dialect, {"name": name, "last_version": 0, "created_at": now}))
-        model = session.get_one(ModelRow, name, with_for_update=True)
+        first = {"project": self._project, "name": name, "last_version": 0, "created_at": now}
+        session.execute(_insert_unless_there(bind.dialect, first))
+        model = session.get_one(ModelRow, (self._project, name), with_for_update=True)
         model.last_version += 1
         version = model.last_version
         row = VersionRow(
+            project=self._project,
             name=name,
             version=version,
             sha256=file_hash(bundle / MANIFEST),
@@ -65,9 +73,9 @@ class Registry:
         )
         session.add(row)
         session.flush()
-        session.merge(AliasRow(name=name, alias=LATEST, version=version, updated_at=now))
+        session.merge(AliasRow(project=self._project, name=name, alias=LATEST, version=version, updated_at=now))
         session.flush()
-        put_in_place(bundle, self._settings.model_folder(name, version))
+        put_in_place(bundle, self.folder(name, version))
         return version
 
     def set_alias(self, name: str, alias: str, version: int) -> None:
@@ -78,26 +86,27 @@ class Registry:
             BadValueError: it has no such version.
         """
         with self._database.write() as session:
-            if session.get(ModelRow, name, with_for_update=True) is None:
-                raise NotFoundError("model", name, _names(session))
-            if session.get(VersionRow, (name, version)) is None:
+            if session.get(ModelRow, (self._project, name), with_for_update=True) is None:
+                raise NotFoundError("model", name, self._names(session))
+            if session.get(VersionRow, (self._project, name, version)) is None:
                 raise BadValueError(f"The model {name!r} has no version {version}.", path="version")
-            session.merge(AliasRow(name=name, alias=alias, version=version, updated_at=time.time()))
+            now = time.time()
+            session.merge(AliasRow(project=self._project, name=name, alias=alias, version=version, updated_at=now))
 
     def get(self, name: str) -> Model:
         """One model. Raises NotFoundError."""
         with self._database.read() as session:
             models = self._models(session, name)
             if not models:
-                raise NotFoundError("model", name, _names(session))
+                raise NotFoundError("model", name, self._names(session))
         return models[0]
 
     def get_version(self, name: str, version: int) -> VersionRow:
         """One version. Raises NotFoundError."""
         with self._database.read() as session:
-            row = session.get(VersionRow, (name, version))
-            if row is None and session.get(ModelRow, name) is None:
-                raise NotFoundError("model", name, _names(session))
+            row = session.get(VersionRow, (self._project, name, version))
+            if row is None and session.get(ModelRow, (self._project, name)) is None:
+                raise NotFoundError("model", name, self._names(session))
         if row is None:
             raise NotFoundError("version", version, of=f"model {name!r}")
         return row
@@ -110,44 +119,44 @@ class Registry:
     def names(self) -> Sequence[str]:
         """All names."""
         with self._database.read() as session:
-            return _names(session)
+            return self._names(session)
 
-    def alias_table(self) -> dict[tuple[str, str], int]:
-        """Every alias of every model: (name, alias) -> version."""
+    def alias_table(self) -> dict[tuple[str, str, str], int]:
+        """Every alias of every model of every project: (project, name, alias) -> version."""
+        query = select(AliasRow.project, AliasRow.name, AliasRow.alias, AliasRow.version)
         with self._database.read() as session:
-            rows = session.execute(select(AliasRow.name, AliasRow.alias, AliasRow.version)).all()
-        return {(name, alias): version for name, alias, version in rows}
+            rows = session.execute(query).all()
+        return {(project, name, alias): version for project, name, alias, version in rows}
 
     def folder(self, name: str, version: int) -> Path:
         """Where a version's bundle lies."""
-        return self._settings.model_folder(name, version)
+        return self._settings.model_folder(self._project, name, version)
 
     def _models(self, session: Session, name: str | None) -> list[Model]:
-        by_name, pointers = _versions(session, name), _aliases(session, name)
+        by_name, pointers = self._versions(session, name), self._aliases(session, name)
         return [Model(known, rows, pointers.get(known, {}), self._on_disk(rows)) for known, rows in by_name.items()]
 
     def _on_disk(self, rows: Sequence[VersionRow]) -> frozenset[int]:
         return frozenset(row.version for row in rows if (self.folder(row.name, row.version) / MANIFEST).is_file())
 
+    def _names(self, session: Session) -> Sequence[str]:
+        query = select(ModelRow.name).where(ModelRow.project == self._project)
+        return session.scalars(query.order_by(ModelRow.name)).all()
 
-def _names(session: Session) -> Sequence[str]:
-    return session.scalars(select(ModelRow.name).order_by(ModelRow.name)).all()
+    def _versions(self, session: Session, name: str | None) -> dict[str, list[VersionRow]]:
+        query = select(VersionRow).where(VersionRow.project == self._project)
+        query = query.order_by(VersionRow.name, VersionRow.version)
+        found: dict[str, list[VersionRow]] = {}
+        for row in session.scalars(query if name is None else query.where(VersionRow.name == name)):
+            found.setdefault(row.name, []).append(row)
+        return found
 
-
-def _versions(session: Session, name: str | None) -> dict[str, list[VersionRow]]:
-    query = select(VersionRow).order_by(VersionRow.name, VersionRow.version)
-    found: dict[str, list[VersionRow]] = {}
-    for row in session.scalars(query if name is None else query.where(VersionRow.name == name)):
-        found.setdefault(row.name, []).append(row)
-    return found
-
-
-def _aliases(session: Session, name: str | None) -> dict[str, dict[str, int]]:
-    query = select(AliasRow).order_by(AliasRow.alias)
-    found: dict[str, dict[str, int]] = {}
-    for row in session.scalars(query if name is None else query.where(AliasRow.name == name)):
-        found.setdefault(row.name, {})[row.alias] = row.version
-    return found
+    def _aliases(self, session: Session, name: str | None) -> dict[str, dict[str, int]]:
+        query = select(AliasRow).where(AliasRow.project == self._project).order_by(AliasRow.alias)
+        found: dict[str, dict[str, int]] = {}
+        for row in session.scalars(query if name is None else query.where(AliasRow.name == name)):
+            found.setdefault(row.name, {})[row.alias] = row.version
+        return found
 
 
 def _insert_unless_there(dialect: Dialect, values: Mapping[str, Any]) -> Any:

@@ -7,6 +7,7 @@ again.
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -27,12 +28,18 @@ _ASK_AGAIN_S = 5
 
 
 class ReportShelf:
-    """Reports by the name of their dataset."""
+    """Reports by the name of their dataset, in one project. Files are shared: their name is that of the content."""
 
     def __init__(self, settings: Settings, datasets: DatasetStore) -> None:
         self._settings = settings
         self._datasets = datasets
         self._at_work = threading.Lock()
+
+    def of(self, project: str) -> ReportShelf:
+        """The reports of another project. The lock is one for all."""
+        other = copy.copy(self)
+        other._datasets = self._datasets.of(project)
+        return other
 
     def json(self, name: str) -> bytes:
         """The report as JSON.

@@ -19,6 +19,12 @@
 | CTRFAST_MAX_INSTANCES          | most rows in one scoring request                                                   |
 | CTRFAST_ALIAS_REFRESH_S        | seconds after which another process's publication is noticed                       |
 | CTRFAST_MAX_LOADED_MODELS      | model versions held in memory                                                      |
+| CTRFAST_BODY_TIMEOUT_S         | seconds within which a request's body must arrive                                  |
+| CTRFAST_RATE_PER_S             | requests that one caller may send to one API process in a second; no limit without |
+| CTRFAST_OIDC_ISSUER            | `iss` of bearer tokens that are taken beside keys (`service.oidc`)                 |
+| CTRFAST_OIDC_AUDIENCE          | their `aud`; goes with the issuer                                                  |
+| CTRFAST_OIDC_JWKS_URL          | https address of the issuer's public keys; goes with the issuer                    |
+| CTRFAST_AUDIT_DAYS             | days after which an entry of the audit log is removed                              |
 | CTRFAST_LOG_LEVEL              | least level of the service's log: DEBUG, INFO, WARNING or ERROR                    |
 
 A relative path in a request is looked up in each data root in turn. The database is not under the default root, so no
@@ -34,6 +40,8 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from service.projects import DEFAULT_PROJECT
+
 _DATABASES = frozenset({"sqlite", "postgresql", "postgres"})
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -46,7 +54,7 @@ class Settings(BaseSettings):
 
     home: Path = Path("./var")
     data_roots: Annotated[tuple[Path, ...], NoDecode] = ()
-    database_url: str | None = None
+    database_url: str | None = Field(default=None, repr=False)  # it may hold a password
     require_key: bool | None = None
     lease_s: Seconds = 30.0
     heartbeat_s: Seconds = 1.0
@@ -62,6 +70,12 @@ class Settings(BaseSettings):
     max_instances: int = Field(default=10_000, ge=1)
     alias_refresh_s: Seconds = 0.5
     max_loaded_models: int = Field(default=8, ge=1)
+    body_timeout_s: Seconds = 60.0
+    rate_per_s: Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)] | None = None
+    oidc_issuer: str | None = None
+    oidc_audience: str | None = None
+    oidc_jwks_url: str | None = None
+    audit_days: int = Field(default=365, ge=1, le=36_500)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     @field_validator("data_roots", mode="before")
@@ -80,6 +94,20 @@ class Settings(BaseSettings):
         if value is not None and value.partition(":")[0].partition("+")[0] not in _DATABASES:
             raise ValueError("it must begin with sqlite: or postgresql:")  # the value may hold a password
         return value
+
+    @field_validator("oidc_jwks_url")
+    @classmethod
+    def _of_an_encrypted_connection(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("https://", "http://127.0.0.1:", "http://localhost:")):
+            raise ValueError("it must begin with https:")  # whoever can change the answer can make tokens
+        return value
+
+    @model_validator(mode="after")
+    def _oidc_is_whole(self) -> Self:
+        given = [self.oidc_issuer, self.oidc_audience, self.oidc_jwks_url]
+        if any(given) and not all(given):
+            raise ValueError("`oidc_issuer`, `oidc_audience` and `oidc_jwks_url` go together: set all three, or none")
+        return self
 
     @model_validator(mode="after")
     def _lease_outlives_heartbeat(self) -> Self:
@@ -124,13 +152,16 @@ class Settings(BaseSettings):
         """Where a job keeps its run, log and outputs."""
         return self.home_dir / "jobs" / job_id
 
-    def model_folder(self, name: str, version: int) -> Path:
+    def model_folder(self, project: str, name: str, version: int) -> Path:
         """Where a published version lies."""
-        return self.home_dir / "models" / name / str(version)
+        return self._project_dir(project) / "models" / name / str(version)
 
-    def dataset_folder(self, name: str) -> Path:
+    def dataset_folder(self, project: str, name: str) -> Path:
         """Where a dataset that the service prepared lies."""
-        return self.home_dir / "datasets" / name
+        return self._project_dir(project) / "datasets" / name
+
+    def _project_dir(self, project: str) -> Path:
+        return self.home_dir if project == DEFAULT_PROJECT else self.home_dir / "projects" / project
 
     @property
     def report_folder(self) -> Path:

@@ -25,7 +25,8 @@ from service.seals import require_bundle
 
 log = logging.getLogger("service.shelf")
 
-Key = tuple[str, int]
+Alias = tuple[str, str, str]  # project, model, alias
+Key = tuple[str, str, int]  # project, model, version
 
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 10.0, 300.0
 
@@ -34,6 +35,7 @@ _FIRST_WAIT_S, _LONGEST_WAIT_S = 10.0, 300.0
 class Served:
     """A model version that can score."""
 
+    project: str
     name: str
     version: int
     scorer: Scorer
@@ -43,7 +45,7 @@ class Shelf:
     """Loaded versions of this process. All methods belong to one event loop.
 
     Args:
-        registry: what is published.
+        registry: what is published, in any project.
         refresh_s: seconds between two looks at the aliases.
         capacity: versions held; the one that was asked for longest ago goes first.
     """
@@ -52,53 +54,54 @@ class Shelf:
         self._registry = registry
         self._refresh_s = refresh_s
         self._capacity = capacity
-        self._aliases: Mapping[tuple[str, str], int] = {}
-        self._serving: dict[tuple[str, str], int] = {}
+        self._aliases: Mapping[Alias, int] = {}
+        self._serving: dict[Alias, int] = {}
         self._loaded: OrderedDict[Key, Served] = OrderedDict()
         self._loading: dict[Key, asyncio.Task[Served]] = {}
         self._retries: Retries[Key] = Retries(_FIRST_WAIT_S, _LONGEST_WAIT_S)
         self._one_at_a_time = asyncio.Semaphore(1)  # loading takes a core from scoring: never more than one
 
-    async def by_alias(self, name: str, alias: str) -> Served:
+    async def by_alias(self, project: str, name: str, alias: str) -> Served:
         """The version that an alias points at.
 
         Raises:
             NotFoundError: there is no such model or alias.
             ModelUnavailableError: its files are missing or were changed, and no version before it is at hand.
         """
-        version = self._serving.get((name, alias))
-        if version is not None and (served := self._loaded.get((name, version))) is not None:
-            self._loaded.move_to_end((name, version))
+        version = self._serving.get((project, name, alias))
+        if version is not None and (served := self._loaded.get((project, name, version))) is not None:
+            self._loaded.move_to_end((project, name, version))
             return served
         await self._read_aliases()
-        wanted = self._aliases.get((name, alias))
+        wanted = self._aliases.get((project, name, alias))
         if wanted is None:
-            await asyncio.to_thread(self._registry.get, name)
+            await asyncio.to_thread(self._registry.of(project).get, name)
             raise NotFoundError("alias", alias, of=f"model {name!r}")
-        served = await self._load((name, wanted))
-        self._serving[(name, alias)] = wanted
+        served = await self._load((project, name, wanted))
+        self._serving[(project, name, alias)] = wanted
         return served
 
-    async def by_version(self, name: str, version: int) -> Served:
+    async def by_version(self, project: str, name: str, version: int) -> Served:
         """One version. Raises NotFoundError, ModelUnavailableError."""
-        served = self._loaded.get((name, version))
+        key = (project, name, version)
+        served = self._loaded.get(key)
         if served is not None:
-            self._loaded.move_to_end((name, version))
+            self._loaded.move_to_end(key)
             return served
-        await asyncio.to_thread(self._registry.get_version, name, version)
-        return await self._load((name, version))
+        await asyncio.to_thread(self._registry.of(project).get_version, name, version)
+        return await self._load(key)
 
-    async def promote(self, name: str, alias: str, version: int) -> None:
+    async def promote(self, project: str, name: str, alias: str, version: int) -> None:
         """Load a version, then point an alias at it: the next request is answered by it.
 
         Raises:
             NotFoundError, ModelUnavailableError: the alias stays where it was.
         """
-        self._retries.forget((name, version))  # its files may have been mended: somebody wants to know now
-        await self.by_version(name, version)
-        await asyncio.to_thread(self._registry.set_alias, name, alias, version)
+        self._retries.forget((project, name, version))  # its files may have been mended: somebody wants to know now
+        await self.by_version(project, name, version)
+        await asyncio.to_thread(self._registry.of(project).set_alias, name, alias, version)
         await self._read_aliases()
-        self._serving[(name, alias)] = version
+        self._serving[(project, name, alias)] = version
 
     async def watch(self) -> None:
         """Follow the aliases for ever; runs as a task beside the requests."""
@@ -113,16 +116,17 @@ class Shelf:
                 log.exception("the aliases cannot be followed")
 
     async def _follow(self) -> None:
-        for (name, alias), version in list(self._serving.items()):
-            wanted = self._aliases.get((name, alias))
+        for followed, version in list(self._serving.items()):
+            project, name, _ = followed
+            wanted = self._aliases.get(followed)
             if wanted is None:
-                del self._serving[(name, alias)]
+                del self._serving[followed]
             elif wanted != version:
                 try:
-                    await self._load((name, wanted))
+                    await self._load((project, name, wanted))
                 except ModelUnavailableError:
                     continue  # told when it failed; the version before goes on answering
-                self._serving[(name, alias)] = wanted
+                self._serving[followed] = wanted
 
     async def _read_aliases(self) -> None:
         self._aliases = await asyncio.to_thread(self._registry.alias_table)
@@ -142,7 +146,7 @@ class Shelf:
             task.exception()  # looked at here, since every caller may have hung up
 
     async def _load_once(self, key: Key) -> Served:
-        name, version = key
+        project, name, version = key
         if (detail := self._retries.waiting(key)) is not None:
             raise ModelUnavailableError(detail)
         try:
@@ -157,15 +161,17 @@ class Shelf:
             log.error("%s It is tried again in %.0f s.", detail, wait_s, exc_info=unexpected)
             raise ModelUnavailableError(detail) from error
         self._retries.forget(key)
-        served = self._loaded[key] = Served(name, version, scorer)
+        served = self._loaded[key] = Served(project, name, version, scorer)
         while len(self._loaded) > self._capacity:
             self._loaded.popitem(last=False)
         return served
 
 
 def _open(registry: Registry, key: Key) -> Scorer:
-    folder = registry.folder(*key)
-    require_bundle(folder, registry.get_version(*key).sha256)
+    project, name, version = key
+    registry = registry.of(project)
+    folder = registry.folder(name, version)
+    require_bundle(folder, registry.get_version(name, version).sha256)
     return Scorer.load(folder)  # its golden rows warm the graph up before the first caller waits for it
 
 

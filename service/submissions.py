@@ -40,6 +40,10 @@ class Submissions:
     datasets: DatasetStore
     registry: Registry
 
+    def of(self, project: str) -> Submissions:
+        """Submissions into another project."""
+        return Submissions(self.settings, self.jobs.of(project), self.datasets.of(project), self.registry.of(project))
+
     def submit(
         self,
         kind: str,

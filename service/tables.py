@@ -25,8 +25,11 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from service.projects import DEFAULT_PROJECT
+
 Json = JSON().with_variant(JSONB(), "postgresql")
 Name = String(64)
+ProjectName = String(32)
 Time = Float(53)
 
 
@@ -44,7 +47,7 @@ class Base(DeclarativeBase):
 
 
 class Job(Base):
-    """One job.
+    """One job of a project.
 
     last_seq counts its events. attempts_left: runs that failures may still cost. not_before: the end of a retry's
     back-off. pausing: its worker is asked to stop it and keep its work. labels never change; `JobLabel` finds them.
@@ -56,6 +59,7 @@ class Job(Base):
         Index(None, "state", "id"),
         Index(None, "kind", "id"),
         Index(None, "state", "priority", "id"),
+        Index(None, "project", "id"),
     )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
@@ -63,6 +67,7 @@ class Job(Base):
     state: Mapped[str] = mapped_column(String(16))
     spec: Mapped[dict[str, Any]] = mapped_column(Json)
     owner: Mapped[str] = mapped_column(String(32), default="")
+    project: Mapped[str] = mapped_column(ProjectName, server_default=DEFAULT_PROJECT)
     idempotency_key: Mapped[str | None] = mapped_column(String(255))
     fingerprint: Mapped[str] = mapped_column(String(64))
     progress: Mapped[float] = mapped_column(Time, default=0.0)
@@ -115,6 +120,7 @@ class DatasetRow(Base):
 
     __tablename__ = "datasets"
 
+    project: Mapped[str] = mapped_column(ProjectName, primary_key=True, default=DEFAULT_PROJECT)
     name: Mapped[str] = mapped_column(Name, primary_key=True)
     path: Mapped[str] = mapped_column(Text)
     hash: Mapped[str] = mapped_column(String(64))
@@ -131,6 +137,7 @@ class ModelRow(Base):
 
     __tablename__ = "models"
 
+    project: Mapped[str] = mapped_column(ProjectName, primary_key=True, default=DEFAULT_PROJECT)
     name: Mapped[str] = mapped_column(Name, primary_key=True)
     last_version: Mapped[int] = mapped_column(Integer, default=0)
     created_at: Mapped[float] = mapped_column(Time)
@@ -140,8 +147,10 @@ class VersionRow(Base):
     """One published bundle. Rows are written once, after the folder is in place."""
 
     __tablename__ = "model_versions"
+    __table_args__ = (ForeignKeyConstraint(["project", "name"], ["models.project", "models.name"], ondelete="CASCADE"),)
 
-    name: Mapped[str] = mapped_column(ForeignKey("models.name", ondelete="CASCADE"), primary_key=True)
+    project: Mapped[str] = mapped_column(ProjectName, primary_key=True, default=DEFAULT_PROJECT)
+    name: Mapped[str] = mapped_column(Name, primary_key=True)
     version: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
     sha256: Mapped[str] = mapped_column(String(64))
     metrics: Mapped[dict[str, Any]] = mapped_column(Json)
@@ -158,10 +167,13 @@ class AliasRow(Base):
     __tablename__ = "aliases"
     __table_args__ = (
         ForeignKeyConstraint(
-            ["name", "version"], ["model_versions.name", "model_versions.version"], ondelete="CASCADE"
+            ["project", "name", "version"],
+            ["model_versions.project", "model_versions.name", "model_versions.version"],
+            ondelete="CASCADE",
         ),
     )
 
+    project: Mapped[str] = mapped_column(ProjectName, primary_key=True, default=DEFAULT_PROJECT)
     name: Mapped[str] = mapped_column(Name, primary_key=True)
     alias: Mapped[str] = mapped_column(Name, primary_key=True)
     version: Mapped[int] = mapped_column(Integer)
@@ -169,11 +181,39 @@ class AliasRow(Base):
 
 
 class ApiKeyRow(Base):
-    """An API key: the argon2 hash of its secret; the secret itself is shown once and kept nowhere."""
+    """An API key: the argon2 hash of its secret; the secret itself is shown once and kept nowhere.
+
+    scopes: names with a space between (`service.access.Right`).
+    """
 
     __tablename__ = "api_keys"
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
     name: Mapped[str] = mapped_column(Name)
     hash: Mapped[str] = mapped_column(Text)
+    project: Mapped[str] = mapped_column(ProjectName, server_default=DEFAULT_PROJECT)
+    scopes: Mapped[str] = mapped_column(Text, server_default="")
     created_at: Mapped[float] = mapped_column(Time)
+    expires_at: Mapped[float | None] = mapped_column(Time)
+    revoked_at: Mapped[float | None] = mapped_column(Time)
+    last_used_at: Mapped[float | None] = mapped_column(Time)
+
+
+class AuditRow(Base):
+    """Who did what: one state-changing request, or one act of key administration (method `CLI`).
+
+    caller: the key's id, empty for a local caller without one.
+    """
+
+    __tablename__ = "audit"
+    __table_args__ = (Index(None, "project", "id"), Index(None, "at"))
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    at: Mapped[float] = mapped_column(Time)
+    caller: Mapped[str] = mapped_column(String(32))
+    project: Mapped[str] = mapped_column(ProjectName)
+    method: Mapped[str] = mapped_column(String(16))
+    route: Mapped[str] = mapped_column(String(128))
+    target: Mapped[str] = mapped_column(String(255))
+    status: Mapped[int] = mapped_column(Integer)
+    request_id: Mapped[str] = mapped_column(String(64))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
+from service.audit import AuditLog
 from service.database import Database
 from service.datasets import DatasetStore
 from service.jobs import JobStore
@@ -16,6 +17,9 @@ from service.settings import Settings
 from service.shelf import Shelf
 from service.submissions import Submissions
 from service.telemetry import Telemetry
+
+if TYPE_CHECKING:
+    from service.oidc import TokenVerifier
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,8 @@ class Services:
     submissions: Submissions
     shelf: Shelf
     keys: KeyStore
+    audit: AuditLog
+    tokens: TokenVerifier | None
     telemetry: Telemetry
 
     @classmethod
@@ -52,5 +58,15 @@ class Services:
             submissions=Submissions(settings, jobs, datasets, registry),
             shelf=Shelf(registry, settings.alias_refresh_s, settings.max_loaded_models),
             keys=KeyStore(database),
+            audit=AuditLog(database),
+            tokens=_token_verifier(settings),
             telemetry=Telemetry(jobs.counts),
         )
+
+
+def _token_verifier(settings: Settings) -> TokenVerifier | None:
+    if settings.oidc_issuer is None or settings.oidc_audience is None or settings.oidc_jwks_url is None:
+        return None
+    from service.oidc import TokenVerifier  # needs the extra `oidc`
+
+    return TokenVerifier(settings.oidc_issuer, settings.oidc_audience, settings.oidc_jwks_url)

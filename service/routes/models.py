@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from service.answers import AliasPublic, AliasPut, ModelList, ModelPublic
-from service.dependencies import AliasName, ModelName, RegistryDep, ServicesDep, Version, problems
+from service.dependencies import AliasName, ModelName, ProjectDep, RegistryDep, ServicesDep, Version, problems
 from service.json_bodies import JsonRoute
 
 router = APIRouter(prefix="/v1/models", tags=["models"], route_class=JsonRoute)
@@ -31,10 +31,12 @@ def get_version(name: ModelName, version: Version, registry: RegistryDep) -> Mod
 
 
 @router.put("/{name}/aliases/{alias}", responses=problems(400, 404, 409, 422))
-async def put_alias(name: ModelName, alias: AliasName, request: AliasPut, services: ServicesDep) -> AliasPublic:
+async def put_alias(
+    name: ModelName, alias: AliasName, request: AliasPut, services: ServicesDep, project: ProjectDep
+) -> AliasPublic:
     """Promote or roll back: the version is loaded and verified, then the alias moves. 409: it cannot be served.
 
     The next publication moves `latest` on. To pin a version, score through an alias of your own.
     """
-    await services.shelf.promote(name, alias, request.version)
+    await services.shelf.promote(project, name, alias, request.version)
     return AliasPublic(model=name, alias=alias, version=request.version)

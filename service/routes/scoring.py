@@ -9,8 +9,9 @@ from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 
-from service.dependencies import AliasName, ModelName, ServicesDep, Version, problems
+from service.dependencies import AliasName, ModelName, ProjectDep, ServicesDep, Version, problems
 from service.problems import BadValueError, NotFoundError
+from service.projects import qualified
 from service.registry import LATEST
 from service.scoring import Answer, answer_predict, answer_score, decode_predict, decode_score
 from service.shelf import Served
@@ -63,21 +64,25 @@ _PREDICT: dict[str, Any] = {
 
 
 @router.post("/models/{name}:predict", **_PREDICT)
-async def predict(name: ModelName, request: Request, services: ServicesDep) -> Response:
+async def predict(name: ModelName, request: Request, services: ServicesDep, project: ProjectDep) -> Response:
     """Score impressions with the version that `latest` points at."""
-    return await _predict(await services.shelf.by_alias(name, LATEST), request, services)
+    return await _predict(await services.shelf.by_alias(project, name, LATEST), request, services)
 
 
 @router.post("/models/{name}/versions/{version}:predict", **_PREDICT)
-async def predict_version(name: ModelName, version: Version, request: Request, services: ServicesDep) -> Response:
+async def predict_version(
+    name: ModelName, version: Version, request: Request, services: ServicesDep, project: ProjectDep
+) -> Response:
     """Score impressions with one version."""
-    return await _predict(await services.shelf.by_version(name, version), request, services)
+    return await _predict(await services.shelf.by_version(project, name, version), request, services)
 
 
 @router.post("/models/{name}/labels/{alias}:predict", **_PREDICT)
-async def predict_label(name: ModelName, alias: AliasName, request: Request, services: ServicesDep) -> Response:
+async def predict_label(
+    name: ModelName, alias: AliasName, request: Request, services: ServicesDep, project: ProjectDep
+) -> Response:
     """Score impressions with the version that an alias points at."""
-    return await _predict(await services.shelf.by_alias(name, alias), request, services)
+    return await _predict(await services.shelf.by_alias(project, name, alias), request, services)
 
 
 @router.post(
@@ -113,14 +118,14 @@ async def predict_label(name: ModelName, alias: AliasName, request: Request, ser
         }
     ),
 )
-async def score(request: Request, services: ServicesDep) -> Response:
+async def score(request: Request, services: ServicesDep, project: ProjectDep) -> Response:
     """Score many candidates in one context. A candidate's fields join the context's."""
     body = decode_score(await request.body(), services.settings.max_instances)
     try:
         if body.version is None:
-            served = await services.shelf.by_alias(body.model, body.alias)
+            served = await services.shelf.by_alias(project, body.model, body.alias)
         elif 1 <= body.version <= LARGEST_VERSION:
-            served = await services.shelf.by_version(body.model, body.version)
+            served = await services.shelf.by_version(project, body.model, body.version)
         else:
             raise NotFoundError("version", body.version, of=f"model {body.model[:100]!r}")
     except NotFoundError as error:
@@ -135,5 +140,5 @@ async def _predict(served: Served, request: Request, services: Services) -> Resp
 
 async def _answer(services: Services, served: Served, rows: int, work: Callable[[], Answer]) -> Response:
     answer = work() if rows <= _ROWS_IN_LOOP else await run_in_threadpool(work)
-    services.telemetry.count_scores(served.name, answer.rows, answer.unseen)
+    services.telemetry.count_scores(qualified(served.project, served.name), answer.rows, answer.unseen)
     return Response(answer.content, media_type="application/json", headers={"X-Model-Version": str(served.version)})

@@ -22,9 +22,11 @@ from ctrfast.data.prepare import prepare
 from ctrfast.data.shards import Dataset
 from ctrfast.data.synth import synth
 from ctrfast.schema import preset
+from service.api import server_config
 from service.app import create_app
 from service.database import Database
 from service.processes import bind
+from service.projects import DEFAULT_PROJECT
 from service.settings import Settings
 from service.states import Kind
 from service.wiring import Services
@@ -152,7 +154,7 @@ class Api:
         self.app = app
         self._listener = bind("127.0.0.1", 0)
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-        self._server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=2))
+        self._server = uvicorn.Server(server_config(app))
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._listener]})
         self._thread.start()
         wait_for(lambda: self._server.started, "the API's start")
@@ -211,15 +213,16 @@ def shared_api(tmp_path_factory: pytest.TempPathFactory, dataset: Path, raw_file
     api.close()
 
 
-def publish(api: Api, bundle: Path, name: str = "ctr") -> int:
+def publish(api: Api, bundle: Path, name: str = "ctr", project: str = DEFAULT_PROJECT) -> int:
     """Publish a copy of a bundle as a job would."""
     services = api.services
-    job = services.jobs.enqueue(Kind.TRAIN, {})
-    services.jobs.cancel(job.id)  # no worker of a test shall take it
+    jobs = services.jobs.of(project)
+    job = jobs.enqueue(Kind.TRAIN, {})
+    jobs.cancel(job.id)  # no worker of a test shall take it
     made = services.settings.job_folder(job.id) / "bundle"
     shutil.copytree(bundle, made)
     with services.database.write() as session:
-        return services.registry.publish(session, name, made, job.id, {"test_auc": 0.7})
+        return services.registry.of(project).publish(session, name, made, job.id, {"test_auc": 0.7})
 
 
 def fake_command(mode: str, *arguments: object) -> tuple[str, ...]:

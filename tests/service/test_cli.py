@@ -48,11 +48,30 @@ def test_another_address_needs_a_key(home: Path) -> None:
 
 
 def test_create_key(home: Path) -> None:
-    result = run(home, "create-key", "--name", "ci")
+    result = run(home, "create-key", "ci")
     assert result.returncode == 0
     key_id, _, secret = result.stdout.strip().partition(".")
     assert len(key_id) == 12
     assert len(secret) > 40
+
+
+def test_keys_are_listed_and_revoked(home: Path) -> None:
+    options = ("--scope", "score", "--scope", "models:read", "--project", "ads", "--expires-in", "30d")
+    key_id, _, secret = run(home, "create-key", "scorer", *options).stdout.strip().partition(".")
+    listed = run(home, "list-keys").stdout
+    assert secret not in listed
+    assert f"{key_id}  scorer  ads      good" in listed
+    assert listed.rstrip().endswith("models:read score")
+    assert run(home, "revoke-key", key_id).stdout == f"The key {key_id} is revoked.\n"
+    assert f"{key_id}  scorer  ads      revoked" in run(home, "list-keys").stdout
+    refused(run(home, "api", "--host", "0.0.0.0", "--port", "0"), "create-key")  # none is good any more
+
+
+def test_keys_that_cannot_be_made_or_revoked(home: Path) -> None:
+    refused(run(home, "create-key", "x", "--scope", "jobs:all"), "jobs:all", "jobs:read jobs:write")
+    refused(run(home, "create-key", "x", "--project", "../x"), "../x", "lower-case")
+    refused(run(home, "create-key", "x", "--expires-in", "soon"), "soon", "30d")
+    refused(run(home, "revoke-key", "nobody"), "nobody", "list-keys")
 
 
 def test_parts_want_a_migrated_database(home: Path) -> None:

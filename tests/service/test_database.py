@@ -54,7 +54,7 @@ def test_writers_wait_for_each_other(settings: Settings) -> None:
     def count_up() -> None:
         for _ in range(10):
             with database.write() as session:
-                session.get_one(ModelRow, "m", with_for_update=True).last_version += 1
+                session.get_one(ModelRow, ("default", "m"), with_for_update=True).last_version += 1
 
     threads = [threading.Thread(target=count_up) for _ in range(4)]
     for thread in threads:
@@ -74,7 +74,7 @@ def test_a_block_that_raises_leaves_nothing(settings: Settings) -> None:
         session.flush()
         raise RuntimeError
     with database.read() as session:
-        assert session.get(ModelRow, "m") is None
+        assert session.get(ModelRow, ("default", "m")) is None
     database.dispose()
 
 

@@ -94,6 +94,11 @@ def test_request_ids(api: Api) -> None:
     assert api.client.get("/nothing", headers={"X-Request-ID": "mine-2"}).json()["request_id"] == "mine-2"
 
 
+def test_no_redirect_is_made_from_the_host_header(api: Api) -> None:
+    for method in ("GET", "POST"):
+        problem(api.client.request(method, "/v1/jobs/", headers={"Host": "localhost:1"}), 404, "not_found")
+
+
 def test_unknown_routes_and_methods(api: Api) -> None:
     problem(api.client.get("/nothing"), 404, "not_found")
     answer = api.client.delete("/v1/jobs")

@@ -37,7 +37,7 @@ def test_versions_count_up_and_latest_follows(services: Services) -> None:
     assert (services.registry.folder("m", 2) / "weights").read_text() == "b"
     services.registry.set_alias("m", "latest", 1)
     services.registry.set_alias("m", "stable", 2)
-    assert services.registry.alias_table() == {("m", "latest"): 1, ("m", "stable"): 2}
+    assert services.registry.alias_table() == {("default", "m", "latest"): 1, ("default", "m", "stable"): 2}
     assert publish(services, "m", "d") == 4
     assert services.registry.get("m").aliases == {"latest": 4, "stable": 2}
 
