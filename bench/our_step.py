@@ -68,7 +68,7 @@ class OurStep:
             variable.assign(kernel)
         model = network.model
         optimizer = TableOptimizer(
-            settings, network.table, dataset.fitted.table_offsets, model.linear_variables, model.deep_variables
+            settings, network.table, dataset.fitted.table_starts, model.linear_variables, model.deep_variables
         )
         self._batch_size = batch_size
         self._offsets = offsets(dataset.fitted.table_sizes)

@@ -3,9 +3,9 @@
     table        V (D+1)                   V rows, D embedding columns and the linear weight
     moments      V (D+1) slots             2 slots for adam and lamb, 1 for lars
     gradient     V (D+8)                   sums of row gradients, counts, and what the pass over them holds: 6 numbers
-                                           a row, as measured; `update: sparse` has min(V, B F) rows of it
+                                           a row, as measured; `update: sparse` has min(V, B S) rows of it
     dense        P (2 + slots)             P weights outside the table, with their gradient
-    batch        B F (D+1) x copies of the row gradients, and M rows of activations, M the micro-batch
+    batch        B S (D+1) x copies of the row gradients, and M rows of activations, M the micro-batch
     checkpoint   V (D+1)                   a copy of the largest tensor while it is written
     input        the pool of `shuffle_rows` rows, row groups being read, batches that wait
     process      Python, TensorFlow and compiled code
@@ -49,7 +49,7 @@ _REMEDIES = {
 
 @dataclass(frozen=True)
 class FieldMemory:
-    """rows of an id field in the table, and bytes of their weights and moments."""
+    """rows of an id field's own table, and bytes of their weights and moments."""
 
     rows: int
     bytes: int
@@ -90,7 +90,7 @@ def estimate(
     """Foresee the peak.
 
     Args:
-        fitted: says F, N and the rows of each field.
+        fitted: says F, S, N and the rows of each table.
         config: the run's settings.
         train_rows: of the training split; a pool is not larger. Not known: the pool counts as full.
         replicas: devices that share each batch; by default as many as the config says, or one.
@@ -99,13 +99,15 @@ def estimate(
     replicas = replicas or config.replicas or 1
     schema, slots = fitted.schema_, SLOTS[config.optimizer.name]
     V, F, N, D = fitted.table_rows, len(schema.id_names), len(schema.numeric_names), config.model.embedding_dim
+    S = schema.slots
     B = -(-config.batch_size // replicas)
     M = min(config.micro_batch_size or (B if on_gpu else CPU_MICRO_BATCH_ROWS), B)
-    summed_rows = min(V, B * F) if config.optimizer.update == "sparse" else V
+    summed_rows = min(V, B * S) if config.optimizer.update == "sparse" else V
     P = dense_parameters(config.model, F, N)
-    activations = M * _activations(config.model, F, N) * _ACTIVATION_COPIES
+    pooled = S * (D + 1) if S > F else 0  # the rows of lists, before they are pooled
+    activations = M * (_activations(config.model, F, N) + pooled) * _ACTIVATION_COPIES
     pool_rows = max(config.shuffle_rows, config.batch_size)
-    row_bytes = (F + N + 1) * _BYTES
+    row_bytes = (S + N + 1) * _BYTES
     read_rows = _ROWS_BEING_READ
     if train_rows is not None:
         pool_rows, read_rows = min(pool_rows, train_rows), min(read_rows, train_rows)
@@ -114,7 +116,7 @@ def estimate(
         "moments": V * (D + 1) * slots * _BYTES,
         "gradient": summed_rows * (D + _PASS_NUMBERS) * _BYTES,
         "dense": P * (2 + slots) * _BYTES,
-        "batch": (B * F * (D + 1) * _ROW_GRADIENT_COPIES + activations) * _BYTES,
+        "batch": (B * S * (D + 1) * _ROW_GRADIENT_COPIES + activations) * _BYTES,
     }
     by_part = {
         **{part: size * replicas for part, size in on_device.items()},
@@ -124,7 +126,7 @@ def estimate(
     }
     by_field = {
         name: FieldMemory(rows, rows * (D + 1) * (1 + slots) * _BYTES)
-        for name, rows in zip(schema.id_names, fitted.table_sizes, strict=True)
+        for name, rows in zip(schema.table_names, fitted.table_sizes, strict=True)
     }
     return MemoryEstimate(by_part, by_field, replicas)
 

@@ -86,7 +86,9 @@ class Replicas:
         for device in devices:
             with tf.device(device):
                 network, optimizer = make()
-                step = TrainStep(network.model, optimizer, batch_size, execution, precision, len(devices))
+                step = TrainStep(
+                    network.model, optimizer, batch_size, execution, precision, len(devices), network.pooling
+                )
             networks.append(network)
             self._optimizers.append(optimizer)
             self._steps.append(step)

@@ -67,7 +67,7 @@ class Scorer:
         return self.score(self.encoder.encode_rows(rows))
 
     def score_arrays(self, ids: npt.NDArray[np.int32], numbers: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Ids (R, F) rows of the fused table, numbers (R, N) -> probabilities (R,)."""
+        """Ids (R, S) rows of the fused table, numbers (R, N) -> probabilities (R,)."""
         parts = [
             self._session.run(None, {"ids": ids[start : start + _CHUNK], "numbers": numbers[start : start + _CHUNK]})[0]
             for start in range(0, len(ids), _CHUNK)

@@ -13,11 +13,13 @@ row's gradient shrinks as 1/B and a weight's grows by the rows: the scale is bet
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import tensorflow as tf
 
 from ctrfast.config import CPU_MICRO_BATCH_ROWS
 from ctrfast.models import CtrModel
+from ctrfast.models.pooling import Pooling
 from ctrfast.optim.table_optimizer import TableOptimizer
 
 _LOSS_SCALE, _LOSS_SCALE_BATCH = 1024.0, 1024
@@ -29,7 +31,7 @@ class Execution:
 
     micro_batch_size: rows of one forward and backward pass, `None` for the whole batch.
     jit: compile all of that pass; else only what the network does element by element.
-    touched_share: take the optimizer's `touched` form where ids per batch, B*F, are at most this share of V.
+    touched_share: take the optimizer's `touched` form where ids per batch, B*S, are at most this share of V.
     """
 
     micro_batch_size: int | None
@@ -48,7 +50,7 @@ def choose_execution(micro_batch_size: int | None = None) -> Execution:
 
 
 class TrainStep:
-    """Callable: one optimizer step on a batch; returns its mean loss and the clip counts per field.
+    """Callable: one optimizer step on a batch; returns its mean loss and the clip counts per table.
 
     Args:
         model: the network.
@@ -57,6 +59,7 @@ class TrainStep:
         execution: how to run; `choose_execution` by default.
         precision: of the MLP's products: float32, bfloat16 or float16.
         replicas: how many of these share the batch, B / replicas rows each.
+        pooling: of the fields of lists, where there are any.
     """
 
     def __init__(
@@ -67,6 +70,7 @@ class TrainStep:
         execution: Execution | None = None,
         precision: str = "float32",
         replicas: int = 1,
+        pooling: Pooling | None = None,
     ) -> None:
         self._model = model
         self._optimizer = optimizer
@@ -76,26 +80,27 @@ class TrainStep:
         self._precision = tf.as_dtype(precision)
         growth = max(1.0, batch_size / _LOSS_SCALE_BATCH) ** 0.5
         self._loss_scale = _LOSS_SCALE * growth if precision == "float16" else 1.0
-        self._arrange = model.arrange
+        self._pools = pooling is not None
+        self._arrange = model.arrange if pooling is None else partial(_pool_and_arrange, model, pooling)
         self._gradients_of = self._gradients
         if self._execution.jit:
             self._gradients_of = tf.function(self._gradients, jit_compile=True)
         else:
-            self._arrange = tf.function(model.arrange, jit_compile=True)
-        F, N = model.id_fields, model.numeric_fields
-        is_sparse = batch_size * F <= self._execution.touched_share * optimizer.table.shape[0]
+            self._arrange = tf.function(self._arrange, jit_compile=True)
+        S, N = pooling.slots if pooling else model.id_fields, model.numeric_fields
+        is_sparse = batch_size * S <= self._execution.touched_share * optimizer.table.shape[0]
         self._touched = is_sparse and optimizer.has_touched_form()
         self._run = tf.function(
             self._step,
             input_signature=(
-                tf.TensorSpec((batch_size, F), tf.int32),
+                tf.TensorSpec((batch_size, S), tf.int32),
                 tf.TensorSpec((batch_size, N), tf.float32),
                 tf.TensorSpec((batch_size,), tf.float32),
             ),
         )
 
     def __call__(self, ids: tf.Tensor, numbers: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Ids (B, F) int32 fused rows, numbers (B, N), labels (B,) -> loss (), present (F,), clipped (F,)."""
+        """Ids (B, S) int32 fused rows, numbers (B, N), labels (B,) -> loss (), present (T,), clipped (T,)."""
         loss, present, clipped = self._run(ids, numbers, labels)
         return loss, present, clipped
 
@@ -118,10 +123,11 @@ class TrainStep:
     def _gradients(
         self, ids: tf.Tensor, numbers: tf.Tensor, labels: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
-        rows = tf.gather(self._optimizer.table, ids)  # (B, F, D+1)
+        rows = tf.gather(self._optimizer.table, ids)  # (B, S, D+1)
+        inputs = (rows, numbers) if not self._pools else (rows, numbers, ids)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch([rows, *self._optimizer.dense])
-            joined, shallow = self._arrange(rows, numbers)  # (B, F*D + N), (B,)
+            joined, shallow = self._arrange(*inputs)  # (B, F*D + N), (B,)
             logits = shallow + self._model.deep(tf.cast(joined, self._precision))  # (B,)
             losses = tf.nn.sigmoid_cross_entropy_with_logits(labels=labels, logits=logits)  # (B,)
             loss = tf.reduce_sum(losses) / self._batch_size
@@ -155,3 +161,9 @@ class TrainStep:
         )
         rows = tf.ensure_shape(parts.concat(), (self._rows, ids.shape[1], width))
         return loss, rows, dense
+
+
+def _pool_and_arrange(
+    model: CtrModel, pooling: Pooling, rows: tf.Tensor, numbers: tf.Tensor, ids: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    return model.arrange(pooling(rows, ids), numbers)

@@ -152,9 +152,8 @@ class _Session:
         )
         settings = StepSettings.of(self.plan, self.steps_per_epoch, config.epochs)
         model = network.model
-        return network, TableOptimizer(
-            settings, network.table, fitted.table_offsets, model.linear_variables, model.deep_variables
-        )
+        starts = [row for _, row in fitted.row_ranges]
+        return network, TableOptimizer(settings, network.table, starts, model.linear_variables, model.deep_variables)
 
     def _take_up(self, checkpoint: Checkpoint | None) -> None:
         """Stand where a checkpoint was saved, or at the start."""
@@ -253,7 +252,7 @@ class _Session:
 
     def _new_window(self, checkpoint: Checkpoint | None = None) -> StepWindow:
         earlier = checkpoint.tensors(StepWindow.NAMES) if checkpoint else None
-        return StepWindow(self.dataset.fitted.schema_.id_names, earlier)
+        return StepWindow(tuple(name for name, _ in self.dataset.fitted.row_ranges), earlier)
 
     def _log_window(self, epoch: int) -> None:
         if not len(self.window):

@@ -70,7 +70,7 @@ def test_a_fitted_schema_round_trips_and_knows_its_tables(tmp_path):
     again = FittedSchema.from_file(tmp_path / "schema.json")
     assert (again, again.hash) == (fitted(), fitted().hash)
     assert again.table_sizes == (5, 10, 12)
-    assert again.table_offsets == (0, 5, 15)
+    assert again.table_starts == again.slot_offsets == (0, 5, 15)
     assert again.schema_.input_columns == ("n", "a")
 
 

@@ -4,13 +4,14 @@
         chunk.tokens(("C1", "I1")).cells["C1"]
 
 The label may be text, whole numbers, floats or booleans; a numeric field's column text or numbers; an id field's column
-text or whole numbers, whose decimal text is the id. Null and "" are missing; a float that is not finite is no number.
+text or whole numbers, whose decimal text is the id, or lists of them for a field of lists. Null and "" are missing; a
+float that is not finite is no number.
 Row groups are read one after the other, and large ones in parts, so that memory holds no whole file.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +20,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ctrfast.data.cells import LONGEST_VALUE, Cells
+from ctrfast.data.cells import Cells
+from ctrfast.data.list_cells import is_list, joined
+from ctrfast.data.lists import list_separators, longest_cell
 from ctrfast.data.numbers import numbers_of
 from ctrfast.data.rejects import TEXT_CHARACTERS
 from ctrfast.data.sources import Source
@@ -37,28 +40,34 @@ _Check = Callable[[pa.DataType], bool]
 
 @dataclass(frozen=True)
 class TableChunk:
-    """Rows of a parquet file. first_line: number of the first one, from 1. consumed: see `ctrfast.data.raw.Chunk`."""
+    """Rows of a parquet file. first_line: number of the first one, from 1. consumed: see `ctrfast.data.raw.Chunk`.
+
+    separators: by column that a field of lists is made from. longest: bytes that a value may have.
+    """
 
     batch: pa.RecordBatch
     first_line: int
     consumed: int
+    separators: Mapping[str, str]
+    longest: int
 
     def tokens(self, wanted: tuple[str, ...]) -> Tokens:
         """The wanted columns' cells; floats are given as numbers and have no cells."""
         R = self.batch.num_rows
         codes: Codes = np.zeros(R, np.uint8)
-        cells, numbers = {}, {}
+        cells, numbers, texts = {}, {}, []
         for name in wanted:
-            column = _plain(self.batch.column(name))
+            column = self.batch.column(name)
+            column = joined(column, self.separators[name]) if is_list(column.type) else _plain(column)
             if pa.types.is_floating(column.type):
                 numbers[name] = numbers_of(column.cast(pa.float64()))
             else:
                 cells[name] = Cells.of(column)
-        for name, column in cells.items():
-            if pa.types.is_large_string(_plain(self.batch.column(name)).type):
-                codes[_bad_text(column)] = CODES.index("encoding")
+                texts += [cells[name]] if pa.types.is_large_string(column.type) else []
+        for text in texts:
+            codes[_bad_text(text)] = CODES.index("encoding")
         for column in cells.values():
-            codes[column.ends - column.starts > LONGEST_VALUE] = CODES.index("too_long")
+            codes[column.ends - column.starts > self.longest] = CODES.index("too_long")
         lines = np.zeros(R, np.int64)
         return Tokens(cells, codes, np.full(R, len(wanted), np.int64), lines, lines, numbers)
 
@@ -99,6 +108,7 @@ def table_chunks(
     """
     label = (schema.label,) if require_label else ()
     wanted = tuple(dict.fromkeys((*label, *schema.input_columns, *side)))
+    separators, longest = list_separators(schema), longest_cell(schema)
     try:
         with source.open_random() as stored, pq.ParquetFile(stored, buffer_size=_BUFFER_BYTES) as file:
             _require_columns(file.schema_arrow, schema, wanted, source, side)
@@ -109,7 +119,8 @@ def table_chunks(
                 for batch in parts:
                     if batch.num_rows:
                         first, done = done + 1, done + batch.num_rows
-                        yield TableChunk(batch.select(list(wanted)), first, source.size * done // all_rows)
+                        rows_of = batch.select(list(wanted))
+                        yield TableChunk(rows_of, first, source.size * done // all_rows, separators, longest)
     except (OSError, pa.ArrowException) as error:
         reason = str(error).partition("\n")[0].rstrip(".")
         raise DamagedFileError(f"{source} cannot be read to its end: {reason}. Fetch the file again.") from error
@@ -145,6 +156,10 @@ def _is_text(kind: pa.DataType) -> bool:
 
 def _is_id(kind: pa.DataType) -> bool:
     return bool(_is_text(kind) or pa.types.is_integer(kind) or pa.types.is_null(kind))
+
+
+def _is_ids(kind: pa.DataType) -> bool:
+    return _is_id(kind.value_type if is_list(kind) else kind)
 
 
 def _is_number(kind: pa.DataType) -> bool:
@@ -184,8 +199,10 @@ def _uses(schema: Schema, name: str, side: tuple[str, ...]) -> list[tuple[_Check
         uses.append((_is_label, "text, numbers or booleans, since it is the label"))
     if name in {field.source for field in schema.numeric_fields}:
         uses.append((_is_number, "text or numbers, since a numeric field is made from it"))
-    if name in {field.source for field in schema.id_fields}:
+    if name in {field.source for field in schema.id_fields if field.separator is None}:
         uses.append((_is_id, "text or whole numbers, since an id field is made from it"))
+    if name in list_separators(schema):
+        uses.append((_is_ids, "text, whole numbers or lists of them, since an id field is made from it"))
     if name in side:
         uses.append((_is_id, "text or whole numbers, since it tells a row's time or split"))
     return uses
