@@ -124,8 +124,8 @@ class Encoder:
                 ids[:, slots.start + 1 : slots.stop] = table.padding
             elif field.separator is not None:
                 cells, counts = split_lists(texts[field.source], field)
-                values = self.field_ids[field.name].of_keys(keys_of(cells))  # (M,)
-                ids[:, slots] = in_slots(values, counts, field.slots, table.padding)
+                flat = self.field_ids[field.name].of_keys(keys_of(cells))  # (M,)
+                ids[:, slots] = in_slots(flat, counts, field.slots, table.padding)
             else:
                 cells = field_cells(texts[field.source], field, self._edges.get(field.name))
                 ids[:, slots.start] = self.field_ids[field.name].of_keys(keys_of(cells))
