@@ -200,13 +200,12 @@ class FittedSchema(Stored):
     @property
     def tables(self) -> dict[str, IdRows]:
         """Rows of each table, by name."""
-        schema = self.schema_
-        tables = {}
-        for field in schema.id_fields:
+        fields, tables = self.schema_.id_fields, {}
+        have_lists = {field.share or field.name for field in fields if field.separator is not None}
+        for field in fields:
             if field.share is None:
                 values = field.hash_buckets or self.vocabulary_sizes[field.name]
-                has_lists = any(user.separator is not None for user in schema.users_of(field.name))
-                tables[field.name] = IdRows(values, field.unseen_buckets, has_lists)
+                tables[field.name] = IdRows(values, field.unseen_buckets, field.name in have_lists)
         return tables
 
     @property
@@ -228,7 +227,10 @@ class FittedSchema(Stored):
     @property
     def slot_offsets(self) -> tuple[int, ...]:
         """(S,) first row, in the fused table, of the table that each column of the ids array looks up in."""
-        starts = dict(zip(self.schema_.table_names, self.table_starts, strict=True))
+        starts, start = {}, 0
+        for name, rows in self.tables.items():
+            starts[name] = start
+            start += rows.size
         return tuple(starts[field.share or field.name] for field in self.schema_.id_fields for _ in range(field.slots))
 
     @property
