@@ -45,7 +45,7 @@ def by_pandas(dataset: Dataset, epoch: int) -> Iterator[Arrays]:
     frame = frame.sample(frac=1.0, random_state=np.random.default_rng((SEED, epoch)))
     for start in range(0, len(frame), BATCH_SIZE):
         part = frame.iloc[start : start + BATCH_SIZE]
-        ids = part[list(schema.id_names)].to_numpy() + np.asarray(dataset.fitted.table_offsets, np.int32)
+        ids = part[list(schema.id_names)].to_numpy() + np.asarray(dataset.fitted.slot_offsets, np.int32)
         yield ids, part[list(schema.numeric_names)].to_numpy(), part[LABEL].to_numpy(np.float32)
 
 
@@ -57,7 +57,7 @@ def by_pyarrow(dataset: Dataset, epoch: int) -> Iterator[Arrays]:
         columns = {name: part.column(name).to_numpy()[order] for name in part.schema.names}
         ids = np.stack([columns[name] for name in schema.id_names], axis=1)
         numbers = np.stack([columns[name] for name in schema.numeric_names], axis=1)
-        yield ids + np.asarray(dataset.fitted.table_offsets, np.int32), numbers, columns[LABEL].astype(np.float32)
+        yield ids + np.asarray(dataset.fitted.slot_offsets, np.int32), numbers, columns[LABEL].astype(np.float32)
 
 
 READERS: dict[str, Callable[[Dataset, int], Iterator[Arrays]]] = {

@@ -68,7 +68,7 @@ class OurStep:
         model = network.model
         self._batch_size = batch_size
         self._offsets = offsets(dataset.fitted.table_sizes)
-        self._step = make_step(model, network.table, dataset.fitted.table_offsets, settings, batch_size=batch_size)
+        self._step = make_step(model, network.table, dataset.fitted.table_starts, settings, batch_size=batch_size)
         self._output_bias = model.deep_variables[-1]
 
     def first_losses(self, rows: Rows) -> list[float]:

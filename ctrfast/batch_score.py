@@ -40,7 +40,7 @@ class _Model(Protocol):
     encoder: Encoder
 
     def score_arrays(self, ids: npt.NDArray[np.int32], numbers: npt.NDArray[np.float32]) -> Scores:
-        """Ids (R, F) rows of the fused table, numbers (R, N) -> probabilities (R,)."""
+        """Ids (R, S) rows of the fused table, numbers (R, N) -> probabilities (R,)."""
 
 
 def score_files(

@@ -1,7 +1,7 @@
 """A bundle: what is published and scored. It holds data only, nothing that can carry code.
 
 weights.safetensors   the table and the dense weights; the ONNX graph reads the table from here
-model.onnx            ids (R, F) int32, numbers (R, N) float32 -> probability (R,) float32
+model.onnx            ids (R, S) int32, numbers (R, N) float32 -> probability (R,) float32
 schema.json  vocabulary/  config.json  plan.json  metrics.json  calibration.json
 golden.parquet        encoded rows with the training graph's scores
 manifest.json         written last, with the sha256 of every other file
@@ -59,14 +59,14 @@ class Bundle:
         return Encoder.load(self.path)
 
     def golden(self) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        """Fused ids (G, F), numbers (G, N) and the training graph's scores (G,)."""
+        """Fused ids (G, S), numbers (G, N) and the training graph's scores (G,)."""
         return read_golden(self.path / GOLDEN)
 
 
 def read_golden(
     path: Path,
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Fused ids (G, F), numbers (G, N) and scores (G,) of a `golden.parquet`."""
+    """Fused ids (G, S), numbers (G, N) and scores (G,) of a `golden.parquet`."""
     table = pq.read_table(path)
     rows = table.num_rows
     ids = table.column("ids").combine_chunks().flatten().to_numpy().reshape(rows, -1)

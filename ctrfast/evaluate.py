@@ -22,7 +22,7 @@ from ctrfast.data.raw import read_raw
 from ctrfast.data.rejects import RefuseRejects
 from ctrfast.data.shards import Dataset
 from ctrfast.data.sources import dataset_folder
-from ctrfast.errors import ArtifactError, DataError, unknown_name
+from ctrfast.errors import ArtifactError, ConfigError, DataError, unknown_name
 from ctrfast.loop.split_evaluation import scored_batches
 from ctrfast.metrics import Predictions
 from ctrfast.network import Network
@@ -56,13 +56,16 @@ def evaluate(
     Raises:
         ArtifactError: the run or dataset cannot be used, or the dataset has another vocabulary than the run.
         DataError: a raw row cannot be used, or the split has no rows.
-        ConfigError: the run has no id field `segment`.
+        ConfigError: the run has no id field `segment`, or one of lists.
     """
     run = Run.open(run_path)
     encoder = run.encoder()
     id_names = encoder.fitted.schema_.id_names
     if segment is not None and segment not in id_names:
         raise unknown_name("id field", segment, id_names, path="segment")
+    field = id_names.index(segment) if segment is not None else None
+    if field is not None and encoder.fitted.schema_.id_fields[field].separator is not None:
+        raise ConfigError(f"`segment` must have one value a row. Got {segment}, a field of lists.", path="segment")
     folder = dataset_folder(data)
     dataset = _open_dataset(folder, split, encoder) if folder is not None else None
     network = open_network(run)
@@ -70,11 +73,11 @@ def evaluate(
 
     weight = 1 / dataset.negative_rate if dataset is not None and split == "train" else 1.0
     predictions, by_value = Predictions(weight), SegmentPredictions(weight)
-    field = id_names.index(segment) if segment is not None else None
     for labels, ids, logits in scored:
         predictions.add(labels, logits)
         if field is not None:
-            local = ids[:, field] - encoder.fitted.table_offsets[field]
+            slot = encoder.fitted.schema_.field_slots[field].start
+            local = ids[:, slot] - encoder.fitted.slot_offsets[slot]
             by_value.add(labels, logits, encoder.fitted.id_rows[field].folded(local))
     report = None
     if segment is not None:
@@ -95,7 +98,7 @@ def _open_dataset(path: Path, split: str, encoder: Encoder) -> Dataset:
 
 
 def _score_split(network: Network, dataset: Dataset, split: str) -> Iterator[tuple[_Floats, _Ids, _Floats]]:
-    """Labels (R,), ids (R, F) as rows of the fused table, logits (R,)."""
+    """Labels (R,), ids (R, S) as rows of the fused table, logits (R,)."""
     for batch, logits in scored_batches(network, dataset, split):
         yield batch.labels, batch.ids, logits
 

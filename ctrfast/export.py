@@ -66,15 +66,17 @@ def export_bundle(run_path: Path, out: Path, *, saved_model: bool = False) -> No
 
 def _graph(network: Network, weights: Path) -> onnx.ModelProto:
     """ids, numbers -> probability. The network is converted from looked-up rows on; the look-up is put before it."""
-    model = network.model
-    width = network.table.shape[1]
-    signature = (
-        tf.TensorSpec((None, model.id_fields, width), tf.float32, name="rows"),
-        tf.TensorSpec((None, model.numeric_fields), tf.float32, name="numbers"),
-    )
-    function = tf.function(
-        lambda rows, numbers: tf.sigmoid(network.corrected_logits(rows, numbers)), input_signature=signature
-    )
+    model, pooling = network.model, network.pooling
+    rows_of = tf.TensorSpec((None, network.slots, network.table.shape[1]), tf.float32, name="rows")
+    ids_of = tf.TensorSpec((None, network.slots), tf.int32, name="ids")
+    numbers_of = tf.TensorSpec((None, model.numeric_fields), tf.float32, name="numbers")
+
+    def plain(rows: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
+        return tf.sigmoid(network.corrected_logits(rows, numbers))
+
+    signature = (rows_of, numbers_of) if pooling is None else (rows_of, numbers_of, ids_of)
+    score = plain if pooling is None else lambda rows, numbers, ids: plain(pooling(rows, ids), numbers)
+    function = tf.function(score, input_signature=signature)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # tf2onnx calls numpy and protobuf in ways that newer versions deprecate
         import tf2onnx
@@ -87,9 +89,9 @@ def _graph(network: Network, weights: Path) -> onnx.ModelProto:
         node.input[:] = [rename.get(name, name) for name in node.input]
     graph.output[0].name = "probability"
 
-    inputs = [value for value in graph.input if value.name != "rows"]
+    inputs = [value for value in graph.input if value.name == "numbers"]
     del graph.input[:]
-    ids = helper.make_tensor_value_info("ids", TensorProto.INT32, ["rows", model.id_fields])
+    ids = helper.make_tensor_value_info("ids", TensorProto.INT32, ["rows", network.slots])
     graph.input.extend([ids, *inputs])
     graph.initializer.append(_external("table", network.table.shape, weights))
     graph.node.insert(0, helper.make_node("Gather", ["table", "ids"], ["rows"], axis=0, name="look_up"))
@@ -115,12 +117,12 @@ def _save_model(network: Network, out: Path) -> None:
     module = tf.Module()
     module.table, module.model = network.table, model
     signature = (
-        tf.TensorSpec((None, model.id_fields), tf.int32, name="ids"),
+        tf.TensorSpec((None, network.slots), tf.int32, name="ids"),
         tf.TensorSpec((None, model.numeric_fields), tf.float32, name="numbers"),
     )
 
     def serve(ids: tf.Tensor, numbers: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"probability": tf.sigmoid(network.corrected_logits(tf.gather(network.table, ids), numbers))}
+        return {"probability": tf.sigmoid(network.corrected_logits(network.look_up(ids), numbers))}
 
     module.serve = tf.function(serve, input_signature=signature)
     tf.saved_model.save(module, str(out), signatures=module.serve)

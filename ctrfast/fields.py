@@ -3,12 +3,14 @@
     NumericField(name="price", transform="log1p", scale="min_max")
     IdField(name="price_bucket", column="price", bucket="quantile", buckets=20)
     IdField(name="url", hash_buckets=100_000)
+    IdField(name="history", separator="|", max_values=20, share="item")
 
 `ctrfast.data.transforms`, `.buckets`, `.cells` and `.field_ids` hold the one implementation of each.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
@@ -17,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler
 FieldName = Annotated[str, Field(pattern=r"^[^/\\\x00.][^/\\\x00]{0,127}$")]
 
 _MOST_ROWS = 2**30  # of a table: local ids are int32
+_MOST_VALUES = 1000  # of a list: each takes a column of every batch, used or not
 Rows = Annotated[int, Field(ge=1, le=_MOST_ROWS, strict=True)]
 
 
@@ -74,9 +77,12 @@ class IdField(Stored):
     min_count: values that occur fewer times in the training rows are unseen; instead of the preparation's own.
     hash_buckets: no vocabulary; a value has one of so many ids by its hash, so that none is unseen.
     unseen_buckets: rare and unseen values share so many ids by their hash.
+    separator, max_values: a cell is a list of values, of which the first `max_values` count; empty ones are dropped,
+        and a list without any is missing. The rows of its values are pooled into one: by their mean, or their sum.
+    share: another id field, whose vocabulary and table this one uses; both teach it.
     """
 
-    later = frozenset({"bucket", "buckets", "min_count", "hash_buckets", "unseen_buckets"})
+    later = frozenset("bucket buckets min_count hash_buckets unseen_buckets separator max_values pooling share".split())
 
     name: FieldName
     column: str | None = None
@@ -87,6 +93,10 @@ class IdField(Stored):
     min_count: Annotated[int, Field(ge=1, strict=True)] | None = None
     hash_buckets: Rows | None = None
     unseen_buckets: Rows = 1
+    separator: str | None = None
+    max_values: Annotated[int, Field(ge=1, le=_MOST_VALUES, strict=True)] | None = None
+    pooling: Literal["mean", "sum"] = "mean"
+    share: str | None = None
 
     @model_validator(mode="after")
     def _part_needs_format(self) -> Self:
@@ -112,7 +122,79 @@ class IdField(Stored):
             )
         return self
 
+    @model_validator(mode="after")
+    def _lists_are_whole(self) -> Self:
+        if (self.separator is None) != (self.max_values is None):
+            raise ValueError(
+                f"`separator` and `max_values` go together. Got separator={self.separator!r}, "
+                f"max_values={self.max_values}"
+            )
+        if self.separator is None:
+            if self.pooling != "mean":
+                raise ValueError(f"`pooling` needs `separator` and `max_values`. Got pooling={self.pooling}")
+            return self
+        if not self.separator.strip():
+            raise ValueError(f"`separator` must be more than white space. Got {self.separator!r}")
+        if self.part is not None or self.bucket is not None:
+            raise ValueError(
+                "A list of values, by `separator`, goes with neither `part` nor `bucket`. "
+                f"Got part={self.part}, bucket={self.bucket}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _shared_table_is_told_once(self) -> Self:
+        if self.share is None:
+            return self
+        if self.min_count is not None or self.hash_buckets is not None or self.unseen_buckets != 1:
+            raise ValueError(
+                "`min_count`, `hash_buckets` and `unseen_buckets` belong to the table: set them on the field that "
+                f"{self.name!r} shares with, {self.share!r}"
+            )
+        if self.bucket is not None:
+            raise ValueError(f"A field with `bucket` shares no table. Got bucket={self.bucket}, share={self.share!r}")
+        return self
+
     @property
     def source(self) -> str:
         """The raw column that the field is made from."""
         return self.column or self.name
+
+    @property
+    def slots(self) -> int:
+        """Columns of the ids array: one, or one for each value of a list."""
+        return self.max_values or 1
+
+
+def check_lists(fields: Sequence[IdField], separator: str) -> None:
+    """Refuse lists that cannot be told from the columns of a file, which `separator` separates.
+
+    Raises:
+        ValueError: with the field's name.
+    """
+    separators: dict[str, str] = {}
+    for field in fields:
+        if field.separator is None:
+            continue
+        if separator in field.separator or set(field.separator) & set('\r\n"'):
+            raise ValueError(
+                f"`separator` of {field.name} must hold neither that of the file, {separator!r}, nor a line end or a "
+                f"quote. Got {field.separator!r}"
+            )
+        if separators.setdefault(field.source, field.separator) != field.separator:
+            raise ValueError(f"The lists of a column must have one `separator`. Got two for {field.source}")
+
+
+def check_shares(fields: Sequence[IdField]) -> None:
+    """Refuse fields that share a table which is not there.
+
+    Raises:
+        ValueError: with the field's name.
+    """
+    owners = {field.name for field in fields if field.share is None and field.bucket is None}
+    for field in fields:
+        if field.share is not None and field.share not in owners:
+            raise ValueError(
+                f"`share` of {field.name} must name another id field, with a table of its own and without `bucket`. "
+                f"Got {field.share!r}"
+            )

@@ -8,10 +8,12 @@ row's gradient shrinks as 1/B and a weight's grows by the rows: the scale is bet
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import tensorflow as tf
 
 from ctrfast.models import CtrModel
+from ctrfast.models.pooling import Pooling
 
 _LOSS_SCALE, _LOSS_SCALE_BATCH = 1024.0, 1024
 
@@ -23,29 +25,41 @@ class Gradients:
         model: the network.
         dense: its weights.
         batch_size: B, by which sums become means.
-        jit: compile only what the network does element by element, and leave the matrix products to operations; else
+        jit_arrange: compile what the network does element by element and leave the matrix products to operations; else
             the caller compiles all of it.
         precision: of the MLP's products: float32, bfloat16 or float16.
+        pooling: of the fields of lists, where there are any.
     """
 
     def __init__(
-        self, model: CtrModel, dense: Sequence[tf.Variable], batch_size: int, *, jit_arrange: bool, precision: str
+        self,
+        model: CtrModel,
+        dense: Sequence[tf.Variable],
+        batch_size: int,
+        *,
+        jit_arrange: bool,
+        precision: str,
+        pooling: Pooling | None,
     ) -> None:
         self._model = model
         self._dense = dense
         self._batch_size = batch_size
-        self._arrange = tf.function(model.arrange, jit_compile=True) if jit_arrange else model.arrange
+        self._pools = pooling is not None
+        self._arrange = model.arrange if pooling is None else partial(_pool_and_arrange, model, pooling)
+        if jit_arrange:
+            self._arrange = tf.function(self._arrange, jit_compile=True)
         self._precision = tf.as_dtype(precision)
         growth = max(1.0, batch_size / _LOSS_SCALE_BATCH) ** 0.5
         self._loss_scale = _LOSS_SCALE * growth if precision == "float16" else 1.0
 
     def __call__(
-        self, rows: tf.Tensor, numbers: tf.Tensor, labels: tf.Tensor
+        self, rows: tf.Tensor, ids: tf.Tensor, numbers: tf.Tensor, labels: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
-        """Rows (R, F, D+1), numbers (R, N), labels (R,) -> loss (), gradients by row (R, F, D+1), by dense variable."""
+        """Rows (R, S, D+1) of ids (R, S), numbers (R, N), labels (R,) -> loss (), gradients by row, by variable."""
+        inputs = (rows, numbers, ids) if self._pools else (rows, numbers)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch([rows, *self._dense])
-            joined, shallow = self._arrange(rows, numbers)  # (R, F*D + N), (R,)
+            joined, shallow = self._arrange(*inputs)  # (R, F*D + N), (R,)
             logits = shallow + self._model.deep(tf.cast(joined, self._precision))  # (R,)
             losses = tf.nn.sigmoid_cross_entropy_with_logits(labels=labels, logits=logits)  # (R,)
             loss = tf.reduce_sum(losses) / self._batch_size
@@ -55,3 +69,9 @@ class Gradients:
             row_gradients /= self._loss_scale
             dense_gradients = [gradient / self._loss_scale for gradient in dense_gradients]
         return loss, row_gradients, dense_gradients
+
+
+def _pool_and_arrange(
+    model: CtrModel, pooling: Pooling, rows: tf.Tensor, numbers: tf.Tensor, ids: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    return model.arrange(pooling(rows, ids), numbers)

@@ -4,6 +4,7 @@
 1                      missing
 2 .. values + 1        kept values, or hash buckets
 values + 2 ..          the other K - 1 rows of unseen and rare values, where `unseen_buckets` is K > 1
+the last               padding, where a field of lists uses the table: fills lists up, and takes part in nothing
 
 rows = IdRows(values=3, unseen_buckets=2)
 rows.size                                    # 6
@@ -26,25 +27,31 @@ Ids = npt.NDArray[np.int32]
 
 @dataclass(frozen=True)
 class IdRows:
-    """Rows of a field. values: kept ones, or hash buckets. unseen_buckets: K."""
+    """Rows of a field's table. values: kept ones, or hash buckets. unseen_buckets: K. has_padding: see above."""
 
     values: int
     unseen_buckets: int = 1
+    has_padding: bool = False
 
     @property
     def more_unseen(self) -> int:
-        """Local ids from this one on are unseen, as 0 is."""
+        """Local ids from this one on are unseen, as 0 is, up to `padding`."""
         return FIRST_ID + self.values
 
     @property
-    def size(self) -> int:
-        """Rows of the field."""
+    def padding(self) -> int:
+        """The local id after all that a value can have; a row of the table where it has padding."""
         return self.more_unseen + self.unseen_buckets - 1
+
+    @property
+    def size(self) -> int:
+        """Rows of the table."""
+        return self.padding + self.has_padding
 
     def is_unseen(self, ids: Ids) -> npt.NDArray[np.bool_]:
         """Whether each local id is one of an unseen or rare value."""
         unseen: npt.NDArray[np.bool_] = ids == UNSEEN_ID
-        return unseen if self.unseen_buckets == 1 else unseen | (ids >= self.more_unseen)
+        return unseen if self.unseen_buckets == 1 else unseen | ((ids >= self.more_unseen) & (ids < self.padding))
 
     def folded(self, ids: Ids) -> Ids:
         """Local ids with one id, 0, for all unseen and rare values."""

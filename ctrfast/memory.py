@@ -4,10 +4,10 @@
                                            in place: once as the step has it, once to predict from
     moments      V (D+1) slots             2 slots for adam and lamb, 1 for lars
     gradient     V (D+8)                   sums of row gradients, counts, and what the pass over them holds: 6 numbers
-                                           a row, as measured; `update: sparse` has min(V, B F) rows of it. In place:
-                                           min(V, B F) (D+3) + 2 V, sums of present rows, and two numbers for each row
+                                           a row, as measured; `update: sparse` has min(V, B S) rows of it. In place:
+                                           min(V, B S) (D+3) + 2 V, sums of present rows, and two numbers for each row
     dense        P (2 + slots)             P weights outside the table, with their gradient
-    batch        B F (D+1) x copies of the row gradients (in place, of a micro-batch's), and M rows of activations, M
+    batch        B S (D+1) x copies of the row gradients (in place, of a micro-batch's), and M rows of activations, M
                                            the micro-batch
     checkpoint   V (D+1)                   a copy of the largest tensor while it is written
     input        the pool of `shuffle_rows` rows, row groups being read, batches that wait
@@ -53,7 +53,7 @@ _REMEDIES = {
 
 @dataclass(frozen=True)
 class FieldMemory:
-    """rows of an id field in the table, and bytes of their weights and moments."""
+    """rows of an id field's own table, and bytes of their weights and moments."""
 
     rows: int
     bytes: int
@@ -94,7 +94,7 @@ def estimate(
     """Foresee the peak.
 
     Args:
-        fitted: says F, N and the rows of each field.
+        fitted: says F, S, N and the rows of each table.
         config: the run's settings.
         train_rows: of the training split; a pool is not larger. Not known: the pool counts as full.
         replicas: devices that share each batch; by default as many as the config says, or one.
@@ -103,16 +103,18 @@ def estimate(
     replicas = replicas or config.replicas or 1
     schema, slots = fitted.schema_, SLOTS[config.optimizer.name]
     V, F, N, D = fitted.table_rows, len(schema.id_names), len(schema.numeric_names), config.model.embedding_dim
+    S = schema.slots
     B = -(-config.batch_size // replicas)
     M = min(config.micro_batch_size or (B if on_gpu else CPU_MICRO_BATCH_ROWS), B)
     settings = StepSettings.of(make_plan(config, schema.name), steps_per_epoch=1, epochs=1)
     in_place = settings.by_row and replicas == 1 and not on_gpu
-    present = min(V, B * F)
+    present = min(V, B * S)
     summed_rows = present if config.optimizer.update == "sparse" else V
     P = dense_parameters(config.model, F, N)
-    activations = M * _activations(config.model, F, N) * _ACTIVATION_COPIES
+    pooled = S * (D + 1) if S > F else 0  # the rows of lists, before they are pooled
+    activations = M * (_activations(config.model, F, N) + pooled) * _ACTIVATION_COPIES
     pool_rows = max(config.shuffle_rows, config.batch_size)
-    row_bytes = (F + N + 1) * _BYTES
+    row_bytes = (S + N + 1) * _BYTES
     read_rows = _ROWS_BEING_READ
     if train_rows is not None:
         pool_rows, read_rows = min(pool_rows, train_rows), min(read_rows, train_rows)
@@ -131,7 +133,7 @@ def estimate(
     }
     by_field = {
         name: FieldMemory(rows, rows * (D + 1) * (1 + slots) * _BYTES)
-        for name, rows in zip(schema.id_names, fitted.table_sizes, strict=True)
+        for name, rows in zip(schema.table_names, fitted.table_sizes, strict=True)
     }
     return MemoryEstimate(by_part, by_field, replicas)
 

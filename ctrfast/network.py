@@ -20,6 +20,7 @@ from ctrfast.checkpoint import Checkpoint
 from ctrfast.config import CPU_MICRO_BATCH_ROWS as CHUNK
 from ctrfast.config import ModelConfig
 from ctrfast.models import CtrModel, build_model
+from ctrfast.models.pooling import Pooling
 from ctrfast.schema import FittedSchema
 
 
@@ -28,7 +29,7 @@ class Network:
 
     Args:
         config: the model's settings.
-        fitted: says F, N and V.
+        fitted: says F, S, N and V.
         seed: of the initial weights.
         embedding_init_std: of the embeddings' normal start; the linear column starts at 0.
         negative_rate: r, share of the training rows without a click that were kept.
@@ -46,16 +47,19 @@ class Network:
         schema = fitted.schema_
         F, N, D = len(schema.id_names), len(schema.numeric_names), config.embedding_dim
         self.model: CtrModel = build_model(config, id_fields=F, numeric_fields=N, seed=seed)
+        self.pooling = Pooling.of(fitted)
+        self.slots = schema.slots
         start = np.zeros((fitted.table_rows, D + 1), np.float32)
         rng = np.random.default_rng(seed)
         start[:, :D] = rng.standard_normal((fitted.table_rows, D), np.float32) * np.float32(embedding_init_std)
+        start[[row for name, row in fitted.row_ranges if name is None]] = 0.0  # padding: without gradient it stays so
         self.table = tf.Variable(start, name="table")
         self._logit_offset = math.log(negative_rate)
         # GPUs would else round the factors of float32 products to 10 bits, and scores differ from the exported graph's.
         tf.config.experimental.enable_tensor_float_32_execution(False)
         self._predict = tf.function(
             self._logits,
-            input_signature=(tf.TensorSpec((None, F), tf.int32), tf.TensorSpec((None, N), tf.float32)),
+            input_signature=(tf.TensorSpec((None, schema.slots), tf.int32), tf.TensorSpec((None, N), tf.float32)),
         )
 
     @classmethod
@@ -77,7 +81,7 @@ class Network:
         return {"table": self.table, **dense}
 
     def logits(self, ids: npt.NDArray[np.int32], numbers: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Ids (R, F) rows of the fused table, numbers (R, N) -> logits (R,) float32, corrected."""
+        """Ids (R, S) rows of the fused table, numbers (R, N) -> logits (R,) float32, corrected."""
         parts = [
             self._predict(ids[start : start + CHUNK], numbers[start : start + CHUNK]).numpy()
             for start in range(0, len(ids), CHUNK)
@@ -85,8 +89,13 @@ class Network:
         return np.concatenate(parts) if parts else np.empty(0, np.float32)
 
     def corrected_logits(self, rows: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
-        """Looked-up rows (R, F, D+1), numbers (R, N) -> logits (R,) of the log's own probabilities."""
+        """Pooled rows (R, F, D+1), numbers (R, N) -> logits (R,) of the log's own probabilities."""
         return self.model.logits(rows, numbers) + self._logit_offset  # (R,)
 
+    def look_up(self, ids: tf.Tensor) -> tf.Tensor:
+        """Ids (R, S) rows of the fused table -> pooled rows (R, F, D+1)."""
+        rows = tf.gather(self.table, ids)  # (R, S, D+1)
+        return rows if self.pooling is None else self.pooling(rows, ids)
+
     def _logits(self, ids: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
-        return self.corrected_logits(tf.gather(self.table, ids), numbers)  # (R,)
+        return self.corrected_logits(self.look_up(ids), numbers)  # (R,)

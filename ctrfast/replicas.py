@@ -101,6 +101,7 @@ class Replicas:
                     execution=execution,
                     precision=precision,
                     replicas=len(devices),
+                    pooling=network.pooling,
                 )
             networks.append(network)
             self._steps.append(step)

@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from ctrfast.gradients import Gradients
 from ctrfast.models import CtrModel
+from ctrfast.models.pooling import Pooling
 from ctrfast.optim.row_optimizer import RowOptimizer
 
 Floats = npt.NDArray[np.float32]
@@ -29,33 +30,43 @@ class RowStep:
         batch_size: B.
         micro_batch_size: rows of one forward and backward pass.
         precision: of the MLP's products.
+        pooling: of the fields of lists, where there are any.
     """
 
     def __init__(
-        self, model: CtrModel, optimizer: RowOptimizer, batch_size: int, *, micro_batch_size: int, precision: str
+        self,
+        model: CtrModel,
+        optimizer: RowOptimizer,
+        batch_size: int,
+        *,
+        micro_batch_size: int,
+        precision: str,
+        pooling: Pooling | None,
     ) -> None:
         self.optimizer = optimizer
         self._batch_size = batch_size
         self._micro_batch_size = micro_batch_size
-        gradients = Gradients(model, optimizer.dense, batch_size, jit_arrange=True, precision=precision)
+        gradients = Gradients(
+            model, optimizer.dense, batch_size, jit_arrange=True, precision=precision, pooling=pooling
+        )
         self._gradients = tf.function(gradients)
         self._add = tf.function(_add)
         self._ahead = ThreadPoolExecutor(1, "taking")
 
     def __call__(self, ids: npt.NDArray[np.int32], numbers: Floats, labels: Floats) -> tuple[float, Floats, Floats]:
-        """Ids (B, F) int32 fused rows, numbers (B, N), labels (B,) -> loss (), present (T,), clipped (T,)."""
+        """Ids (B, S) int32 fused rows, numbers (B, N), labels (B,) -> loss (), present (T,), clipped (T,)."""
         rows, loss = self.optimizer.rows, 0.0
         dense: list[tf.Tensor] = []
         size = self._micro_batch_size
         parts = [slice(start, start + size) for start in range(0, self._batch_size, size)]
         taking = self._ahead.submit(rows.take, ids[parts[0]])
         for index, part in enumerate(parts):
-            looked_up = taking.result()  # (R, F, D+1)
+            looked_up = taking.result()  # (R, S, D+1)
             if index + 1 < len(parts):
                 taking = self._ahead.submit(rows.take, ids[parts[index + 1]])
             else:
                 rows.settle_some()
-            share, row_gradients, gradients = self._gradients(looked_up, numbers[part], labels[part])
+            share, row_gradients, gradients = self._gradients(looked_up, ids[part], numbers[part], labels[part])
             rows.add(ids[part], np.asarray(row_gradients))
             loss += float(share)
             dense = self._add(dense, gradients) if dense else gradients

@@ -33,5 +33,5 @@ class RunScorer:
         self._network = open_network(run)
 
     def score_arrays(self, ids: npt.NDArray[np.int32], numbers: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Ids (R, F) rows of the fused table, numbers (R, N) -> probabilities (R,)."""
+        """Ids (R, S) rows of the fused table, numbers (R, N) -> probabilities (R,)."""
         return sigmoid(self._network.logits(ids, numbers)).astype(np.float32)

@@ -12,6 +12,7 @@ dataset, the run and the bundle, so that training and scoring apply the same tra
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,7 +21,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ctrfast.errors import ArtifactError, ConfigError, unknown_name
-from ctrfast.fields import IdField, NumericField, Stored
+from ctrfast.fields import IdField, NumericField, Stored, check_lists, check_shares
 from ctrfast.id_rows import FIRST_ID, MISSING_ID, UNSEEN_ID, IdRows
 from ctrfast.timestamp import Timestamp
 from ctrfast.yaml_text import read_yaml
@@ -94,6 +95,12 @@ class Schema(Stored):
             )
         return self
 
+    @model_validator(mode="after")
+    def _id_fields_fit_together(self) -> Self:
+        check_lists(self.id_fields, self.separator)
+        check_shares(self.id_fields)
+        return self
+
     @property
     def numeric_names(self) -> tuple[str, ...]:
         """Names of the numeric fields, in input order."""
@@ -103,6 +110,30 @@ class Schema(Stored):
     def id_names(self) -> tuple[str, ...]:
         """Names of the id fields, in table order."""
         return tuple(field.name for field in self.id_fields)
+
+    @property
+    def table_names(self) -> tuple[str, ...]:
+        """Names of the tables, in order: those of the id fields that do not share another's."""
+        return tuple(field.name for field in self.id_fields if field.share is None)
+
+    def table_of(self, field: IdField) -> IdField:
+        """The field whose vocabulary and table an id field uses: mostly itself."""
+        return field if field.share is None else next(other for other in self.id_fields if other.name == field.share)
+
+    def users_of(self, table: str) -> tuple[IdField, ...]:
+        """The fields that use a table, in order."""
+        return tuple(field for field in self.id_fields if (field.share or field.name) == table)
+
+    @property
+    def slots(self) -> int:
+        """S, columns of the ids array."""
+        return sum(field.slots for field in self.id_fields)
+
+    @property
+    def field_slots(self) -> tuple[slice, ...]:
+        """The columns of each id field in the ids array."""
+        ends = itertools.accumulate(field.slots for field in self.id_fields)
+        return tuple(slice(end - field.slots, end) for field, end in zip(self.id_fields, ends, strict=True))
 
     @property
     def input_columns(self) -> tuple[str, ...]:
@@ -134,7 +165,7 @@ class Statistics(Stored):
 class FittedSchema(Stored):
     """A schema with what was learned from the training split.
 
-    vocabulary_sizes: kept values per id field, without the unseen and the missing id; 0 for a field of hash buckets.
+    vocabulary_sizes: kept values per table, without the unseen and the missing id; 0 for a field of hash buckets.
     vocabulary_hash: sha256 over all vocabularies (`ctrfast.data.vocabulary`).
     edges: rising, of each field of quantile buckets (`ctrfast.data.buckets`).
     """
@@ -153,9 +184,9 @@ class FittedSchema(Stored):
     def _complete(self) -> Self:
         if (
             tuple(self.statistics) != self.schema_.numeric_names
-            or tuple(self.vocabulary_sizes) != self.schema_.id_names
+            or tuple(self.vocabulary_sizes) != self.schema_.table_names
         ):
-            raise ValueError("`statistics` and `vocabulary_sizes` must name the schema's fields in order")
+            raise ValueError("`statistics` and `vocabulary_sizes` must name the schema's fields and tables in order")
         for field in self.schema_.numeric_fields:
             of = self.statistics[field.name]
             if field.scale == "min_max" and (of.least is None or of.width is None):
@@ -167,26 +198,53 @@ class FittedSchema(Stored):
         return self
 
     @property
+    def tables(self) -> dict[str, IdRows]:
+        """Rows of each table, by name."""
+        fields, tables = self.schema_.id_fields, {}
+        have_lists = {field.share or field.name for field in fields if field.separator is not None}
+        for field in fields:
+            if field.share is None:
+                values = field.hash_buckets or self.vocabulary_sizes[field.name]
+                tables[field.name] = IdRows(values, field.unseen_buckets, field.name in have_lists)
+        return tables
+
+    @property
     def id_rows(self) -> tuple[IdRows, ...]:
         """Rows of each id field's table."""
-        return tuple(
-            IdRows(field.hash_buckets or self.vocabulary_sizes[field.name], field.unseen_buckets)
-            for field in self.schema_.id_fields
-        )
+        tables = self.tables
+        return tuple(tables[field.share or field.name] for field in self.schema_.id_fields)
 
     @property
     def table_sizes(self) -> tuple[int, ...]:
-        """Embedding rows per id field: unseen, missing and the kept values."""
-        return tuple(rows.size for rows in self.id_rows)
+        """(T,) embedding rows per table."""
+        return tuple(rows.size for rows in self.tables.values())
 
     @property
-    def table_offsets(self) -> tuple[int, ...]:
-        """First row of each id field in the fused table."""
-        offsets, total = [], 0
-        for size in self.table_sizes:
-            offsets.append(total)
-            total += size
-        return tuple(offsets)
+    def table_starts(self) -> tuple[int, ...]:
+        """(T,) first row of each table in the fused table."""
+        return tuple(itertools.accumulate(self.table_sizes, initial=0))[:-1]
+
+    @property
+    def slot_offsets(self) -> tuple[int, ...]:
+        """(S,) first row, in the fused table, of the table that each column of the ids array looks up in."""
+        starts, start = {}, 0
+        for name, rows in self.tables.items():
+            starts[name] = start
+            start += rows.size
+        return tuple(starts[field.share or field.name] for field in self.schema_.id_fields for _ in range(field.slots))
+
+    @property
+    def row_ranges(self) -> tuple[tuple[str | None, int], ...]:
+        """Name and first row of each range of the fused table that an optimizer measures by itself.
+
+        They are the tables. The padding row of one is a range of its own, without a name, so that it counts in none.
+        """
+        ranges: list[tuple[str | None, int]] = []
+        for (name, rows), start in zip(self.tables.items(), self.table_starts, strict=True):
+            ranges.append((name, start))
+            if rows.has_padding:
+                ranges.append((None, start + rows.padding))
+        return tuple(ranges)
 
     @property
     def table_rows(self) -> int:

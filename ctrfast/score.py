@@ -14,7 +14,6 @@ import numpy.typing as npt
 import onnxruntime as ort
 
 from ctrfast.bundle import GOLDEN_TOLERANCE, GRAPH, Bundle
-from ctrfast.data.batches import fused_ids
 from ctrfast.data.encode import Encoded
 from ctrfast.errors import ArtifactError
 
@@ -32,6 +31,7 @@ class Scorer:
     def __init__(self, bundle: Bundle, threads: int = 1) -> None:
         self.bundle = bundle
         self.encoder = bundle.encoder()
+        self._slot_offsets = np.asarray(self.encoder.fitted.slot_offsets, np.int32)  # once, not with every request
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
@@ -56,7 +56,7 @@ class Scorer:
 
     def score(self, encoded: Encoded) -> npt.NDArray[np.float32]:
         """Click probabilities (R,) of encoded impressions, in order."""
-        return self.score_arrays(fused_ids(encoded.ids, self.encoder.fitted), encoded.numbers)
+        return self.score_arrays(encoded.ids + self._slot_offsets, encoded.numbers)
 
     def score_rows(self, rows: Sequence[Mapping[str, object]]) -> npt.NDArray[np.float32]:
         """Click probabilities (R,) of raw impressions.
@@ -67,7 +67,7 @@ class Scorer:
         return self.score(self.encoder.encode_rows(rows))
 
     def score_arrays(self, ids: npt.NDArray[np.int32], numbers: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Ids (R, F) rows of the fused table, numbers (R, N) -> probabilities (R,)."""
+        """Ids (R, S) rows of the fused table, numbers (R, N) -> probabilities (R,)."""
         parts = [
             self._session.run(None, {"ids": ids[start : start + _CHUNK], "numbers": numbers[start : start + _CHUNK]})[0]
             for start in range(0, len(ids), _CHUNK)

@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from ctrfast.config import CPU_MICRO_BATCH_ROWS
 from ctrfast.models import CtrModel
+from ctrfast.models.pooling import Pooling
 from ctrfast.optim.row_optimizer import RowOptimizer
 from ctrfast.optim.row_table import RowTable
 from ctrfast.optim.step_settings import StepSettings
@@ -55,26 +56,36 @@ def make_step(
     execution: Execution | None = None,
     precision: str = "float32",
     replicas: int = 1,
+    pooling: Pooling | None = None,
 ) -> RowStep | TableStep:
     """The step of a run, with its optimizer.
 
     Args:
         model: the network.
         table: (V, D+1) float32 variable; the last column holds the linear weights.
-        starts: first row of each id table, (T,), rising from 0.
+        starts: first row of each id table, and of other ranges to be measured apart, (T,), rising from 0.
         settings: of the update.
         batch_size: B.
         execution: how to run; by default `choose_execution`.
         precision: of the MLP's products: float32, bfloat16 or float16.
         replicas: how many steps share the batch.
+        pooling: of the fields of lists, where there are any.
     """
     execution = execution or choose_execution()
     linear, deep = model.linear_variables, model.deep_variables
     micro = execution.micro_batch_size
     if execution.in_place and replicas == 1 and settings.by_row:
-        rows = RowTable(settings, np.asarray(table), starts, most_ids=batch_size * model.id_fields)
+        slots = pooling.slots if pooling else model.id_fields
+        rows = RowTable(settings, np.asarray(table), starts, most_ids=batch_size * slots)
         optimizer = RowOptimizer(settings, rows, table, linear, deep)
-        return RowStep(model, optimizer, batch_size, micro_batch_size=micro or batch_size, precision=precision)
+        return RowStep(
+            model,
+            optimizer,
+            batch_size,
+            micro_batch_size=micro or batch_size,
+            precision=precision,
+            pooling=pooling,
+        )
     return TableStep(
         model,
         TableOptimizer(settings, table, starts, linear, deep),
@@ -83,4 +94,5 @@ def make_step(
         jit=execution.jit,
         precision=precision,
         replicas=replicas,
+        pooling=pooling,
     )

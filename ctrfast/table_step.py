@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from ctrfast.gradients import Gradients
 from ctrfast.models import CtrModel
+from ctrfast.models.pooling import Pooling
 from ctrfast.optim.table_optimizer import TableOptimizer
 
 
@@ -24,6 +25,7 @@ class TableStep:
         jit: compile all of that pass; else only what the network does element by element.
         precision: of the MLP's products: float32, bfloat16 or float16.
         replicas: how many of these share the batch, B / replicas rows each.
+        pooling: of the fields of lists, where there are any.
     """
 
     def __init__(
@@ -34,26 +36,29 @@ class TableStep:
         *,
         micro_batch_size: int | None,
         jit: bool,
-        precision: str = "float32",
-        replicas: int = 1,
+        precision: str,
+        replicas: int,
+        pooling: Pooling | None,
     ) -> None:
         self.optimizer = optimizer
         self._rows = batch_size // replicas
         self._micro_batch_size = micro_batch_size
-        self._of_rows = Gradients(model, optimizer.dense, batch_size, jit_arrange=not jit, precision=precision)
+        self._of_rows = Gradients(
+            model, optimizer.dense, batch_size, jit_arrange=not jit, precision=precision, pooling=pooling
+        )
         self._gradients_of = tf.function(self._gradients, jit_compile=True) if jit else self._gradients
-        F, N = model.id_fields, model.numeric_fields
+        S, N = pooling.slots if pooling else model.id_fields, model.numeric_fields
         self._run = tf.function(
             self._step,
             input_signature=(
-                tf.TensorSpec((batch_size, F), tf.int32),
+                tf.TensorSpec((batch_size, S), tf.int32),
                 tf.TensorSpec((batch_size, N), tf.float32),
                 tf.TensorSpec((batch_size,), tf.float32),
             ),
         )
 
     def __call__(self, ids: tf.Tensor, numbers: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Ids (B, F) int32 fused rows, numbers (B, N), labels (B,) -> loss (), present (T,), clipped (T,)."""
+        """Ids (B, S) int32 fused rows, numbers (B, N), labels (B,) -> loss (), present (T,), clipped (T,)."""
         loss, present, clipped = self._run(ids, numbers, labels)
         return loss, present, clipped
 
@@ -76,7 +81,7 @@ class TableStep:
     def _gradients(
         self, ids: tf.Tensor, numbers: tf.Tensor, labels: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
-        return self._of_rows(tf.gather(self.optimizer.table, ids), numbers, labels)
+        return self._of_rows(tf.gather(self.optimizer.table, ids), ids, numbers, labels)
 
     def _accumulate(
         self, ids: tf.Tensor, numbers: tf.Tensor, labels: tf.Tensor, micro: int

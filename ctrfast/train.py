@@ -128,7 +128,7 @@ class _Session:
 
         self.replicas = Replicas(
             self._make_network,
-            dataset.fitted.table_offsets,
+            [row for _, row in dataset.fitted.row_ranges],
             StepSettings.of(self.plan, self.steps_per_epoch, config.epochs),
             devices,
             batch_size=config.batch_size,
@@ -252,7 +252,7 @@ class _Session:
 
     def _new_window(self, checkpoint: Checkpoint | None = None) -> StepWindow:
         earlier = checkpoint.tensors(StepWindow.NAMES) if checkpoint else None
-        return StepWindow(self.dataset.fitted.schema_.id_names, earlier)
+        return StepWindow(tuple(name for name, _ in self.dataset.fitted.row_ranges), earlier)
 
     def _log_window(self, epoch: int) -> None:
         if not len(self.window):

@@ -68,8 +68,8 @@ class WarmStart:
         checkpoint.restore({name: variable for name, variable in state.items() if _is_dense_weight(name)})
         table, old = np.asarray(state["table"]).copy(), checkpoint.tensors(["table"])["table"]
         earlier = self.run.encoder().fitted
-        fields = zip(_id_tables(self.encoder.fitted), _id_tables(earlier), strict=True)
-        for (new_start, new_rows), (old_start, old_rows) in fields:
+        tables = zip(_id_tables(self.encoder.fitted), _id_tables(earlier), strict=True)
+        for (new_start, new_rows), (old_start, old_rows) in tables:
             known, more_unseen = old_rows.more_unseen, old_rows.unseen_buckets - 1  # the latter lie behind all values
             table[new_start : new_start + known] = old[old_start : old_start + known]
             new, was = new_start + new_rows.more_unseen, old_start + known
@@ -78,8 +78,8 @@ class WarmStart:
 
 
 def _id_tables(fitted: FittedSchema) -> list[tuple[int, IdRows]]:
-    """First row in the fused table, and rows, of each id field."""
-    return list(zip(fitted.table_offsets, fitted.id_rows, strict=True))
+    """First row in the fused table, and rows, of each table; a padding row is 0 in all of them."""
+    return list(zip(fitted.table_starts, fitted.tables.values(), strict=True))
 
 
 def _is_dense_weight(name: str) -> bool:

@@ -52,7 +52,7 @@ def test_areas_follow_from_the_scores_of_the_rows(run_path, dataset, tmp_path, r
     scores = pq.read_table(scores_file)["score"].to_numpy()
     parts = list(batches(dataset, "test", 10**6))
     ids, labels = parts[0].ids[:, dataset.fitted.schema_.id_names.index(FIELD)], parts[0].labels
-    local = ids - dataset.fitted.table_offsets[dataset.fitted.schema_.id_names.index(FIELD)]
+    local = ids - dataset.fitted.slot_offsets[dataset.fitted.schema_.id_names.index(FIELD)]
     report = evaluate(run_path, [dataset.path], segment=FIELD).segments
     first = report.segments[0]
     assert first.auc == pytest.approx(roc_auc_score(labels[local == first.id], scores[local == first.id]), abs=1e-4)

@@ -25,6 +25,20 @@ from ctrfast.schema import FittedSchema, IdField, NumericField, Schema, Statisti
         ({"unseen_buckets": True}, "valid integer"),
         ({"min_count": 0}, "greater than or equal to 1"),
         ({"part": "year", "time_format": "%Y"}, "day_of_month"),
+        ({"separator": "|"}, "`separator` and `max_values` go together"),
+        ({"max_values": 3}, "`separator` and `max_values` go together"),
+        ({"separator": " \t", "max_values": 3}, "more than white space"),
+        ({"separator": "", "max_values": 3}, "more than white space"),
+        ({"separator": "|", "max_values": 0}, "greater than or equal to 1"),
+        ({"separator": "|", "max_values": 1001}, "less than or equal to 1000"),
+        ({"separator": "|", "max_values": 3, "pooling": "max"}, "'mean' or 'sum'"),
+        ({"pooling": "sum"}, "`pooling` needs `separator`"),
+        ({"separator": "|", "max_values": 3, "bucket": "log_squared"}, "goes with neither `part` nor `bucket`"),
+        ({"separator": "|", "max_values": 3, "part": "month", "time_format": "%m"}, "neither `part` nor `bucket`"),
+        ({"share": "g", "min_count": 2}, "belong to the table: set them on the field that 'f' shares with, 'g'"),
+        ({"share": "g", "hash_buckets": 2}, "belong to the table"),
+        ({"share": "g", "unseen_buckets": 2}, "belong to the table"),
+        ({"share": "g", "bucket": "log_squared"}, "shares no table"),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(settings, words):
@@ -70,7 +84,7 @@ def test_a_fitted_schema_round_trips_and_knows_its_tables(tmp_path):
     again = FittedSchema.from_file(tmp_path / "schema.json")
     assert (again, again.hash) == (fitted(), fitted().hash)
     assert again.table_sizes == (5, 10, 12)
-    assert again.table_offsets == (0, 5, 15)
+    assert again.table_starts == again.slot_offsets == (0, 5, 15)
     assert again.schema_.input_columns == ("n", "a")
 
 
@@ -104,11 +118,48 @@ def test_a_field_of_an_unknown_column_is_refused():
         )
 
 
+A = {"name": "a"}
+LISTS = {"separator": "|", "max_values": 2}
+
+
+@pytest.mark.parametrize(
+    "fields, words",
+    [
+        ([A, {"name": "b", "share": "c"}], "`share` of b must name another id field.*Got 'c'"),
+        ([A, {"name": "b", "share": "b"}], "`share` of b must name another id field"),
+        ([A, {"name": "b", "share": "a"}, {"name": "c", "share": "b"}], "`share` of c must name .* a table of its own"),
+        ([{**A, "bucket": "log_squared"}, {"name": "b", "share": "a"}], "without `bucket`"),
+        ([{**A, **LISTS, "separator": ",;"}], "`separator` of a must hold neither that of the file, ','"),
+        ([{**A, **LISTS, "separator": '|"'}], "nor a line end or a quote"),
+        ([{**A, **LISTS}, {"name": "a2", "column": "a", **LISTS, "separator": "/"}], "must have one `separator`"),
+    ],
+)
+def test_id_fields_that_do_not_fit_together_are_refused(fields, words):
+    with pytest.raises(ValidationError, match=words):
+        Schema.model_validate(
+            {"name": "s", "columns": ("y", "a", "b", "c"), "label": "y", "separator": ",", "id_fields": fields}
+        )
+
+
+def test_slots_and_tables_are_laid_out_once():
+    fields = [{"name": "history", "share": "a", **LISTS}, A, {"name": "b", **LISTS, "hash_buckets": 5}, {"name": "c"}]
+    columns = ("y", "history", "a", "b", "c")
+    schema = Schema.model_validate({"name": "s", "columns": columns, "label": "y", "id_fields": fields})
+    of = FittedSchema(schema=schema, statistics={}, vocabulary_sizes={"a": 3, "b": 0, "c": 1}, vocabulary_hash="")
+    assert (schema.slots, schema.table_names) == (6, ("a", "b", "c"))
+    assert (of.table_sizes, of.table_starts, of.table_rows) == ((6, 8, 3), (0, 6, 14), 17)
+    assert of.slot_offsets == (0, 0, 0, 6, 6, 14)
+    assert of.row_ranges == (("a", 0), (None, 5), ("b", 6), (None, 13), ("c", 14))
+
+
 def test_unseen_rows_are_known_in_one_place():
     rows = IdRows(values=3, unseen_buckets=2)
     assert rows.size == 6
     assert rows.is_unseen(np.array([0, 1, 2, 4, 5])).tolist() == [True, False, False, False, True]
     assert rows.folded(np.array([0, 1, 2, 4, 5], np.int32)).tolist() == [0, 1, 2, 4, 0]
+    padded = IdRows(values=3, unseen_buckets=2, has_padding=True)
+    assert (padded.size, padded.padding) == (7, 6)
+    assert padded.is_unseen(np.array([5, 6])).tolist() == [True, False]
 
 
 @pytest.mark.parametrize(

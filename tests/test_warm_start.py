@@ -74,7 +74,7 @@ def test_old_rows_are_taken_over_and_new_ones_are_initialised(yesterday, today):
         if name != "table":
             np.testing.assert_array_equal(network.weights()[name], variable)
     for field, rows in enumerate(old_sizes := yesterday.encoder().fitted.table_sizes):
-        new_start, old_start = today.fitted.table_offsets[field], sum(old_sizes[:field])
+        new_start, old_start = today.fitted.slot_offsets[field], sum(old_sizes[:field])
         np.testing.assert_array_equal(network.table[new_start : new_start + rows], old.table[old_start:][:rows])
         end = new_start + today.fitted.table_sizes[field]
         np.testing.assert_array_equal(network.table[new_start + rows : end], start[new_start + rows : end])

@@ -27,19 +27,20 @@ import numpy.typing as npt
 import pyarrow.parquet as pq
 
 from ctrfast.data.ahead import in_order
+from ctrfast.data.lists import flat_lists, in_slots
 from ctrfast.data.shards import Dataset
 from ctrfast.schema import LABEL, FittedSchema
 
 _WORD = 4  # bytes of an id, a number or a label in memory
 _SPLIT_ROWS = 2048  # gathered rows that stay in the cache until they are taken apart
 
-# (R,) of F ids, N numbers and the label side by side, 4 bytes each: numpy then moves a row as one piece.
+# (R,) of S ids, N numbers and the label side by side, 4 bytes each: numpy then moves a row as one piece.
 _Records = npt.NDArray[np.void]
 
 
 @dataclass(frozen=True)
 class Batch:
-    """ids (B, F) int32, rows of the fused table; numbers (B, N) float32; labels (B,) float32."""
+    """ids (B, S) int32, rows of the fused table; numbers (B, N) float32; labels (B,) float32."""
 
     ids: npt.NDArray[np.int32]
     numbers: npt.NDArray[np.float32]
@@ -86,7 +87,7 @@ def batches(
     pool_rows = min(-(-wanted // batch_size) * batch_size, rows)
     round_, begin = divmod(skip * batch_size, pool_rows)
     with closing(_RowStream(groups, dataset.fitted, round_ * pool_rows)) as stream:
-        fields = len(dataset.fitted.schema_.id_names)
+        slots = dataset.fitted.schema_.slots
         pool = np.empty(pool_rows, _record_type(dataset.fitted))
         order = np.arange(pool_rows)  # places in the pool of the rows that this round hands out
         order = order[: stream.fill(pool, order)]
@@ -99,14 +100,14 @@ def batches(
                 if drop_remainder and len(places) < batch_size:
                     return
                 if start >= begin:
-                    yield _take(pool, places, fields)
+                    yield _take(pool, places, slots)
                 refilled += stream.fill(pool, places)
             order, begin, round_ = order[:refilled], 0, round_ + 1
 
 
 def fused_ids(local: npt.NDArray[np.int32], fitted: FittedSchema) -> npt.NDArray[np.int32]:
-    """Local ids (R, F) -> rows of the fused table (R, F), both int32."""
-    return local + np.asarray(fitted.table_offsets, np.int32)
+    """Local ids (R, S) -> rows of the fused table (R, S), both int32."""
+    return local + np.asarray(fitted.slot_offsets, np.int32)
 
 
 def prefetch(source: Generator[Batch], depth: int = 2) -> Generator[Batch]:
@@ -199,7 +200,7 @@ class _RowStream:
 
 def _record_type(fitted: FittedSchema) -> np.dtype[np.void]:
     schema = fitted.schema_
-    return np.dtype((np.void, _WORD * (len(schema.id_names) + len(schema.numeric_names) + 1)))
+    return np.dtype((np.void, _WORD * (schema.slots + len(schema.numeric_names) + 1)))
 
 
 def _read(group: _RowGroup, fitted: FittedSchema) -> _Records:
@@ -207,25 +208,29 @@ def _read(group: _RowGroup, fitted: FittedSchema) -> _Records:
     schema = fitted.schema_
     with pq.ParquetFile(group.shard, metadata=group.metadata) as file:
         table = file.read_row_group(group.index, use_threads=False).combine_chunks()
-    names = (*schema.id_names, *schema.numeric_names, LABEL)
-    columns = [table.column(name).chunk(0).to_numpy() for name in names]  # without a copy, unlike the whole column's
-    columns[-1] = columns[-1].astype(np.float32)
-    words = np.empty((group.rows, len(names)), np.int32)
-    for index, column in enumerate(columns):
-        words[:, index] = column.view(np.int32)
-    words[:, : len(schema.id_names)] += np.asarray(fitted.table_offsets, np.int32)
+    words = np.empty((group.rows, schema.slots + len(schema.numeric_names) + 1), np.int32)
+    for field, slots, id_rows in zip(schema.id_fields, schema.field_slots, fitted.id_rows, strict=True):
+        column = table.column(field.name).chunk(0)  # numpy reads it without a copy, unlike the whole column
+        if field.separator is None:
+            words[:, slots.start] = column.to_numpy()
+        else:
+            words[:, slots] = in_slots(*flat_lists(column), field.slots, id_rows.padding)
+    for index, name in enumerate(schema.numeric_names, start=schema.slots):
+        words[:, index] = table.column(name).chunk(0).to_numpy().view(np.int32)
+    words[:, -1] = table.column(LABEL).chunk(0).to_numpy().astype(np.float32).view(np.int32)
+    words[:, : schema.slots] += np.asarray(fitted.slot_offsets, np.int32)
     return words.view(_record_type(fitted))[:, 0]
 
 
-def _take(pool: _Records, places: npt.NDArray[np.intp], fields: int) -> Batch:
+def _take(pool: _Records, places: npt.NDArray[np.intp], slots: int) -> Batch:
     """The rows at places (B,) of the pool, taken apart."""
     B, columns = len(places), pool.itemsize // _WORD
-    ids, numbers = np.empty((B, fields), np.int32), np.empty((B, columns - fields - 1), np.float32)
+    ids, numbers = np.empty((B, slots), np.int32), np.empty((B, columns - slots - 1), np.float32)
     labels = np.empty(B, np.float32)
     for start in range(0, B, _SPLIT_ROWS):
         block = slice(start, start + _SPLIT_ROWS)
         words = pool.take(places[block]).view(np.int32).reshape(-1, columns)
-        ids[block] = words[:, :fields]
-        numbers[block] = words[:, fields:-1].view(np.float32)
+        ids[block] = words[:, :slots]
+        numbers[block] = words[:, slots:-1].view(np.float32)
         labels[block] = words[:, -1].view(np.float32)
     return Batch(ids, numbers, labels)

@@ -1,6 +1,7 @@
 """Raw values -> model inputs: the one implementation, for preparing training data and for scoring.
 
-    ids      (R, F) int32, local to the field: 0 unseen or rare, 1 missing, 2.. kept values (`ctrfast.data.field_ids`)
+    ids      (R, S) int32, local to the table: 0 unseen or rare, 1 missing, 2.. kept values (`ctrfast.data.field_ids`);
+             a field of lists has several of the S slots, filled up with its table's padding
     numbers  (R, N) float32: transformed and scaled (`ctrfast.data.transforms`); missing = the training mean
 
 Columns take the arrow path, a few JSON-like rows the Python path; both end in the same tables and the same arithmetic,
@@ -22,6 +23,7 @@ import pyarrow as pa
 
 from ctrfast.data.cells import Cells, is_id_type, is_number_type
 from ctrfast.data.field_ids import FieldIds
+from ctrfast.data.lists import in_slots, list_separators
 from ctrfast.data.rows import RowReader
 from ctrfast.data.transforms import NumberInputs
 from ctrfast.data.vocabulary import Vocabulary, hash_vocabularies
@@ -40,7 +42,7 @@ Floats = npt.NDArray[np.float64]
 class Encoded:
     """Inputs of R impressions. unseen: per id field, how many values got the unseen id."""
 
-    ids: Ids  # (R, F), local
+    ids: Ids  # (R, S), local
     numbers: Numbers  # (R, N)
     unseen: dict[str, int]
     rows: int
@@ -51,7 +53,7 @@ class Encoder:
 
     Args:
         fitted: schema, statistics and vocabulary sizes.
-        vocabularies: one per id field, in the schema's order.
+        vocabularies: one per table, in the schema's order.
     """
 
     def __init__(self, fitted: FittedSchema, vocabularies: Mapping[str, Vocabulary]) -> None:
@@ -61,15 +63,18 @@ class Encoder:
         self._inputs = NumberInputs(schema.numeric_fields, fitted.statistics)
         self._edges = {name: np.array(edges, dtype=np.float64) for name, edges in fitted.edges.items()}
         self._rows = RowReader(schema, self._edges)
-        self.field_ids = {field.name: FieldIds(field, self.vocabularies[field.name]) for field in schema.id_fields}
+        tables = {field: schema.table_of(field) for field in schema.id_fields}
+        self.field_ids = {field.name: FieldIds(table, self.vocabularies[table.name]) for field, table in tables.items()}
         self._id_rows = fitted.id_rows
         self._id_names = schema.id_names
+        self._slots = schema.field_slots
+        self._separators = list_separators(schema)
 
     def encode(self, columns: Mapping[str, pa.Array], rows: int | None = None) -> Encoded:
         """Encode raw columns by name: text (plain or dictionary-encoded), or numbers for numeric fields.
 
         Args:
-            columns: an absent column means that all its values are missing.
+            columns: an absent column means that all its values are missing. That of a field of lists may hold lists.
             rows: R; needed only where no column is given.
 
         Raises:
@@ -89,7 +94,15 @@ class Encoder:
             if field.bucket is not None and field.source in columns:
                 _numbers_of(columns[field.source], field.source)
         sources = {field.source for field in schema.id_fields} & columns.keys()
-        return self.encode_block({name: Cells.of(columns[name]) for name in sources}, numbers, rows)
+        return self.encode_block({name: self._cells(columns[name], name) for name in sources}, numbers, rows)
+
+    def _cells(self, column: pa.Array, name: str) -> Cells:
+        if name not in self._separators:
+            return Cells.of(column)
+        from ctrfast.data.list_cells import is_list, joined
+
+        column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+        return Cells.of(joined(column, self._separators[name]) if is_list(column.type) else column)
 
     def encode_block(self, texts: Mapping[str, Cells], numbers: Mapping[str, Floats], rows: int) -> Encoded:
         """Encode R rows.
@@ -106,12 +119,19 @@ class Encoder:
                 values[:, index] = numbers[number.name]
         from ctrfast.data.derived import field_cells  # compiled code, which online scoring does without
         from ctrfast.data.keys import keys_of
+        from ctrfast.data.list_cells import split_lists
 
-        ids = np.full((rows, len(schema.id_fields)), MISSING_ID, dtype=np.int32)  # (R, F)
-        for index, field in enumerate(schema.id_fields):
-            if field.source in texts:
+        ids = np.full((rows, schema.slots), MISSING_ID, dtype=np.int32)  # (R, S)
+        for field, slots, table in zip(schema.id_fields, self._slots, self._id_rows, strict=True):
+            if field.source not in texts:
+                ids[:, slots.start + 1 : slots.stop] = table.padding
+            elif field.separator is not None:
+                cells, counts = split_lists(texts[field.source], field)
+                flat = self.field_ids[field.name].of_keys(keys_of(cells))  # (M,)
+                ids[:, slots] = in_slots(flat, counts, field.slots, table.padding)
+            else:
                 cells = field_cells(texts[field.source], field, self._edges.get(field.name))
-                ids[:, index] = self.field_ids[field.name].of_keys(keys_of(cells))
+                ids[:, slots.start] = self.field_ids[field.name].of_keys(keys_of(cells))
         return self._encoded(ids, self._inputs.of(values))
 
     def encode_rows(self, rows: Sequence[Mapping[str, object]]) -> Encoded:
@@ -120,12 +140,18 @@ class Encoder:
         Raises:
             DataError: a name is unknown or a value has the wrong type; `path` is "row.field".
         """
-        texts, values = self._rows.read(rows)
-        by_field = [
-            field_ids.of_texts(field_texts)
-            for field_ids, field_texts in zip(self.field_ids.values(), texts, strict=True)
-        ]
-        ids = np.ascontiguousarray(np.array(by_field, dtype=np.int32).T)  # (R, F)
+        texts, values, counts = self._rows.read(rows)
+        by_slot: list[list[int] | Ids] = []
+        for (name, field_ids), field_texts, slots, table in zip(
+            self.field_ids.items(), texts, self._slots, self._id_rows, strict=True
+        ):
+            found = field_ids.of_texts(field_texts)
+            if name in counts:
+                lists = in_slots(np.array(found, np.int32), counts[name], slots.stop - slots.start, table.padding)
+                by_slot.extend(lists.T)
+            else:
+                by_slot.append(found)
+        ids = np.ascontiguousarray(np.array(by_slot, dtype=np.int32).T)  # (R, S)
         return self._encoded(ids, self._inputs.of(values))
 
     def save(self, folder: Path) -> None:
@@ -143,7 +169,7 @@ class Encoder:
             ArtifactError: a file is missing or unreadable, or a vocabulary is not the one that was fitted.
         """
         fitted = FittedSchema.from_file(folder / SCHEMA_FILE)
-        names = fitted.schema_.id_names
+        names = fitted.schema_.table_names
         vocabularies = {name: Vocabulary.load(folder / VOCABULARY_FOLDER / f"{name}.parquet") for name in names}
         sizes = {name: len(vocabulary) for name, vocabulary in vocabularies.items()}
         found = hash_vocabularies({name: vocabulary.hash for name, vocabulary in vocabularies.items()})
@@ -152,10 +178,12 @@ class Encoder:
         return cls(fitted, vocabularies)
 
     def _encoded(self, ids: Ids, numbers: Numbers) -> Encoded:
-        counts = (ids == UNSEEN_ID).sum(axis=0).tolist()
-        for index, rows in enumerate(self._id_rows):
+        counts = (ids == UNSEEN_ID).sum(axis=0).tolist()  # by slot
+        if ids.shape[1] > len(self._slots):
+            counts = [sum(counts[slots]) for slots in self._slots]
+        for index, (rows, slots) in enumerate(zip(self._id_rows, self._slots, strict=True)):
             if rows.unseen_buckets > 1:
-                counts[index] = int(rows.is_unseen(ids[:, index]).sum())
+                counts[index] = int(rows.is_unseen(ids[:, slots]).sum())
         return Encoded(ids, numbers, dict(zip(self._id_names, counts, strict=True)), len(ids))
 
 

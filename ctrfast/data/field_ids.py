@@ -28,14 +28,14 @@ Ids = npt.NDArray[np.int32]
 
 @dataclass(frozen=True)
 class FieldIds:
-    """Ids of one field. vocabulary: empty where the field has hash buckets."""
+    """Ids of one table. field: that has it. vocabulary: empty where the field has hash buckets."""
 
     field: IdField
     vocabulary: Vocabulary
 
     @property
     def rows(self) -> IdRows:
-        """Rows of the field's table."""
+        """Rows that a value can have."""
         return IdRows(self.field.hash_buckets or len(self.vocabulary), self.field.unseen_buckets)
 
     def of_keys(self, keys: Keys) -> Ids:

@@ -1,11 +1,12 @@
 """Learn one field from the training rows, and write its column: ids of an id field, scaled numbers of another.
 
-Validation and test rows leave no trace: an id that only they hold is unseen. Each field is a task of its own, so memory
-holds what one field needs, times the threads.
+Validation and test rows leave no trace: an id that only they hold is unseen. Each field is a task of its own, and id
+fields that share a table are one, so memory holds what one table needs, times the threads.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,6 +97,26 @@ class ParsedRows:
         is_small = 8 * sum(block.rows for block in self.blocks) <= self.kept_bytes
         return list(column) if is_small else column
 
+    def keys(self, column: IdColumn, edges: npt.NDArray[np.float64] | None) -> Iterable[Part]:
+        """The parts of an id field's keys, those of all values where it has lists. edges: of quantile buckets."""
+        if column.field.separator is not None:
+            return _ListKeys(self, column)
+        change = None if edges is None else lambda raw: bucket_keys(raw.view(np.float64), column.field, edges)
+        return self.column(column.index, change)
+
+    def lengths(self, column: IdColumn) -> Iterator[npt.NDArray[np.int64]]:
+        """The parts of the lengths of an id field's lists."""
+        return (block.column(column.index).astype(np.int64) for block in self.blocks)
+
+
+@dataclass(frozen=True)
+class IdColumn:
+    """An id field among the parsed columns. index: of its column. place: among the id fields."""
+
+    index: int
+    place: int
+    field: IdField
+
 
 @dataclass(frozen=True)
 class _Column:
@@ -110,6 +131,16 @@ class _Column:
             splits = self.rows.columns.read(self.rows.split_column, first, block.rows)
             yield self.change(values) if self.change else values, splits
             first += block.rows
+
+
+@dataclass(frozen=True)
+class _ListKeys:
+    rows: ParsedRows
+    column: IdColumn
+
+    def __iter__(self) -> Iterator[Part]:
+        for block, (lengths, splits) in zip(self.rows.blocks, _Column(self.rows, self.column.index, None), strict=True):
+            yield block.list_keys(self.column.place), np.repeat(splits, lengths.astype(np.int64))
 
 
 def fit_numbers(
@@ -167,9 +198,7 @@ class Known:
 
 def fit_ids(
     rows: ParsedRows,
-    index: int,
-    place: int,
-    field: IdField,
+    columns: Sequence[IdColumn],
     *,
     edges: tuple[float, ...] | None,
     min_count: int,
@@ -177,13 +206,11 @@ def fit_ids(
     memory: int,
     known: Known | None = None,
 ) -> Vocabulary:
-    """Learn an id field and write its column.
+    """Learn the vocabulary of a table and write the columns of the id fields that use it.
 
     Args:
         rows: what to learn from.
-        index: place of the field's keys among the parsed columns.
-        place: of the field among the id fields.
-        field: what its values mean.
+        columns: of the field that has the table, then of those that share it.
         edges: what `fit_edges` found.
         min_count: values that occur fewer times in the training rows are not kept; the field's own comes first.
         folder: for counts that do not fit the memory.
@@ -194,25 +221,29 @@ def fit_ids(
         DataError: the values to keep do not fit the memory.
     """
     edges_of = None if edges is None else np.array(edges, dtype=np.float64)
-    change = None if edges_of is None else lambda raw: bucket_keys(raw.view(np.float64), field, edges_of)
-    column = rows.column(index, change)
+    parts = [rows.keys(column, edges_of) for column in columns]
+    field = columns[0].field
     if field.hash_buckets is not None:
         vocabulary = Vocabulary.fit(pa.array([], pa.string()), np.empty(0, np.int64))
     elif known is not None and not known.grow:
         vocabulary = known.vocabulary
     else:
         least = min_count if field.min_count is None else field.min_count
-        learned = _learn(column, rows.blocks, place, field.name, least, folder, memory)
+        places = [column.place for column in columns]
+        learned = _learn(itertools.chain.from_iterable(parts), rows.blocks, places, field.name, least, folder, memory)
         vocabulary = known.vocabulary.grown(learned) if known else learned
     field_ids = FieldIds(field, vocabulary)
-    rows.columns.write(field.name, (field_ids.of_keys(keys) for keys, _ in column))
+    for column, column_parts in zip(columns, parts, strict=True):
+        if column.field.separator is not None:
+            rows.columns.write_counts(column.field.name, rows.lengths(column))
+        rows.columns.write(column.field.name, (field_ids.of_keys(keys) for keys, _ in column_parts))
     return vocabulary
 
 
 def _learn(
     column: Iterable[Part],
     blocks: Sequence[Block],
-    field: int,
+    places: Sequence[int],
     name: str,
     min_count: int,
     folder: Path,
@@ -223,7 +254,7 @@ def _learn(
             counter.add(keys, splits == _TRAIN)
         kept, counts = counter.kept(min_count)
     room = memory - len(kept) * _BYTES_PER_KEPT
-    texts = _texts(kept, blocks, field, room // _COPIES_OF_TEXT) if room >= 0 else None
+    texts = _texts(kept, blocks, places, room // _COPIES_OF_TEXT) if room >= 0 else None
     if texts is None:
         raise DataError(
             f"The vocabulary of {name!r} does not fit the memory limit: {len(kept):,} values occur {min_count} times "
@@ -233,15 +264,18 @@ def _learn(
     return Vocabulary.fit(texts, counts)
 
 
-def _texts(keys: Keys, blocks: Sequence[Block], field: int, most_bytes: int) -> pa.Array | None:
-    """Texts (K,) of distinct keys; those of hashed ones are found in the blocks. None: they have more bytes."""
+def _texts(keys: Keys, blocks: Sequence[Block], fields: Sequence[int], most_bytes: int) -> pa.Array | None:
+    """Texts (K,) of distinct keys; those of hashed ones are found in the blocks. None: they have more bytes.
+
+    fields: that have these keys.
+    """
     hashed = np.flatnonzero(is_hashed(keys))
     texts = arrow_texts(keys)
     if not len(hashed):
         return texts
     table = KeyTable(keys[hashed])
     found, parts, places, size = np.zeros(len(hashed), bool), [], [], 0
-    for block in blocks:
+    for block, field in itertools.product(blocks, fields):
         block_keys, block_texts = block.texts(field)
         place = table.places(block_keys)
         new = np.flatnonzero((place >= 0) & ~found[place])

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ctrfast.data.cells import LONGEST_VALUE
+from ctrfast.data.lists import longest_cell
 from ctrfast.errors import ConfigError, DataError
 from ctrfast.schema import Schema
 
@@ -18,13 +20,14 @@ class Layout:
     """Columns of one raw file, in file order.
 
     names: of every column. header: whether line 1 names them. separator: one byte.
-    quoted: whether values may stand in double quotes.
+    quoted: whether values may stand in double quotes. longest: bytes that a value may have.
     """
 
     names: tuple[str, ...]
     header: bool
     separator: bytes
     quoted: bool
+    longest: int = LONGEST_VALUE
 
 
 def find_layout(
@@ -41,15 +44,15 @@ def find_layout(
             f"`separator` must be one ASCII character, neither a line end nor a quote. Got {schema.separator!r}.",
             path="separator",
         )
-    separator, quoted = schema.separator.encode(), schema.separator in ",;"
+    separator, quoted, longest = schema.separator.encode(), schema.separator in ",;", longest_cell(schema)
     if schema.header:
         names = _header_names(first_line, schema.separator, quoted)
         _require_columns(schema, names, file, require_label=require_label, also=also)
-        return Layout(names, True, separator, quoted)
+        return Layout(names, True, separator, quoted, longest)
     unlabelled = tuple(name for name in schema.columns if name != schema.label)
     if not require_label and _count_columns(first_line, separator, quoted) == len(unlabelled):
-        return Layout(unlabelled, False, separator, quoted)
-    return Layout(schema.columns, False, separator, quoted)
+        return Layout(unlabelled, False, separator, quoted, longest)
+    return Layout(schema.columns, False, separator, quoted, longest)
 
 
 def _count_columns(line: bytes, separator: bytes, quoted: bool) -> int:

@@ -4,14 +4,14 @@
         chunk.tokens(("C1", "I1")).cells["C1"]
 
 The label may be text, whole numbers, floats or booleans; a numeric field's column text or numbers; an id field's column
-text or whole numbers, whose decimal text is the id, and floats too where buckets are made of them. Null and "" are
-missing; a float that is not finite is no number.
+text or whole numbers, whose decimal text is the id, and floats too where buckets are made of them, or lists of texts or
+whole numbers for a field of lists. Null and "" are missing; a float that is not finite is no number.
 Row groups are read one after the other, and large ones in parts, so that memory holds no whole file.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ctrfast.data.cells import LONGEST_VALUE, Cells, is_id_type, is_number_type, is_text_type
+from ctrfast.data.cells import Cells, is_id_type, is_number_type, is_text_type
+from ctrfast.data.list_cells import is_list, joined
+from ctrfast.data.lists import list_separators, longest_cell
 from ctrfast.data.numbers import numbers_of
 from ctrfast.data.rejects import TEXT_CHARACTERS
 from ctrfast.data.sources import Source
@@ -38,28 +40,34 @@ _Check = Callable[[pa.DataType], bool]
 
 @dataclass(frozen=True)
 class TableChunk:
-    """Rows of a parquet file. first_line: number of the first one, from 1. consumed: see `ctrfast.data.raw.Chunk`."""
+    """Rows of a parquet file. first_line: number of the first one, from 1. consumed: see `ctrfast.data.raw.Chunk`.
+
+    separators: by column that a field of lists is made from. longest: bytes that a value may have.
+    """
 
     batch: pa.RecordBatch
     first_line: int
     consumed: int
+    separators: Mapping[str, str]
+    longest: int
 
     def tokens(self, wanted: tuple[str, ...]) -> Tokens:
         """The wanted columns' cells; floats are given as numbers and have no cells."""
         R = self.batch.num_rows
         codes: Codes = np.zeros(R, np.uint8)
-        cells, numbers = {}, {}
+        cells, numbers, texts = {}, {}, []
         for name in wanted:
-            column = _plain(self.batch.column(name))
+            column = self.batch.column(name)
+            column = joined(column, self.separators[name]) if is_list(column.type) else _plain(column)
             if pa.types.is_floating(column.type):
                 numbers[name] = numbers_of(column.cast(pa.float64()))
             else:
                 cells[name] = Cells.of(column)
-        for name, column in cells.items():
-            if pa.types.is_large_string(_plain(self.batch.column(name)).type):
-                codes[_bad_text(column)] = CODES.index("encoding")
+                texts += [cells[name]] if pa.types.is_large_string(column.type) else []
+        for text in texts:
+            codes[_bad_text(text)] = CODES.index("encoding")
         for column in cells.values():
-            codes[column.ends - column.starts > LONGEST_VALUE] = CODES.index("too_long")
+            codes[column.ends - column.starts > self.longest] = CODES.index("too_long")
         lines = np.zeros(R, np.int64)
         return Tokens(cells, codes, np.full(R, len(wanted), np.int64), lines, lines, numbers)
 
@@ -100,6 +108,7 @@ def table_chunks(
     """
     label = (schema.label,) if require_label else ()
     wanted = tuple(dict.fromkeys((*label, *schema.input_columns, *side)))
+    separators, longest = list_separators(schema), longest_cell(schema)
     try:
         with source.open_random() as stored, pq.ParquetFile(stored, buffer_size=_BUFFER_BYTES) as file:
             _require_columns(file.schema_arrow, schema, wanted, source, side)
@@ -110,7 +119,8 @@ def table_chunks(
                 for batch in parts:
                     if batch.num_rows:
                         first, done = done + 1, done + batch.num_rows
-                        yield TableChunk(batch.select(list(wanted)), first, source.size * done // all_rows)
+                        rows_of = batch.select(list(wanted))
+                        yield TableChunk(rows_of, first, source.size * done // all_rows, separators, longest)
     except (OSError, pa.ArrowException) as error:
         reason = str(error).partition("\n")[0].rstrip(".")
         raise DamagedFileError(f"{source} cannot be read to its end: {reason}. Fetch the file again.") from error
@@ -137,6 +147,10 @@ def _bad_text(cells: Cells) -> npt.NDArray[np.bool_]:
         for row in range(len(cells)):
             bad[row] = not is_utf8(cells.text, cells.starts[row], cells.ends[row])
     return bad
+
+
+def _is_ids(kind: pa.DataType) -> bool:
+    return is_id_type(kind.value_type if is_list(kind) else kind)
 
 
 def _is_label(kind: pa.DataType) -> bool:
@@ -174,8 +188,10 @@ def _uses(schema: Schema, name: str, side: tuple[str, ...]) -> list[tuple[_Check
         uses.append((is_number_type, "text or numbers, since a numeric field is made from it"))
     if name in {field.source for field in schema.id_fields if field.bucket is not None}:
         uses.append((is_number_type, "text or numbers, since buckets are made from it"))
-    if name in {field.source for field in schema.id_fields if field.bucket is None}:
+    if name in {field.source for field in schema.id_fields if field.bucket is None and field.separator is None}:
         uses.append((is_id_type, "text or whole numbers, since an id field is made from it"))
+    if name in list_separators(schema):
+        uses.append((_is_ids, "text, whole numbers or lists of them, since an id field is made from it"))
     if name in side:
         uses.append((is_id_type, "text or whole numbers, since it tells a row's time or split"))
     return uses

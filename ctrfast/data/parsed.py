@@ -5,7 +5,8 @@ A block holds one column after the other, as they lie in memory, and nothing els
     label (R,) int8 | numbers (R,) float64, NaN = missing | keys (R,) uint64 of each id field (`ctrfast.data.keys`)
     | time (R,) int64, smallest = missing, where the schema has a timestamp | split (R,) int8, where a column tells it
 
-A field of quantile buckets has its numbers, float64, in the place of its keys.
+A field of quantile buckets has its numbers, float64, in the place of its keys; a field of lists has the lengths of its
+lists, uint64, and the keys of all values in a file beside the block.
 
 Beside it lie the texts of its hashed keys, and its rejected rows, where it has any; the block is renamed into
 place last. A chunk whose block is there is not parsed again, so a killed preparation goes on where it was.
@@ -25,7 +26,8 @@ import pyarrow as pa
 
 from ctrfast.data.ahead import in_order
 from ctrfast.data.derived import field_cells
-from ctrfast.data.keys import Keys, is_hashed, keys_of_columns
+from ctrfast.data.keys import Keys, is_hashed, keys_of, keys_of_columns
+from ctrfast.data.list_cells import split_lists
 from ctrfast.data.numbers import parse_numbers
 from ctrfast.data.parquet_input import TableChunk
 from ctrfast.data.raw import Chunk, Rejected, chunks_of, parse_chunk
@@ -52,7 +54,7 @@ class Block:
     side: SideColumns
 
     def column(self, index: int) -> npt.NDArray[Any]:
-        """(rows,) values of a column: 0 is the label, then the numbers, then the id fields' keys."""
+        """(rows,) values of a column: 0 is the label, then the numbers, then the id fields' keys, or their lengths."""
         if index == 0:
             return np.fromfile(self.path, np.int8, self.rows)
         kind = np.float64 if index <= self.numbers else np.uint64
@@ -66,6 +68,10 @@ class Block:
         """(rows,) index into `SPLITS`, as the split column tells it."""
         before = 1 + 8 * self.fields + (8 if self.side.timestamp is not None else 0)
         return np.fromfile(self.path, np.int8, self.rows, offset=self.rows * before)
+
+    def list_keys(self, field: int) -> Keys:
+        """(M,) keys of all values of an id field of lists."""
+        return np.fromfile(self._beside(f"keys{field:05}"), np.uint64)
 
     def texts(self, field: int) -> tuple[Keys, pa.Array]:
         """Distinct hashed keys of an id field, and their texts."""
@@ -101,15 +107,21 @@ class Block:
         keyed = {
             index: field_cells(block.texts[field.source], field)
             for index, field in enumerate(schema.id_fields)
-            if field.bucket != "quantile"
+            if field.bucket != "quantile" and field.separator is None
         }
-        keys_of = dict(zip(keyed, keys_of_columns(list(keyed.values())), strict=True))
+        keys_by_field = dict(zip(keyed, keys_of_columns(list(keyed.values())), strict=True))
+        lists: dict[int, Keys] = {}
         for index, field in enumerate(schema.id_fields):
-            if index not in keyed:  # its buckets are known when the splits are
+            if field.bucket == "quantile":  # its buckets are known when the splits are
                 columns.append(parse_numbers(block.texts[field.source])[0])
                 continue
-            cells, keys = keyed[index], keys_of[index]
-            columns.append(keys)
+            if field.separator is not None:
+                cells, counts = split_lists(block.texts[field.source], field)
+                keys = lists[index] = keys_of(cells)
+                columns.append(counts.astype(np.uint64))
+            else:
+                cells, keys = keyed[index], keys_by_field[index]
+                columns.append(keys)
             hashed = np.flatnonzero(is_hashed(keys))
             if len(hashed):
                 distinct, first = np.unique(keys[hashed], return_index=True)
@@ -122,6 +134,8 @@ class Block:
         if rejected.lines:
             table = pa.table([rejected.lines, rejected.reasons, rejected.texts], schema=_REJECTED)
             _write(written._beside("rejected"), table)
+        for index, keys in lists.items():
+            keys.tofile(written._beside(f"keys{index:05}"))
         partial = path.with_name(f"{path.name}.partial")
         with partial.open("wb") as file:
             for column in columns:

@@ -6,7 +6,7 @@
 Four stages, each made of tasks that leave a file when they are done (`ctrfast.data.work_folder`):
 
     read     chunk of a raw file  -> parsed block          `parsed`
-    fit      field                -> vocabulary, column    `fit`
+    fit      field, or table      -> vocabulary, columns   `fit`
     write    rows of a split      -> parquet shard         `shard_writer`
     seal     all                  -> manifest
 
@@ -31,7 +31,8 @@ from ctrfast.data.bad_rows import BadRowGuard, BadRowLimit
 from ctrfast.data.columns import ColumnFiles
 from ctrfast.data.earlier import Earlier
 from ctrfast.data.encode import VOCABULARY_FOLDER
-from ctrfast.data.fit import ParsedRows, fit_edges, fit_ids, fit_numbers
+from ctrfast.data.fit import IdColumn, ParsedRows, fit_edges, fit_ids, fit_numbers
+from ctrfast.data.lists import list_names
 from ctrfast.data.manifest import TimelinePoint
 from ctrfast.data.parsed import Block, parse_file
 from ctrfast.data.prepare_progress import PrepareProgress
@@ -218,7 +219,7 @@ class _Preparation:
         self.report = report
         self.filled = [block for _, block in blocks if block.rows]
         self.total = sum(block.rows for block in self.filled)
-        self.columns = ColumnFiles(folder / "columns", column_types(schema))
+        self.columns = ColumnFiles(folder / "columns", column_types(schema), list_names(schema.id_fields))
         self.dataset = folder / "dataset"
         (self.dataset / VOCABULARY_FOLDER).mkdir(parents=True, exist_ok=True)
 
@@ -236,15 +237,16 @@ class _Preparation:
     def fit(self, min_count: int, memory: int, earlier: Earlier | None) -> tuple[FittedSchema, dict[str, list[int]]]:
         """Learn all fields and write their columns. Returns what was learned, and missing numbers per split."""
         rows = ParsedRows(self.filled, self.columns, SPLIT_COLUMN, kept_bytes=memory // 4)
-        fields: list[NumericField | IdField] = [*self.schema.numeric_fields, *self.schema.id_fields]
+        tables = [field for field in self.schema.id_fields if field.share is None]
+        fields: list[NumericField | IdField] = [*self.schema.numeric_fields, *tables]
         task = partial(self._fit, rows, min_count, memory, earlier)
-        with closing(in_order(task, enumerate(fields, start=1))) as done:
+        with closing(in_order(task, fields)) as done:
             for count, _ in enumerate(done, start=1):
                 done_rows = self.total * count // len(fields)
                 self.report(PrepareProgress.of("fit", done_rows, self.total, count / len(fields)))
         learned = {field.name: json.loads(self._learned(field.name).read_text()) for field in fields}
         numbers = {name: learned[name] for name in self.schema.numeric_names}
-        ids = {name: learned[name] for name in self.schema.id_names}
+        ids = {name: learned[name] for name in self.schema.table_names}
         fitted = FittedSchema(
             schema_=self.schema,
             statistics={name: Statistics(**of["statistics"]) for name, of in numbers.items()},
@@ -262,25 +264,25 @@ class _Preparation:
         min_count: int,
         memory: int,
         earlier: Earlier | None,
-        numbered: tuple[int, NumericField | IdField],
+        field: NumericField | IdField,
     ) -> None:
-        index, field = numbered
         learned = self._learned(field.name)
         if learned.is_file():
             return
         if isinstance(field, NumericField):
             known_statistics = earlier.fitted.statistics[field.name] if earlier else None
+            index = self.schema.numeric_names.index(field.name) + 1
             statistics, missing = fit_numbers(rows, index, field, known_statistics)
             found: dict[str, Any] = {"statistics": statistics.model_dump(), "missing": missing}
         else:
-            place = self.schema.id_names.index(field.name)
+            columns = [self._id_column(user) for user in self.schema.users_of(field.name)]
+            columns.sort(key=lambda column: column.field is not field)  # its own comes first
+            index, place = columns[0].index, columns[0].place
             known = earlier.known(field.name) if earlier else None
             edges = earlier.fitted.edges.get(field.name) if earlier else fit_edges(rows, index, field)
             vocabulary = fit_ids(
                 rows,
-                index,
-                place,
-                field,
+                columns,
                 edges=edges,
                 min_count=min_count,
                 folder=self.folder / f"counts-{place:05}",
@@ -291,6 +293,10 @@ class _Preparation:
             found = {"size": len(vocabulary), "hash": vocabulary.hash, "edges": edges}
             found |= {"earlier": known.vocabulary.hash} if known else {}
         write_file(learned, json.dumps(found))
+
+    def _id_column(self, field: IdField) -> IdColumn:
+        place = self.schema.id_names.index(field.name)
+        return IdColumn(1 + len(self.schema.numeric_names) + place, place, field)
 
     def _learned(self, name: str) -> Path:
         """Where a field's task leaves what it learned, at its end."""

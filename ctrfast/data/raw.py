@@ -23,6 +23,7 @@ from ctrfast.data.cells import LONGEST_VALUE, Cells
 from ctrfast.data.derived import bad_values, number_cells
 from ctrfast.data.layout import Layout, find_layout
 from ctrfast.data.lines import count_lines, whole_lines
+from ctrfast.data.lists import long_columns, longest_cell
 from ctrfast.data.numbers import Floats, parse_numbers
 from ctrfast.data.parquet_input import TableChunk, is_parquet, table_chunks
 from ctrfast.data.rejects import RejectSink
@@ -151,7 +152,7 @@ def chunks_of(
         return
     layout: Layout | None = None
     # A line longer than all its columns' longest values is refused anyway, so `whole_lines` may cut it.
-    longest = (LONGEST_VALUE + 1) * len(schema.columns)
+    longest = (longest_cell(schema) + 1) * len(schema.columns)
     for line, text, consumed in whole_lines(source, longest=longest):
         if layout is None:
             head, _, body = text.partition(b"\n")
@@ -200,6 +201,10 @@ def parse_chunk(
         value_codes[bad] = CODES.index("number")
     if label is not None:
         value_codes[label < 0] = CODES.index("label")
+    lists = long_columns(schema)
+    for name, column in cells.items() if lists else ():  # the cells of a file with lists are read with their limit
+        if name not in lists:
+            value_codes[column.ends - column.starts > LONGEST_VALUE] = CODES.index("too_long")
     codes[good] = value_codes
     refused = np.flatnonzero(codes).tolist()
     rejected = Rejected(

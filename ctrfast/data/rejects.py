@@ -20,7 +20,7 @@ from ctrfast.errors import DataError
 
 # The closed list of reasons. Order matters: a row gets the first reason that fits.
 REASONS: dict[str, str] = {
-    "too_long": "a value is longer than 4096 bytes",
+    "too_long": "a value is longer than 4096 bytes, or a list than 65536",
     "encoding": "the line is not UTF-8",
     "carriage_return": "a carriage return stands inside the line",
     "quote": "a quoted value is not opened or closed properly",

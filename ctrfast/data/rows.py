@@ -1,6 +1,7 @@
 """JSON-like rows -> texts per id field and numbers per numeric field, each value checked.
 
     {"I1": 3, "C1": "68fd1e64", "C2": 17}      numbers or numeric text; ids: text, or whole numbers (their decimal text)
+    {"history": ["a", 17]}, {"history": "a|17"}      lists of ids
 
 Absent, None and "" mean missing. The label and the columns that no field uses are taken and ignored, so that a row of
 the raw log can be scored as it is.
@@ -17,6 +18,7 @@ import numpy.typing as npt
 
 from ctrfast.data.buckets import bucket_numbers, bucket_texts
 from ctrfast.data.cells import LARGEST, LONGEST_VALUE, parse_number, time_part
+from ctrfast.data.lists import LONGEST_LIST, Counts, split_text
 from ctrfast.errors import DataError
 from ctrfast.schema import IdField, Schema
 
@@ -33,11 +35,14 @@ class RowReader:
         self._numeric_sources = [field.source for field in schema.numeric_fields]
         self._edges = edges or {}
 
-    def read(self, rows: Sequence[Mapping[str, object]]) -> tuple[list[list[str | None]], npt.NDArray[np.float64]]:
+    def read(
+        self, rows: Sequence[Mapping[str, object]]
+    ) -> tuple[list[list[str | None]], npt.NDArray[np.float64], dict[str, Counts]]:
         """Check and take apart R rows.
 
         Returns:
-            texts: per id field, R texts (None = missing). numbers: (R, N) float64, NaN = missing.
+            texts: per id field, R texts (None = missing), or all values of R lists. numbers: (R, N) float64, NaN =
+            missing. counts: by field of lists, the length of each (R,).
 
         Raises:
             DataError: a row is no mapping, a name is unknown, or a value has the wrong type; `path` is "row.field".
@@ -48,6 +53,7 @@ class RowReader:
             if not values.keys() <= self._known:
                 self._refuse_unknown(row, values)
         texts: list[list[str | None]] = []
+        counts: dict[str, Counts] = {}
         for source, field in self._id_fields:
             if field.bucket is not None:
                 column_numbers = np.array(
@@ -55,12 +61,17 @@ class RowReader:
                 )
                 texts.append(bucket_texts(bucket_numbers(column_numbers, field, self._edges.get(field.name))))
                 continue
+            if field.separator is not None:
+                lists = [_list(values.get(source), row, field) for row, values in enumerate(rows)]
+                counts[field.name] = np.array([len(found) for found in lists], np.int64)
+                texts.append([text for found in lists for text in found])
+                continue
             column = [_text(values.get(source), row, source) for row, values in enumerate(rows)]
             texts.append(column if field.part is None else _parts(column, field))
         numbers = [
             [_number(values.get(name), row, name) for name in self._numeric_sources] for row, values in enumerate(rows)
         ]
-        return texts, np.array(numbers, dtype=np.float64).reshape(len(rows), len(self._numeric_sources))
+        return texts, np.array(numbers, dtype=np.float64).reshape(len(rows), len(self._numeric_sources)), counts
 
     def _refuse_unknown(self, row: int, values: Mapping[str, object]) -> None:
         name = next(name for name in values if name not in self._known)
@@ -79,7 +90,14 @@ def _parts(texts: list[str | None], field: IdField) -> list[str | None]:
     return parts
 
 
-def _text(value: object, row: int, name: str) -> str | None:
+def _list(value: object, row: int, field: IdField) -> list[str | None]:
+    name = field.source
+    if isinstance(value, list | tuple):
+        value = (field.separator or "").join(_text(item, row, name, LONGEST_LIST) or "" for item in value)
+    return split_text(_text(value, row, name, LONGEST_LIST), field)
+
+
+def _text(value: object, row: int, name: str, longest: int = LONGEST_VALUE) -> str | None:
     if type(value) is str:  # the common case first: this runs once per cell of every online request
         if 0 < len(value) <= _SURELY_SHORT and value.isascii():
             return value
@@ -87,13 +105,13 @@ def _text(value: object, row: int, name: str) -> str | None:
             return None
         if not value.isascii() and not _is_unicode(value):
             raise _error(row, name, "must be text that UTF-8 can write. Got a lone surrogate")
-        if len(value.encode()) > LONGEST_VALUE:
-            raise _error(row, name, f"must be at most {LONGEST_VALUE} bytes long. Got {len(value.encode())}")
+        if len(value.encode()) > longest:
+            raise _error(row, name, f"must be at most {longest} bytes long. Got {len(value.encode())}")
         return value
     if value is None:
         return None
     if isinstance(value, str):
-        return _text(str(value), row, name)
+        return _text(str(value), row, name, longest)
     if isinstance(value, Integral) and not isinstance(value, bool) and abs(int(value)) < 2**127:
         return str(int(value))
     raise _error(row, name, f"must be text or a whole number. Got {_shown(value)}")

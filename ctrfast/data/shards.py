@@ -1,7 +1,8 @@
 """A dataset on disk: encoded rows in parquet shards per split, the encoder that made them, a sealed manifest.
 
     manifest.json    schema.json    vocabulary/<field>.parquet    rejected.parquet
-    train/ valid/ test/  part-00000.parquet ...    label int8, numeric fields float32, id fields int32 (local ids)
+    train/ valid/ test/  part-00000.parquet ...    label int8, numeric fields float32, id fields int32 (local ids),
+                                                   or lists of them
 
     dataset = Dataset.open(Path("criteo"))
     dataset.rows("train"), dataset.label_rate("test"), dataset.shards("train")

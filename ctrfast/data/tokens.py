@@ -1,6 +1,6 @@
 """Text of whole lines -> where each wanted value lies, and which lines break a rule. One pass over the bytes.
 
-A line is refused, for the first of these reasons that fits, if a value is longer than `LONGEST_VALUE` bytes, if it is
+A line is refused, for the first of these reasons that fits, if a value is longer than the layout's `longest`, if it is
 not UTF-8, if a carriage return stands in it, if its quotes are not in order, or if its number of columns is wrong.
 Quotes are looked at in files whose layout has them: a value may stand in double quotes, in which a doubled quote stands
 for one; a quote opens after a separator or at the line's start, and closes before a separator or the line's end.
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from ctrfast.data.cells import LONGEST_VALUE, Bytes, Cells, Mask, Places
+from ctrfast.data.cells import Bytes, Cells, Mask, Places
 from ctrfast.data.compiled import compiled
 from ctrfast.data.layout import Layout
 from ctrfast.data.rejects import REASONS
@@ -54,7 +54,7 @@ def tokenize(text: bytes, layout: Layout, wanted: tuple[str, ...]) -> Tokens:
     is_special = np.arange(256) >= 128
     is_special[[_NEWLINE, _CARRIAGE_RETURN, layout.separator[0]]] = True
     is_special[_QUOTE_MARK] |= layout.quoted
-    _scan(data, line_ends, layout.separator[0], is_special, slots, starts, ends, codes, columns)
+    _scan(data, line_ends, layout.separator[0], layout.longest, is_special, slots, starts, ends, codes, columns)
     cells = {name: Cells(data, starts[slot], ends[slot]) for slot, name in enumerate(wanted)}
     line_starts: Places = np.concatenate((np.zeros(1, np.int64), line_ends[:-1] + 1))
     return Tokens(cells, codes, columns, line_starts, line_ends)
@@ -65,6 +65,7 @@ def _scan(
     text: Bytes,
     line_ends: Places,
     separator: int,
+    most_bytes: int,
     is_special: Mask,
     slots: Places,
     starts: npt.NDArray[np.int64],
@@ -103,7 +104,7 @@ def _scan(
                 is_inside = not is_inside
             place += 1
         columns[row] = column
-        if longest > LONGEST_VALUE:
+        if longest > most_bytes:
             codes[row] = _TOO_LONG
         elif not is_ascii and not is_utf8(text, start, end):
             codes[row] = _ENCODING

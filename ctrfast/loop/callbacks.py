@@ -104,17 +104,17 @@ class Callbacks:
 
 
 class _CallbackModel(keras.Model):  # type: ignore[misc]
-    """Table and network as one Keras model: (ids (B, F), numbers (B, N)) -> logits (B,), corrected."""
+    """Table and network as one Keras model: (ids (B, S), numbers (B, N)) -> logits (B,), corrected."""
 
     def __init__(self, network: Network) -> None:
         super().__init__(name=network.model.name)
         self.table = network.table
         self.network = network.model
-        self._corrected_logits = network.corrected_logits
+        self._look_up, self._corrected_logits = network.look_up, network.corrected_logits
 
     def call(self, inputs: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
         ids, numbers = inputs
-        return self._corrected_logits(tf.gather(self.table, ids), numbers)  # (B,)
+        return self._corrected_logits(self._look_up(ids), numbers)  # (B,)
 
 
 def _logs(figures: dict[str, float]) -> dict[str, Any]:

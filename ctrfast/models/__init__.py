@@ -3,7 +3,8 @@
 Letters, used in all shape comments:
     B  rows (impressions) of a batch       F  id fields            N  numeric fields
     V  rows of the fused table             D  embedding width      D+1  with the linear weight as last column
-    H  width of a hidden layer
+    S  slots, columns of the ids: one per field, or one per value of a list, which `pooling` makes F of
+    T  tables: one per field, or one for several that share it     H  width of a hidden layer
 """
 
 from __future__ import annotations

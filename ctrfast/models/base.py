@@ -6,7 +6,8 @@
 The parts are apart because a CPU runs the first fastest compiled and the second fastest as operations (`ctrfast.step`).
 
 The fused table itself is not part of the network. It belongs to the optimizer step, which updates it as a whole and
-hands the looked-up rows in; so the row gradients come out dense, (B, F, D+1), without `IndexedSlices`.
+hands the looked-up rows in; so the row gradients come out dense, (B, S, D+1), without
+`IndexedSlices`. Lists are pooled on the way (`pooling`): a network sees F rows.
 """
 
 from __future__ import annotations

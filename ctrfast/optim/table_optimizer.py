@@ -35,7 +35,7 @@ class TableOptimizer:
     Args:
         settings: rule, rates, L2, clip, which rows it updates.
         table: (V, D+1) float32 variable; the last column holds the linear weights, which no clip reaches.
-        field_offsets: first row of each id field, (F,), rising from 0.
+        field_offsets: first row of each table, and of other ranges to be measured apart, (T,), rising from 0.
         linear: dense variables that take L2.
         deep: dense variables that take none.
 
@@ -77,12 +77,12 @@ class TableOptimizer:
         """Take one step.
 
         Args:
-            ids: (B, F) int32, rows of the fused table.
-            row_gradients: (B, F, D+1) float32, of the mean loss over the global batch.
+            ids: (B, S) int32, rows of the fused table.
+            row_gradients: (B, S, D+1) float32, of the mean loss over the global batch.
             dense_gradients: in the order of `linear`, `deep`.
 
         Returns:
-            Per field, float32 (F,): rows present in the batch, and how many of these were clipped.
+            Per table, float32 (T,): rows present in the batch, and how many of these were clipped.
         """
         step = self._listed_step if self.settings.update == "sparse" else self._whole
         return step(ids, row_gradients, dense_gradients)

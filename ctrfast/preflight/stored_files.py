@@ -113,7 +113,8 @@ def _columns(dataset: Dataset) -> Iterator[tuple[str, pa.DataType]]:
     schema = dataset.fitted.schema_
     yield LABEL, pa.int8()
     yield from ((name, pa.float32()) for name in schema.numeric_names)
-    yield from ((name, pa.int32()) for name in schema.id_names)
+    for field in schema.id_fields:
+        yield field.name, pa.int32() if field.separator is None else pa.list_(pa.int32())
 
 
 def _footer(dataset: Dataset, file: str) -> pq.FileMetaData:

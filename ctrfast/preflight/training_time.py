@@ -57,9 +57,10 @@ def estimate_time(dataset: Dataset, config: TrainConfig, speed: Speed) -> TimeEs
     """Foresee the seconds of a run to its last epoch; early stopping ends it sooner."""
     fitted, model, B = dataset.fitted, config.model, config.batch_size
     F, N, D = len(fitted.schema_.id_names), len(fitted.schema_.numeric_names), model.embedding_dim
-    row_s = 6 * dense_parameters(model, F, N) / speed.flops + _ROW_BYTES * F * (D + 1) / speed.bandwidth
+    S = fitted.schema_.slots
+    row_s = 6 * dense_parameters(model, F, N) / speed.flops + _ROW_BYTES * S * (D + 1) / speed.bandwidth
     if config.optimizer.update == "sparse":
-        pass_s = _ROW_BYTES * min(fitted.table_rows, B * F) * (D + 1) / speed.bandwidth
+        pass_s = _ROW_BYTES * min(fitted.table_rows, B * S) * (D + 1) / speed.bandwidth
     else:
         pass_s = _PASS_BYTES * fitted.table_rows * (D + 1) / speed.bandwidth
     step_s = B * row_s + pass_s

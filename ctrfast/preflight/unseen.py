@@ -46,17 +46,19 @@ def unseen_findings(dataset: Dataset, shares: Shares) -> Iterator[Finding]:
 def _of_split(dataset: Dataset, split: str) -> npt.NDArray[np.float64]:
     """(F,) shares."""
     names = list(dataset.fitted.schema_.id_names)
-    unseen, rows = np.zeros(len(names), np.int64), 0
+    unseen, values = np.zeros((2, len(names)), np.int64)
     for shard, group in _sample(dataset.shards(split)):
         try:
             with pq.ParquetFile(shard) as file:
                 table = file.read_row_group(group, columns=names)
         except (OSError, pa.ArrowException) as error:
             raise read_error(f"{split}/{shard.name}", error) from error
-        rows += table.num_rows
         for at, (name, of) in enumerate(zip(names, dataset.fitted.id_rows, strict=True)):
-            unseen[at] += np.count_nonzero(of.is_unseen(table.column(name).to_numpy()))
-    return unseen / rows
+            ids = table.column(name).combine_chunks()
+            flat = ids.flatten() if pa.types.is_list(ids.type) else ids
+            values[at] += len(flat)
+            unseen[at] += np.count_nonzero(of.is_unseen(flat.to_numpy()))
+    return unseen / values
 
 
 def _sample(shards: list[Path]) -> list[tuple[Path, int]]:
@@ -67,7 +69,7 @@ def _sample(shards: list[Path]) -> list[tuple[Path, int]]:
 
 def _expected(dataset: Dataset, field: IdField, share_in_train: float) -> float:
     """As the report has it, with the sample's share of the training split."""
-    file = dataset.path / VOCABULARY_FOLDER / f"{field.name}.parquet"
+    file = dataset.path / VOCABULARY_FOLDER / f"{field.share or field.name}.parquet"
     counts = pq.read_table(file, columns=["count"]).column("count").to_numpy()
     rows, rare = dataset.rows("train"), counts == min_count_of(dataset, field)
     return unseen_expected(round(share_in_train * rows), int(counts[rare].sum()), rows)

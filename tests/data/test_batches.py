@@ -51,7 +51,7 @@ def test_unshuffled_batches_are_the_shards(grouped, split, size):
     got = everything(grouped, split, size)
     fitted = grouped.fitted
     np.testing.assert_array_equal(got.labels, table["label"])
-    np.testing.assert_array_equal(got.ids - np.array(fitted.table_offsets), table[list(fitted.schema_.id_names)])
+    np.testing.assert_array_equal(got.ids - np.array(fitted.slot_offsets), table[list(fitted.schema_.id_names)])
     np.testing.assert_array_equal(got.numbers, table[list(fitted.schema_.numeric_names)])
     assert (got.ids.dtype, got.numbers.dtype, got.labels.dtype) == (np.int32, np.float32, np.float32)
     assert got.ids.max() < fitted.table_rows

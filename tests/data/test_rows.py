@@ -13,7 +13,7 @@ def reader(tiny_csv):
 
 
 def test_values_are_read_as_they_stand_in_a_raw_file(reader):
-    texts, numbers = reader.read(
+    texts, numbers, _ = reader.read(
         [
             {"n": 3, "a": "x", "b": 17, "at": 14102105},
             {"n": "2.5", "a": "", "at": "14102105", "label": None, "unused": object()},

@@ -6,7 +6,7 @@ import pytest
 from ctrfast.errors import ConfigError, DataError
 from ctrfast.preflight import Finding, examine, preflight, refuse
 from ctrfast.preflight.checks import may_have_gpu
-from tests import tiny_clicks
+from tests import list_clicks, tiny_clicks
 from tests.preflight.test_stored_files import SHARD, as_bytes
 
 PLENTY = 2**40
@@ -22,6 +22,17 @@ def test_a_good_run_has_no_findings_and_has_estimates(tiny_dataset):
     assert checked.memory.total_bytes > 0
     assert checked.time.steps == 40
     assert set(checked.unseen) == {"a", "b"}
+
+
+def test_lists_and_shared_tables_are_looked_at_too(tmp_path):
+    """Later items are in no vocabulary, nor in the histories that look them up in the items' table."""
+    rows = list_clicks.learnable(2000)
+    late = [(label, n, history.replace("item", "new"), item, tags) for label, n, history, item, tags in rows[1600:]]
+    dataset = list_clicks.make_dataset(tmp_path, rows[:1600] + late)
+    checked = preflight(dataset, tiny_clicks.settings(batch_size=100), PLENTY)
+    assert set(checked.unseen) == {"history", "item", "tags"}
+    assert (checked.unseen["history"]["test"], checked.unseen["item"]["test"]) == (pytest.approx(1, abs=0.2), 0)
+    assert ("warning", "dataset.history") in summary(checked.findings)
 
 
 def test_errors_of_settings_name_the_setting(tiny_dataset):

@@ -14,7 +14,7 @@ SPEED = Speed(flops=136e9, bandwidth=15e9)  # of the machine that the results co
 
 
 def of_shape(id_fields, numbers, table_rows, rows):
-    schema = SimpleNamespace(id_names=range(id_fields), numeric_names=range(numbers))
+    schema = SimpleNamespace(id_names=range(id_fields), slots=id_fields, numeric_names=range(numbers))
     fitted = SimpleNamespace(schema_=schema, table_rows=table_rows)
     return SimpleNamespace(fitted=fitted, rows={"train": rows, "valid": 0, "test": 0}.get)
 

@@ -44,12 +44,13 @@ class FieldReport(_Frozen):
 class IdFieldReport(FieldReport):
     """An id field.
 
-    values: kept ones; of hash buckets, those of the first million that have training rows. table_rows: with the
-    unseen and the missing id. table_bytes: float32 weights, D + 1 a row.
-    training_bytes: with Adam's two moments. top_value, top_share: the most frequent one, of all training rows;
-    top10_share, top100_share: the ten and hundred most frequent together.
+    values: kept ones; of hash buckets and shared tables, those of the first million that have training rows.
+    table_rows: with the unseen and the missing id; 0 for a field that shares another's. table_bytes: float32 weights,
+    D + 1 a row. training_bytes: with Adam's two moments. top_value, top_share: the most frequent one, of all training
+    rows; top10_share, top100_share: the ten and hundred most frequent together.
     unseen_share: per split; includes values rarer than `min_count`.
     unseen_expected: share of unseen rows in new rows that are drawn as the training rows were (Good-Turing).
+    Of a field of lists all figures are of values instead of rows.
     frequencies: (rank, occurrences) of kept values, from the most frequent one on, at log-spaced ranks.
     """
 

@@ -20,8 +20,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ctrfast.data.ahead import in_order
+from ctrfast.data.lists import flat_lists
 from ctrfast.data.report.quantiles import BINS, Counts, fine_bins
-from ctrfast.data.report.repeats import Hashes, RowIndex, row_hashes
+from ctrfast.data.report.repeats import Hashes, RowIndex, list_hashes, row_hashes
 from ctrfast.data.shards import ROWS_PER_GROUP, Dataset
 from ctrfast.schema import FIRST_ID, LABEL
 
@@ -38,7 +39,7 @@ Tally = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]  # places, and how o
 
 @dataclass(frozen=True)
 class SplitFigures:
-    """A split. Counts by field are of rows.
+    """A split. Counts by field are of rows, or of all values of a field of lists.
 
     slice_rows, slice_positives: (S,) by slice of the row order. heads: (2 + 100 + 1,) by local id, the last all others.
     numbers: (BINS, 2, 2) by fine bin, half (`leakage`) and label; missing values stand in the bin of 0.
@@ -84,7 +85,7 @@ class _Counted:
 def count_figures(dataset: Dataset) -> Figures:
     """Count all splits, the training split last: the others' hashes must be there by then."""
     schema = dataset.fitted.schema_
-    sizes = dict(zip(schema.id_names, dataset.fitted.table_sizes, strict=True))
+    sizes = {name: rows.size for name, rows in zip(schema.id_names, dataset.fitted.id_rows, strict=True)}
     places = {name: min(size, LABELLED_IDS) + 1 for name, size in sizes.items()}
     labelled = {name: np.zeros(count * _KINDS, dtype=np.uint32) for name, count in places.items()}
     repeats = {name: RowIndex(dataset.rows(name)) for name in ("test", "valid")}
@@ -116,12 +117,23 @@ class _Counter:
     def count(self, group: _Group) -> _Counted:
         """Changes nothing: may run in threads."""
         schema = self.dataset.fitted.schema_
-        columns = {name: group.batch.column(name).to_numpy() for name in group.batch.schema.names}  # (R,) each
-        label = columns[LABEL].astype(np.int64)
+        columns: dict[str, npt.NDArray[Any]] = {}  # (R,) each, or (M,) values of lists
+        hashed: list[npt.NDArray[Any]] = []
+        kinds: dict[str, npt.NDArray[np.int64]] = {}
+        label = group.batch.column(LABEL).to_numpy().astype(np.int64)
         kind = np.arange(group.first_row, group.first_row + len(label)) % 2 * 2 + label
         rows, slices = self.dataset.rows(self.split), _slices(self.dataset, self.split)
         at = np.arange(group.first_row, group.first_row + len(label)) * slices // rows
-        hashes = row_hashes(list(columns.values()))
+        for name in group.batch.schema.names:
+            column = group.batch.column(name)
+            if pa.types.is_list(column.type):
+                columns[name], counts = flat_lists(column)
+                hashed.append(list_hashes(columns[name], counts))
+                kinds[name] = np.repeat(kind, counts)
+            else:
+                columns[name] = column.to_numpy()
+                hashed.append(columns[name])
+        hashes = row_hashes(hashed)
         for name, rows_of in zip(schema.id_names, self.dataset.fitted.id_rows, strict=True):
             columns[name] = rows_of.folded(columns[name])
         return _Counted(
@@ -132,7 +144,7 @@ class _Counter:
             },
             numbers={name: _by_kind(fine_bins(columns[name]), kind, BINS) for name in schema.numeric_names},
             labelled={
-                name: _by_kind(np.minimum(columns[name], count - 1), kind, count)
+                name: _by_kind(np.minimum(columns[name], count - 1), kinds.get(name, kind), count)
                 for name, count in self.labelled.items()
             },
             hashes=hashes,

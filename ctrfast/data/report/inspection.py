@@ -55,7 +55,7 @@ class _Inspection:
     def report(self) -> DataReport:
         dataset, fitted = self.dataset, self.dataset.fitted
         table_bytes = self._bytes(fitted.table_rows)
-        id_fields = tuple(self._id_field(field_ids) for field_ids in dataset.encoder().field_ids.values())
+        id_fields = tuple(self._id_field(*named) for named in dataset.encoder().field_ids.items())
         largest = sorted(id_fields, key=lambda field: -field.table_rows)[:_LARGEST]
         report = DataReport(
             dataset_hash=dataset.hash,
@@ -86,16 +86,21 @@ class _Inspection:
         )
         return report.model_copy(update={"warnings": find_warnings(report)})
 
-    def _id_field(self, field_ids: FieldIds) -> IdFieldReport:
+    def _id_field(self, name: str, field_ids: FieldIds) -> IdFieldReport:
         dataset, field, vocabulary = self.dataset, field_ids.field, field_ids.vocabulary
-        name = field.name
         heads = {split: self.figures.splits[split].heads[name] for split in SPLITS}
-        rows, train = dataset.rows("train"), heads["train"]
+        train, totals = heads["train"], {split: int(head.sum()) for split, head in heads.items()}
+        rows = totals["train"]  # or values, where the field has lists
         counts = vocabulary.counts.to_numpy(zero_copy_only=False)
         rare_rows, rare_among_others, top_value = 0, 0, None
+        is_shared = len(dataset.fitted.schema_.users_of(field.name)) > 1
+        of_ids = self.figures.labelled[name].sum(axis=(1, 2), dtype=np.int64)[FIRST_ID:-1]
         if field.hash_buckets is not None:  # no bucket is unseen; figures are of those that hold training rows
-            of_buckets = self.figures.labelled[name].sum(axis=(1, 2), dtype=np.int64)[FIRST_ID:-1]
-            counts = np.sort(of_buckets[of_buckets > 0])[::-1]
+            counts = np.sort(of_ids[of_ids > 0])[::-1]
+        elif is_shared:  # the vocabulary counts all its fields: figures are of this one's values
+            own = of_ids[: len(vocabulary)]
+            counts = np.sort(own[own > 0])[::-1]
+            top_value = field_ids.value_of(FIRST_ID + int(own.argmax())) if len(counts) else None
         else:
             is_rarest = counts == min_count_of(dataset, field)
             rare_rows = int(counts[is_rarest].sum())
@@ -103,7 +108,7 @@ class _Inspection:
             rare_among_others = int(counts[TOP_VALUES:][is_rarest[TOP_VALUES:]].sum())
             top_value = str(vocabulary.values[0]) if len(vocabulary) else None
         expected = drift.with_expected_unseen(train, rare_among_others)
-        size = field_ids.rows.size
+        size = self._own_rows(name)
         return IdFieldReport(
             name=name,
             values=len(counts),
@@ -114,14 +119,19 @@ class _Inspection:
             top_share=_share(counts[:1].sum(), rows),
             top10_share=_share(counts[:10].sum(), rows),
             top100_share=_share(counts[:TOP_VALUES].sum(), rows),
-            missing_share={split: _share(heads[split][MISSING_ID], dataset.rows(split)) for split in SPLITS},
-            unseen_share={split: _share(heads[split][UNSEEN_ID], dataset.rows(split)) for split in SPLITS},
+            missing_share={split: _share(heads[split][MISSING_ID], totals[split]) for split in SPLITS},
+            unseen_share={split: _share(heads[split][UNSEEN_ID], totals[split]) for split in SPLITS},
             unseen_expected=unseen_expected(int(train[UNSEEN_ID]), rare_rows, rows),
             label_auc=label_auc(self.figures.labelled[name].astype(np.int64)),
             psi=self._drift(drift.psi, expected, heads),
             psi_chance=self._drift(drift.psi_by_chance, expected, heads),
             frequencies=_frequencies(counts),
         )
+
+    def _own_rows(self, name: str) -> int:
+        """Rows of a field's table, 0 where it is another field's."""
+        rows = self.dataset.fitted.tables.get(name)
+        return 0 if rows is None else rows.size
 
     def _numeric_field(self, field: NumericField) -> NumericFieldReport:
         dataset, name = self.dataset, field.name

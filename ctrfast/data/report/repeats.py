@@ -43,6 +43,14 @@ def row_hashes(columns: Sequence[npt.NDArray[Any]]) -> Hashes:
     return hashes
 
 
+def list_hashes(values: npt.NDArray[np.int32], counts: npt.NDArray[np.int64]) -> Hashes:
+    """(R,) hashes of the lists of `counts` (R,) values, at least one each, that stand one after the other (M,)."""
+    starts = np.cumsum(counts) - counts  # (R,)
+    place = np.arange(len(values)) - np.repeat(starts, counts)  # (M,) within the list
+    sums: Hashes = np.add.reduceat(row_hashes([values, place]), starts) if len(counts) else np.empty(0, np.uint64)
+    return sums
+
+
 class RowIndex:
     """Hashes of a split's rows, and which of them were found elsewhere.
 
