@@ -1,6 +1,7 @@
 """Score files: raw impressions or a dataset in, a parquet file with one `score` per row out, in order.
 
-    score_files(Path("runs/first"), [Path("tomorrow.tsv.gz")], Path("scores.parquet"))
+    scored = score_files(Path("runs/first"), [Path("tomorrow.tsv.gz")], Path("scores.parquet"))
+    scored.rows, scored.unseen          # 109711, {"C1": 3, ...}: values that training did not hold, by id field
 
 A run is scored with its training graph, a bundle with its ONNX graph; the two agree to 1e-5.
 """
@@ -8,7 +9,8 @@ A run is scored with its training graph, a bundle with its ONNX graph; the two a
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -36,6 +38,14 @@ _SCHEMA = pa.schema([("score", pa.float32())])
 Scores = npt.NDArray[np.float32]
 
 
+@dataclass(frozen=True)
+class Scored:
+    """rows: scored. unseen: per id field, how many values got the unseen id."""
+
+    rows: int
+    unseen: Mapping[str, int]
+
+
 class _Model(Protocol):
     encoder: Encoder
 
@@ -45,19 +55,15 @@ class _Model(Protocol):
 
 def score_files(
     model: Path, inputs: Sequence[Path | str], out: Path, *, on_progress: Callable[[int], None] | None = None
-) -> int:
+) -> Scored:
     """Score every row of the inputs and write `out`; it appears when it is whole.
 
     Args:
         model: a run or a bundle.
         inputs: raw files in the model's schema, with or without the label column, also folders, patterns and
-            addresses of them; or one dataset, whose rows are
-            taken in the order train, valid, test.
+            addresses of them; or one dataset, whose rows are taken in the order train, valid, test.
         out: parquet file; must not exist.
         on_progress: called with the rows scored so far.
-
-    Returns:
-        Rows scored.
 
     Raises:
         ArtifactError: the model cannot be used, or a dataset has another vocabulary.
@@ -67,17 +73,19 @@ def score_files(
     if out.exists():
         raise ConfigError(f"{out} exists already. Choose another name, or remove it.")
     opened = _open(model)
-    rows = 0
+    rows, unseen = 0, dict.fromkeys(opened.encoder.fitted.schema_.id_names, 0)
     with new_file(out) as partial, pq.ParquetWriter(partial, _SCHEMA) as writer:
-        for scores in _scores(opened, inputs):
+        for scores, counts in _scores(opened, inputs):
             writer.write_table(pa.table({"score": scores}, schema=_SCHEMA))
             rows += len(scores)
+            unseen = {name: total + counts[name] for name, total in unseen.items()}
             if on_progress:
                 on_progress(rows)
-    return rows
+    return Scored(rows, unseen)
 
 
-def _scores(model: _Model, inputs: Sequence[Path | str]) -> Iterator[Scores]:
+def _scores(model: _Model, inputs: Sequence[Path | str]) -> Iterator[tuple[Scores, Mapping[str, int]]]:
+    """Scores of some rows, and their unseen values by id field."""
     fitted = model.encoder.fitted
     folder = dataset_folder(inputs)
     if folder is not None:
@@ -86,11 +94,12 @@ def _scores(model: _Model, inputs: Sequence[Path | str]) -> Iterator[Scores]:
             raise ArtifactError(f"The dataset {folder} has another schema or vocabulary than the model.")
         for split in SPLITS:
             for batch in batches(dataset, split, _BATCH):
-                yield model.score_arrays(batch.ids, batch.numbers)
+                local = batch.ids - np.asarray(fitted.slot_offsets, np.int32)
+                yield model.score_arrays(batch.ids, batch.numbers), model.encoder.count_unseen(local)
         return
     for block in read_raw(inputs, fitted.schema_, rejects=RefuseRejects(), require_label=False):
         encoded = model.encoder.encode_block(block.texts, block.numbers, block.rows)
-        yield model.score_arrays(fused_ids(encoded.ids, fitted), encoded.numbers)
+        yield model.score_arrays(fused_ids(encoded.ids, fitted), encoded.numbers), encoded.unseen
 
 
 def _open(path: Path) -> _Model:

@@ -349,8 +349,11 @@ def score(
         _load_tensorflow()
 
     with _bar("rows") as show:
-        rows = score_files(model, inputs, out, on_progress=lambda done: show(done, None))
-    console.print(f"{out}: {rows:,} scores")
+        scored = score_files(model, inputs, out, on_progress=lambda done: show(done, None))
+    console.print(f"{out}: {scored.rows:,} scores")
+    if any(scored.unseen.values()):
+        counts = sorted(scored.unseen.items(), key=lambda item: -item[1])
+        console.print("unseen values: " + ", ".join(f"{name} {count:,}" for name, count in counts))
 
 
 @contextmanager

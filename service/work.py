@@ -142,8 +142,14 @@ def _score(assignment: Assignment, tell: Tell, stop: Stop) -> Product:
         if ticker.is_due():
             tell({"type": "progress", "progress": 0.0, "eta_s": None, "facts": {"stage": "score", "rows": rows}})
 
-    rows = score_files(bundle, assignment.files, out, on_progress=on_progress)
-    result = {"rows": rows, "outputs": [spec.out], "model": spec.model, "version": int(bundle.name)}
+    scored = score_files(bundle, assignment.files, out, on_progress=on_progress)
+    result = {
+        "rows": scored.rows,
+        "unseen": dict(scored.unseen),
+        "outputs": [spec.out],
+        "model": spec.model,
+        "version": int(bundle.name),
+    }
     return Product(result=result)
 
 

@@ -6,6 +6,7 @@ import shutil
 
 import numpy as np
 import onnx
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import tensorflow as tf
@@ -22,7 +23,7 @@ from ctrfast.export import export_bundle
 from ctrfast.folders import seal
 from ctrfast.models import MODELS
 from ctrfast.run import Run
-from ctrfast.schema import preset
+from ctrfast.schema import SPLITS, UNSEEN_ID, preset
 from ctrfast.score import Scorer
 from ctrfast.train import train
 from tests.conftest import SMALL_MODEL
@@ -35,15 +36,20 @@ def scores(path):
 
 
 def test_run_and_bundle_score_raw_rows_alike_and_in_order(run_path, bundle_path, dataset, raw_clicks, tmp_path):
-    rows = [
+    scored = [
         score_files(model, [raw_clicks], tmp_path / f"{model.parent.name}.parquet") for model in (run_path, bundle_path)
     ]
     by_run, by_bundle = (scores(tmp_path / f"{m.parent.name}.parquet") for m in (run_path, bundle_path))
-    assert rows == [6000, 6000] == [len(by_run), len(by_bundle)]
+    assert [each.rows for each in scored] == [6000, 6000] == [len(by_run), len(by_bundle)]
     np.testing.assert_allclose(by_run, by_bundle, rtol=0, atol=1e-5)
     # The dataset is sequential: its rows, scored as encoded shards, are the raw file's in the same order.
-    score_files(bundle_path, [dataset.path], tmp_path / "dataset.parquet")
+    encoded = score_files(bundle_path, [dataset.path], tmp_path / "dataset.parquet")
     np.testing.assert_array_equal(scores(tmp_path / "dataset.parquet"), by_bundle)
+    shards = [pq.read_table(shard) for split in SPLITS for shard in dataset.shards(split)]
+    ids = pa.concat_tables(shards)
+    unseen = {name: int((ids[name].to_numpy() == UNSEEN_ID).sum()) for name in dataset.fitted.schema_.id_names}
+    assert scored[0].unseen == scored[1].unseen == encoded.unseen == unseen
+    assert sum(unseen.values()) > 1000
 
 
 def test_rows_with_unseen_ids_or_nothing_at_all_are_scored(bundle_path, tmp_path):
@@ -55,7 +61,8 @@ def test_rows_with_unseen_ids_or_nothing_at_all_are_scored(bundle_path, tmp_path
     with_label, without = tmp_path / "a.tsv.gz", tmp_path / "b.tsv"
     with_label.write_bytes(gzip.compress((lines[0] + "\n").encode()))
     without.write_text("\n".join(lines[1:]))
-    assert score_files(bundle_path, [with_label, without], tmp_path / "s.parquet") == 3
+    scored = score_files(bundle_path, [with_label, without], tmp_path / "s.parquet")
+    assert (scored.rows, scored.unseen["C1"], scored.unseen["C26"]) == (3, 2, 2)  # and one is missing
     got = scores(tmp_path / "s.parquet")
     assert np.all((got > 0) & (got < 1))
     scorer = Scorer.load(bundle_path)

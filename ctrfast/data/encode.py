@@ -177,14 +177,18 @@ class Encoder:
             raise ArtifactError(f"The vocabulary of {folder.name} is not its schema's. Write the artefact again.")
         return cls(fitted, vocabularies)
 
-    def _encoded(self, ids: Ids, numbers: Numbers) -> Encoded:
+    def count_unseen(self, ids: Ids) -> dict[str, int]:
+        """Values with the unseen id, per id field, among ids (R, S) local to their tables."""
         counts = (ids == UNSEEN_ID).sum(axis=0).tolist()  # by slot
         if ids.shape[1] > len(self._slots):
             counts = [sum(counts[slots]) for slots in self._slots]
         for index, (rows, slots) in enumerate(zip(self._id_rows, self._slots, strict=True)):
             if rows.unseen_buckets > 1:
                 counts[index] = int(rows.is_unseen(ids[:, slots]).sum())
-        return Encoded(ids, numbers, dict(zip(self._id_names, counts, strict=True)), len(ids))
+        return dict(zip(self._id_names, counts, strict=True))
+
+    def _encoded(self, ids: Ids, numbers: Numbers) -> Encoded:
+        return Encoded(ids, numbers, self.count_unseen(ids), len(ids))
 
 
 def _require_type(column: pa.Array, field: IdField) -> None:

@@ -126,7 +126,9 @@ def test_score(tmp_path: Path, raw_file: Path, bundle: Path) -> None:
     sha256 = file_hash(bundle / "manifest.json")
     work = assignment(tmp_path / "job", Kind.SCORE, spec, bundle=home, bundle_sha256=sha256, files=(raw_file, raw_file))
     for _ in range(2):
-        assert do_work(work, ignore, Stop()).result == {
+        result = do_work(work, ignore, Stop()).result
+        assert set(result.pop("unseen")) == {f"C{field}" for field in range(1, 27)}
+        assert result == {
             "rows": 6000,
             "outputs": ["s.parquet"],
             "model": "m",
