@@ -19,7 +19,7 @@ from ctrfast.data.bad_rows import BadRowLimit
 from ctrfast.data.sources import is_address, local_files
 from ctrfast.data.splitter import check_split
 from ctrfast.errors import ConfigError, DataError, unknown_name
-from ctrfast.schema import preset
+from ctrfast.schema import Schema, preset
 from service.paths import allowed_path
 from service.problems import PathNotAllowedError
 
@@ -70,11 +70,14 @@ class PlanRequest(_Spec):
 
 
 class PrepareSpec(_Spec):
-    """Make a dataset from raw click logs and register it as `name`."""
+    """Make a dataset from raw click logs and register it as `name`. Either `preset` or `schema` says what they hold."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_by_name=False, serialize_by_alias=True)
 
     name: Name
     raw: Annotated[tuple[str, ...], Field(min_length=1, max_length=10_000)]
-    preset: str
+    preset: str | None = None
+    schema_: Schema | None = Field(default=None, alias="schema")
     min_count: int = Field(default=1, ge=1, strict=True)
     split: Literal["random", "sequential", "time", "column"] = "random"
     split_column: str | None = None
@@ -85,6 +88,17 @@ class PrepareSpec(_Spec):
     max_bad_rows: StrictInt | StrictStr | None = None
     vocabulary_from: Name | None = None
     grow: bool = Field(default=False, strict=True)
+
+    @property
+    def declared(self) -> Schema:
+        """The schema. Raises ConfigError where there is no such preset."""
+        return self.schema_ or preset(self.preset or "")
+
+    @model_validator(mode="after")
+    def _one_schema(self) -> Self:
+        if (self.preset is None) == (self.schema_ is None):
+            raise ValueError("exactly one of `preset` and `schema` must be given")
+        return self
 
     @model_validator(mode="after")
     def _grows_from_something(self) -> Self:
@@ -172,10 +186,10 @@ def parse_spec(model: type[S], values: Mapping[str, Any], prefix: str = "spec") 
 
 
 def parse_prepare_spec(values: Mapping[str, Any], prefix: str = "spec") -> PrepareSpec:
-    """Read a prepare spec, whose preset must exist and allow the split. Raises ConfigError."""
+    """Read a prepare spec, whose preset must exist, and whose schema must allow the split. Raises ConfigError."""
     spec = parse_spec(PrepareSpec, values, prefix)
     try:
-        check_split(preset(spec.preset), spec.split, spec.split_column)
+        check_split(spec.declared, spec.split, spec.split_column)
     except ConfigError as error:
         raise ConfigError(error.message, path=_join(prefix, error.path or "preset")) from error
     if spec.max_bad_rows is not None:

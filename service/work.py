@@ -18,7 +18,6 @@ from ctrfast.data.prepare import prepare
 from ctrfast.data.prepare_progress import Pace, PrepareProgress
 from ctrfast.folders import kind_of
 from ctrfast.run import RECEIPT, Run
-from ctrfast.schema import preset
 from service.assignments import BUNDLE, DATASET, OUTPUTS, RUN, Assignment
 from service.seals import open_registered, require_bundle
 from service.specs import EvaluateSpec, ScoreSpec, TrainSpec, parse_prepare_spec, parse_spec, parse_train_spec
@@ -98,7 +97,7 @@ def _prepare(assignment: Assignment, tell: Tell, stop: Stop) -> Product:
     shutil.rmtree(out, ignore_errors=True)
     report = prepare(
         assignment.files,
-        preset(spec.preset),
+        spec.declared,
         out,
         min_count=spec.min_count,
         split=spec.split,

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from ctrfast.errors import ConfigError
+from ctrfast.schema import preset
 from service.specs import EvaluateSpec, ScoreSpec, parse_prepare_spec, parse_spec, parse_train_spec
 
 PREPARE = {"name": "n", "raw": ["a"], "preset": "criteo"}
@@ -54,6 +55,9 @@ def test_near_names_are_suggested() -> None:
     ("change", "path"),
     [
         ({"preset": "criteoo"}, "prepare.preset"),
+        ({"preset": None}, "prepare"),
+        ({"schema": preset("criteo").model_dump(mode="json")}, "prepare"),
+        ({"preset": None, "schema": {"name": "own"}}, "prepare.schema.columns"),
         ({"raw": []}, "prepare.raw"),
         ({"split": "other"}, "prepare.split"),
         ({"split": "time"}, "prepare.split"),

@@ -15,7 +15,7 @@ from ctrfast.data.shards import Dataset
 from ctrfast.errors import ArtifactError, Cancelled
 from ctrfast.folders import file_hash
 from ctrfast.run import Run
-from ctrfast.schema import preset
+from ctrfast.schema import Schema, preset
 from service.assignments import Assignment
 from service.outcomes import failure_of
 from service.states import Kind, Reason
@@ -78,6 +78,24 @@ def test_a_stopped_training_keeps_a_checkpoint_and_goes_on(tmp_path: Path, datas
     )
     figures = do_work(measured, ignore, Stop()).metrics
     assert figures["test_auc"] == pytest.approx(product.metrics["test_auc"], abs=1e-6)
+
+
+def test_prepare_by_a_schema_of_ones_own(tmp_path: Path) -> None:
+    raw = tmp_path / "clicks.csv"
+    raw.write_text("clicked,user,tags\n" + "".join(f"{row % 3 == 0:d},u{row % 7},a|b{row % 2}\n" for row in range(200)))
+    schema = {
+        "name": "own",
+        "columns": ["clicked", "user", "tags"],
+        "label": "clicked",
+        "id_fields": [{"name": "user"}, {"name": "tags", "separator": "|", "max_values": 2}],
+        "separator": ",",
+        "header": True,
+    }
+    spec = {"name": "d", "raw": ["x"], "schema": schema}
+    do_work(assignment(tmp_path / "job", Kind.PREPARE, spec, files=(raw,)), ignore, Stop())
+    dataset = Dataset.open(tmp_path / "job" / "dataset")
+    assert dataset.fitted.schema_ == Schema.model_validate(schema)
+    assert dataset.fitted.vocabulary_sizes == {"user": 7, "tags": 3}
 
 
 def test_prepare_again_after_a_kill(tmp_path: Path, raw_file: Path) -> None:
