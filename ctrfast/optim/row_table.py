@@ -86,7 +86,10 @@ class RowTable:
         return out.reshape(*ids.shape, W)
 
     def settle_some(self) -> None:
-        """Begin to bring a part of the table up to date, beside other work; no `take` may follow before the update."""
+        """Begin to bring a part of the table up to date, beside other work, after a step's last `take`.
+
+        Else `update` does so: a row may miss as many steps as there are rates in the ring, and no more.
+        """
         if self._is_dense and not self._is_whole:
             size = -(-len(self.weight) // _PERIOD)
             start = self.step % _PERIOD * size
@@ -120,6 +123,8 @@ class RowTable:
             Per table, float32 (T,): rows present in the batch, and how many of these were clipped.
         """
         found = _wait(self._adding)
+        if not self._settling:
+            self.settle_some()
         _wait(self._settling)
         self._adding, self._settling, self._found = [], [], [0] * self._parts
         self.step += 1

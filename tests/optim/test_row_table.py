@@ -35,7 +35,7 @@ def make(threads=None, monkeypatch=None, **settings):
     return RowTable(StepSettings(**(SETTINGS | settings)), start, STARTS, B * len(SIZES))
 
 
-def run(table, *, settle_each=False, parts=1):
+def run(table, *, settle_each=False, parts=1, beside=True):
     """Steps on batches that leave most rows out; the sums of present and clipped rows."""
     rng = np.random.default_rng(2)
     totals = np.zeros((2, len(SIZES)))
@@ -45,7 +45,7 @@ def run(table, *, settle_each=False, parts=1):
         for part in np.array_split(np.arange(B), parts):
             rows = table.take(ids[part])
             np.testing.assert_array_equal(rows, table.weight[ids[part]])
-            if part[-1] == B - 1:
+            if beside and part[-1] == B - 1:
                 table.settle_some()
             table.add(ids[part], gradients[part])
         totals += table.update(1e-3 / (step + 1))
@@ -63,6 +63,13 @@ def test_both_forms_end_at_the_same_bits(monkeypatch):
         other = make()
         np.testing.assert_array_equal(run(other), [present, clipped])
         assert_same(one, other)
+
+
+def test_rows_are_settled_in_time_whoever_asks():
+    one, other = make(), make()
+    run(one)
+    run(other, beside=False)
+    assert_same(one, other)
 
 
 def assert_same(one, two):
