@@ -123,7 +123,7 @@ def estimate(
         "moments": V * (D + 1) * slots * _BYTES,
         "gradient": (present * (D + 3) + 2 * V if in_place else summed_rows * (D + _PASS_NUMBERS)) * _BYTES,
         "dense": P * (2 + slots) * _BYTES,
-        "batch": ((M if in_place else B) * F * (D + 1) * _ROW_GRADIENT_COPIES + activations) * _BYTES,
+        "batch": ((M if in_place else B) * S * (D + 1) * _ROW_GRADIENT_COPIES + activations) * _BYTES,
     }
     by_part = {
         **{part: size * replicas for part, size in on_device.items()},

@@ -101,6 +101,22 @@ def test_what_makes_a_part_smaller_or_larger():
     assert parts(train_rows=20_000)["input"] < plain["input"] < parts({"shuffle_rows": 10**7})["input"]
 
 
+@pytest.mark.parametrize("optimizer", ["adam", "lamb"])
+def test_rows_of_lists_are_looked_up_one_by_one(optimizer):
+    """A list of 50 values and one value: the gradients and rows of 51 slots, the activations of two fields."""
+    schema = fitted(a=8, b=88).schema_
+    of_lists = schema.id_fields[0].model_copy(update={"separator": "|", "max_values": 50})
+    lists = fitted(a=8, b=88).model_copy(
+        update={"schema_": schema.model_copy(update={"id_fields": (of_lists, schema.id_fields[1])})}
+    )
+    config = parse_config(
+        {"batch_size": 1000, "micro_batch_size": 100, "model": {"embedding_dim": 3}, "optimizer": {"name": optimizer}}
+    )
+    rows = 100 if optimizer == "adam" else 1000
+    plain, more = (estimate(data, config).by_part["batch"] for data in (fitted(a=8, b=88), lists))
+    assert more - plain == 4 * (rows * 49 * (3 + 1) * 4 + 100 * 51 * (3 + 1) * 2)
+
+
 def test_replicas_hold_a_table_each_and_share_the_batch():
     data, config = fitted(a=10**6), parse_config({"batch_size": 65536, "optimizer": {"name": "lamb"}})
     one, two = estimate(data, config), estimate(data, config, replicas=2)

@@ -192,9 +192,13 @@ class Encoder:
 
 
 def _require_type(column: pa.Array, field: IdField) -> None:
+    from ctrfast.data.list_cells import is_list  # compiled code, which online scoring does without
+
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
-    if not (is_id_type(kind) or (field.bucket is not None and is_number_type(kind))):
+    held = kind.value_type if field.separator is not None and is_list(kind) else kind
+    if not (is_id_type(held) or (field.bucket is not None and is_number_type(kind))):
         what = "text or numbers" if field.bucket is not None else "text or whole numbers"
+        what += ", or lists of them" if field.separator is not None else ""
         raise DataError(
             f"`{field.source}` must hold {what}, since the id field {field.name} is made from it. Got the type {kind}. "
             "Give it as one of them.",

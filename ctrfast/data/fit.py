@@ -91,18 +91,18 @@ class ParsedRows:
     split_column: str
     kept_bytes: int
 
-    def column(self, index: int, change: Change | None = None) -> Iterable[Part]:
-        """The parts of a parsed column, changed; can be gone over several times."""
+    def column(self, index: int, change: Change | None = None, *, beside: int = 1) -> Iterable[Part]:
+        """The parts of a parsed column, changed; can be gone over several times. beside: columns held at once."""
         column = _Column(self, index, change)
-        is_small = 8 * sum(block.rows for block in self.blocks) <= self.kept_bytes
+        is_small = 8 * beside * sum(block.rows for block in self.blocks) <= self.kept_bytes
         return list(column) if is_small else column
 
-    def keys(self, column: IdColumn, edges: npt.NDArray[np.float64] | None) -> Iterable[Part]:
+    def keys(self, column: IdColumn, edges: npt.NDArray[np.float64] | None, *, beside: int) -> Iterable[Part]:
         """The parts of an id field's keys, those of all values where it has lists. edges: of quantile buckets."""
         if column.field.separator is not None:
             return _ListKeys(self, column)
         change = None if edges is None else lambda raw: bucket_keys(raw.view(np.float64), column.field, edges)
-        return self.column(column.index, change)
+        return self.column(column.index, change, beside=beside)
 
     def lengths(self, column: IdColumn) -> Iterator[npt.NDArray[np.int64]]:
         """The parts of the lengths of an id field's lists."""
@@ -221,7 +221,7 @@ def fit_ids(
         DataError: the values to keep do not fit the memory.
     """
     edges_of = None if edges is None else np.array(edges, dtype=np.float64)
-    parts = [rows.keys(column, edges_of) for column in columns]
+    parts = [rows.keys(column, edges_of, beside=len(columns)) for column in columns]
     field = columns[0].field
     if field.hash_buckets is not None:
         vocabulary = Vocabulary.fit(pa.array([], pa.string()), np.empty(0, np.int64))

@@ -6,6 +6,7 @@ The report (`ctrfast inspect`) counts all rows; the rule of what to warn of is t
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -47,12 +48,7 @@ def _of_split(dataset: Dataset, split: str) -> npt.NDArray[np.float64]:
     """(F,) shares."""
     names = list(dataset.fitted.schema_.id_names)
     unseen, values = np.zeros((2, len(names)), np.int64)
-    for shard, group in _sample(dataset.shards(split)):
-        try:
-            with pq.ParquetFile(shard) as file:
-                table = file.read_row_group(group, columns=names)
-        except (OSError, pa.ArrowException) as error:
-            raise read_error(f"{split}/{shard.name}", error) from error
+    for table in _tables(dataset, split, names):
         for at, (name, of) in enumerate(zip(names, dataset.fitted.id_rows, strict=True)):
             ids = table.column(name).combine_chunks()
             flat = ids.flatten() if pa.types.is_list(ids.type) else ids
@@ -61,15 +57,46 @@ def _of_split(dataset: Dataset, split: str) -> npt.NDArray[np.float64]:
     return unseen / values
 
 
+def _tables(dataset: Dataset, split: str, names: list[str]) -> Iterator[pa.Table]:
+    """Columns of the sampled row groups."""
+    for shard, group in _sample(dataset.shards(split)):
+        with _reading(shard), pq.ParquetFile(shard) as file:
+            table = file.read_row_group(group, columns=names)
+        yield table
+
+
 def _sample(shards: list[Path]) -> list[tuple[Path, int]]:
     """Shards with the index of a row group, evenly spaced."""
-    chosen = [(shard, pq.read_metadata(shard).num_row_groups) for shard in spaced(shards, _MOST_GROUPS)]
+    chosen = []
+    for shard in spaced(shards, _MOST_GROUPS):
+        with _reading(shard):
+            chosen.append((shard, pq.read_metadata(shard).num_row_groups))
     return spaced([(shard, index) for shard, count in chosen for index in range(count)], _MOST_GROUPS)
 
 
+@contextmanager
+def _reading(shard: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, pa.ArrowException) as error:
+        raise read_error(f"{shard.parent.name}/{shard.name}", error) from error
+
+
 def _expected(dataset: Dataset, field: IdField, share_in_train: float) -> float:
-    """As the report has it, with the sample's share of the training split."""
-    file = dataset.path / VOCABULARY_FOLDER / f"{field.share or field.name}.parquet"
+    """As the report has it, with the sample's share of the training split, and its values per row where it has lists.
+
+    The vocabulary of a shared table does not tell which of its fields' values are rare.
+    """
+    schema = dataset.fitted.schema_
+    if len(schema.users_of(field.share or field.name)) > 1:
+        return share_in_train
+    file = dataset.path / VOCABULARY_FOLDER / f"{field.name}.parquet"
     counts = pq.read_table(file, columns=["count"]).column("count").to_numpy()
-    rows, rare = dataset.rows("train"), counts == min_count_of(dataset, field)
-    return unseen_expected(round(share_in_train * rows), int(counts[rare].sum()), rows)
+    values = round(dataset.rows("train") * (1.0 if field.separator is None else _values_per_row(dataset, field)))
+    rare = counts == min_count_of(dataset, field)
+    return unseen_expected(round(share_in_train * values), int(counts[rare].sum()), values)
+
+
+def _values_per_row(dataset: Dataset, field: IdField) -> float:
+    lists = [table.column(field.name) for table in _tables(dataset, "train", [field.name])]
+    return float(sum(len(column.combine_chunks().flatten()) for column in lists) / sum(map(len, lists)))

@@ -60,6 +60,9 @@ def make_a_plan(request: PlanBody, datasets: DatasetsDep) -> PlanPublic:
             "memory": MemoryPublic.of(checked.memory, row_width=asked.config.model.embedding_dim + 1),
             "time": TimePublic.of(checked.time),
             "unseen": checked.unseen,
-            "findings": [Finding(**asdict(finding)) for finding in checked.findings],
+            "findings": [
+                Finding(**asdict(finding) | {"message": without_server_paths(finding.message)})
+                for finding in checked.findings
+            ],
         }
     )

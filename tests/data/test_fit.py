@@ -6,8 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from ctrfast.data.columns import ColumnFiles
 from ctrfast.data.encode import Encoder
-from ctrfast.data.fit import Moments
+from ctrfast.data.fit import Moments, ParsedRows
 from ctrfast.data.prepare import prepare
 from ctrfast.data.shards import Dataset
 from ctrfast.errors import DataError
@@ -29,6 +30,22 @@ def test_constant_and_empty_fields_get_deviation_one():
     empty.add(np.array([np.nan]))
     assert (constant.statistics().mean, constant.statistics().std) == (4.0, 1.0)
     assert (empty.statistics().mean, empty.statistics().std) == (0.0, 1.0)
+
+
+def test_columns_that_share_a_table_share_the_memory_that_keeps_them(tmp_path):
+    class Block:
+        rows = 10
+
+        def column(self, index):
+            return np.arange(10, dtype=np.uint64) + index
+
+    columns = ColumnFiles(tmp_path, {"split": np.int8})
+    columns.write("split", [np.zeros(20, np.int8)])
+    rows = ParsedRows([Block(), Block()], columns, "split", kept_bytes=8 * 20 * 2)
+    kept, read_again = rows.column(1, beside=2), rows.column(1, beside=3)
+    assert (isinstance(kept, list), isinstance(read_again, list)) == (True, False)
+    for (one, _), (two, _) in zip(kept, read_again, strict=True):
+        np.testing.assert_array_equal(one, two)
 
 
 def learned(raw, schema, folder, **settings):

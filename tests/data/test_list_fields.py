@@ -116,6 +116,18 @@ def test_an_absent_column_is_one_missing_value(tmp_path):
     assert encoder.encode({"history": pa.array([[None]], pa.list_(pa.string()))}).ids.tolist() == expected
 
 
+@pytest.mark.parametrize("list_of", [pa.list_, pa.large_list])
+def test_columns_of_lists_are_encoded_as_rows_are(tmp_path, list_of):
+    encoder = list_clicks.make_dataset(tmp_path, list_clicks.learnable(50)).encoder()
+    history = [["item-1", "item-2"], [], None, ["new", None, "item-3", "item-4"]]
+    columns = {"history": pa.array(history, list_of(pa.string()))}
+    expected = encoder.encode_rows([{"history": values} for values in history])
+    np.testing.assert_array_equal(encoder.encode(columns).ids, expected.ids)
+    for wrong in ({"item": pa.array([["a"]])}, {"history": pa.array([[1.5]])}):
+        with pytest.raises(DataError, match="must hold text or whole numbers"):
+            encoder.encode(wrong)
+
+
 def test_a_vocabulary_that_fields_share_grows(tmp_path):
     rows = list_clicks.learnable(200)
     first = list_clicks.make_dataset(tmp_path, rows, "monday")

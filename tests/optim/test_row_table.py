@@ -117,6 +117,22 @@ def test_absent_rows_take_each_step_with_its_own_rate():
     assert np.abs(w - make().weight[absent]).max() > 0.01
 
 
+def test_a_caller_that_never_settles_loses_no_rate():
+    """The rates of more steps than are kept."""
+    told, untold = make(), make()
+    ids = np.zeros((B, 1), np.int32)
+    for step in range(STEPS):
+        for table in (told, untold):
+            table.take(ids)
+            if table is told:
+                table.settle_some()
+            table.add(ids, np.full((B, 1, W), 1e-3, np.float32))
+            table.update(1e-3 / (step + 1))
+    told.settle()
+    untold.settle()
+    assert_same(told, untold)
+
+
 def test_moments_that_fade_become_zero_and_stay():
     table = make(l2=0.0)
     ids = np.full((B, 1), 5, np.int32)
