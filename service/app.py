@@ -33,6 +33,7 @@ from service.problems import (
 from service.routes import audit, datasets, docs, health, jobs, models, plans, records, scoring
 from service.settings import Settings
 from service.upkeep import keep_books
+from service.webhooks import send_webhooks
 from service.wiring import Services
 
 log = logging.getLogger("service.api")
@@ -55,6 +56,7 @@ def create_app(settings: Settings) -> FastAPI:
             asyncio.create_task(services.shelf.watch()),
             asyncio.create_task(_sweep_leases(services)),
             asyncio.create_task(keep_books(services)),
+            *([asyncio.create_task(send_webhooks(services))] if settings.webhook_secret is not None else []),
         ]
         yield
         for task in tasks:

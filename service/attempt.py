@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from service.child import Child
 from service.leases import Lease, LeaseLostError, LeaseStore
+from service.log_tail import LogTail
 from service.outcomes import Transcript
 from service.settings import Settings
 
@@ -26,6 +27,7 @@ class Attempt:
     Args:
         leases, lease: where to renew, and what.
         child: the process; the caller closes it.
+        tail: of the log that the child writes.
         shutdown: set when the worker itself should end.
         sweep: called with each renewal, so that a busy worker looks after others' lapsed leases too.
     """
@@ -36,6 +38,7 @@ class Attempt:
         leases: LeaseStore,
         lease: Lease,
         child: Child,
+        tail: LogTail,
         shutdown: threading.Event,
         sweep: Callable[[], None],
     ) -> None:
@@ -43,6 +46,7 @@ class Attempt:
         self._leases = leases
         self._lease = lease
         self._child = child
+        self._tail = tail
         self._shutdown = shutdown
         self._sweep = sweep
         self.transcript = Transcript()
@@ -68,6 +72,7 @@ class Attempt:
                 self._child.kill()
         for message in self._child.drain():
             self.transcript.add(message)
+        self.transcript.report.lines += self._tail.read_to_the_end()
         if not self.transcript.report.is_empty():
             self._leases.renew(self._lease, self.transcript.take_report())
 
@@ -81,6 +86,7 @@ class Attempt:
         if now < self._next_renewal:
             return False
         self._next_renewal = now + self._settings.heartbeat_s
+        self.transcript.report.lines += self._tail.read()
         try:
             must_stop = self._leases.renew(self._lease, self.transcript.report)
         except SQLAlchemyError as error:

@@ -1,6 +1,10 @@
 """What happened to a job, in order: written with the change itself, read by the event stream.
 
-Types: `state` (every move), `progress` (the newest share done), `metric` (each record, none left out).
+Types: `state` (every move), `progress` (the newest share done), `metric` (each record, none left out), `log` (each line
+of the job's log) and `warning`; of the last two together `CTRFAST_MAX_LOG_EVENTS` per job, and the log file has all.
+
+Numbers count from 1 without gaps and are never given again. Old events leave from the front (`service.retention`), so
+a number that is missing before the first one left was removed.
 """
 
 from __future__ import annotations
@@ -10,13 +14,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from service.problems import EventsExpiredError
 from service.states import FINAL, State
-from service.tables import Event, Job
+from service.tables import Event, Job, WebhookRow
 
-STATE, PROGRESS, METRIC = "state", "progress", "metric"
+STATE, PROGRESS, METRIC, LOG, WARNING = "state", "progress", "metric", "log", "warning"
+_TEXT_KEY = {LOG: "line", WARNING: "message"}
 
 
 @dataclass(frozen=True)
@@ -27,25 +33,79 @@ class EventPage:
     finished: bool
 
 
+@dataclass(frozen=True)
+class LogPage:
+    """Log lines; `newest` is the sequence number to go on from. finished: no more can follow."""
+
+    lines: Sequence[str]
+    newest: int
+    finished: bool
+
+
 def append_event(session: Session, job: Job, kind: str, data: Mapping[str, Any]) -> None:
-    """Add an event in the caller's transaction. The caller holds the job's row for writing."""
+    """Add an event in the caller's transaction, also for the job's webhook. The caller holds the job's row."""
     job.last_seq += 1
-    session.add(Event(job_id=job.id, seq=job.last_seq, type=kind, data=dict(data), at=time.time()))
+    now = time.time()
+    session.add(Event(job_id=job.id, seq=job.last_seq, type=kind, data=dict(data), at=now))
+    if job.webhook is not None and kind in job.webhook["events"]:
+        session.flush()  # the delivery refers to the event
+        session.add(WebhookRow(job_id=job.id, seq=job.last_seq, next_at=now))
+
+
+def append_notes(session: Session, job: Job, kind: str, texts: Sequence[str], most: int) -> None:
+    """Add log lines or warnings while the job has fewer than `most`; one more line tells where they end."""
+    for text in texts:
+        if job.log_events > most:
+            return
+        job.log_events += 1
+        if job.log_events > most:
+            kind = LOG
+            text = f"The job has {most:,} log lines and warnings; further ones are in its log file alone."
+        append_event(session, job, kind, {_TEXT_KEY[kind]: _storable(text)})
+
+
+def _storable(text: str) -> str:
+    """A text that PostgreSQL can keep: no NUL, no half of a surrogate pair."""
+    return text.replace("\x00", "\ufffd").encode(errors="replace").decode()
 
 
 def read_events(session: Session, job_id: str, after: int, limit: int = 500) -> EventPage:
     """The next events of a job, oldest first.
 
     The job is read before its events: an event that ends the job is then never missed by a reader that sees the end.
+
+    Raises:
+        EventsExpiredError: the next one was removed.
     """
     state, last_seq = session.execute(select(Job.state, Job.last_seq).where(Job.id == job_id)).one()
     query = select(Event).where(Event.job_id == job_id, Event.seq > after).order_by(Event.seq).limit(limit)
     events = session.scalars(query).all()
+    first = events[0].seq if events else last_seq + 1
+    if first > after + 1:
+        raise EventsExpiredError(first)
     newest = events[-1].seq if events else after
     return EventPage(events, finished=State(state) in FINAL and newest >= last_seq)
 
 
-def read_metric_series(session: Session, job_id: str) -> list[dict[str, Any]]:
-    """All metric records of a job, in order."""
-    query = select(Event.data).where(Event.job_id == job_id, Event.type == METRIC).order_by(Event.seq)
-    return list(session.scalars(query))
+def read_log(session: Session, job_id: str, after: int, limit: int) -> LogPage:
+    """The next log lines of a job. Raises EventsExpiredError."""
+    state = session.execute(select(Job.state).where(Job.id == job_id)).scalar_one()
+    _require_kept(session, job_id, after)
+    query = select(Event.seq, Event.data).where(Event.job_id == job_id, Event.type == LOG, Event.seq > after)
+    rows = session.execute(query.order_by(Event.seq).limit(limit)).all()
+    newest = rows[-1].seq if rows else after
+    return LogPage([row.data["line"] for row in rows], newest, finished=State(state) in FINAL and len(rows) < limit)
+
+
+def read_metric_series(session: Session, job_id: str, after: int = 0) -> list[dict[str, Any]]:
+    """The metric records of a job, in order. Raises EventsExpiredError."""
+    _require_kept(session, job_id, after)
+    query = select(Event.data).where(Event.job_id == job_id, Event.type == METRIC, Event.seq > after)
+    return list(session.scalars(query.order_by(Event.seq)))
+
+
+def _require_kept(session: Session, job_id: str, after: int) -> None:
+    last_seq = session.execute(select(Job.last_seq).where(Job.id == job_id)).scalar_one()
+    first = session.scalar(select(func.min(Event.seq)).where(Event.job_id == job_id)) or last_seq + 1
+    if first > after + 1:
+        raise EventsExpiredError(first)

@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from service.database import Database
-from service.events import STATE, EventPage, append_event, read_events, read_metric_series
+from service.events import STATE, EventPage, LogPage, append_event, read_events, read_log, read_metric_series
 from service.fingerprints import fingerprint
 from service.moves import move
 from service.options import NO_OPTIONS, JobOptions
@@ -66,6 +66,11 @@ class JobStore:
     def of(self, project: str) -> JobStore:
         """The jobs of another project."""
         return JobStore(self._database, self._settings, self._clock, project)
+
+    @property
+    def project(self) -> str:
+        """Whose jobs these are."""
+        return self._project
 
     def find_twin(
         self,
@@ -124,6 +129,7 @@ class JobStore:
             deadline_s=options.deadline_s,
             deadline_at=None if options.deadline_s is None else now + options.deadline_s,
             labels=options.labels,
+            webhook=options.webhook.model_dump(mode="json") if options.webhook is not None else None,
             created_at=now,
         )
         try:
@@ -248,15 +254,20 @@ class JobStore:
             job.reason = job.message = job.started_at = job.finished_at = job.eta_s = None
             return job
 
-    def events(self, job_id: str, after: int) -> EventPage:
-        """Events of a job after a sequence number."""
+    def events(self, job_id: str, after: int, limit: int = 500) -> EventPage:
+        """Events of a job after a sequence number. Raises EventsExpiredError."""
         with self._database.read() as session:
-            return read_events(session, job_id, after)
+            return read_events(session, job_id, after, limit)
 
-    def metric_series(self, job_id: str) -> list[dict[str, Any]]:
-        """All metric records of a job."""
+    def log(self, job_id: str, after: int, limit: int = 500) -> LogPage:
+        """Log lines of a job that are events after a sequence number. Raises EventsExpiredError."""
         with self._database.read() as session:
-            return read_metric_series(session, job_id)
+            return read_log(session, job_id, after, limit)
+
+    def metric_series(self, job_id: str, after: int = 0) -> list[dict[str, Any]]:
+        """Metric records of a job after a sequence number. Raises EventsExpiredError."""
+        with self._database.read() as session:
+            return read_metric_series(session, job_id, after)
 
     def positions(self, jobs: Collection[Job]) -> dict[str, int]:
         """Places in the queue of those jobs that wait in it, from 1, by id."""

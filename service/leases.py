@@ -21,7 +21,7 @@ from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session
 
 from service.database import Database
-from service.events import METRIC, PROGRESS, append_event
+from service.events import LOG, METRIC, PROGRESS, WARNING, append_event, append_notes
 from service.moves import move
 from service.projects import DEFAULT_PROJECT
 from service.settings import Settings
@@ -49,17 +49,19 @@ class Lease:
 
 @dataclass
 class Report:
-    """What a child said since the last write: the newest progress and every metric record."""
+    """What a child said since the last write: the newest progress, every metric record, warnings and log lines."""
 
     progress: float | None = None
     eta_s: float | None = None
     facts: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, float | None] = field(default_factory=dict)
     records: list[dict[str, Any]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
 
     def is_empty(self) -> bool:
         """Whether there is nothing to write."""
-        return self.progress is None and not self.records
+        return self.progress is None and not (self.records or self.warnings or self.lines)
 
 
 Deliver = Callable[[Session], Mapping[str, Any]]
@@ -107,7 +109,7 @@ class LeaseStore:
             job, now = self._locked(session, lease)
             job.lease_until = now + self._settings.lease_s
             if report is not None and not report.is_empty():
-                _write_report(session, job, report)
+                _write_report(session, job, report, self._settings.max_log_events)
             return job.state == State.CANCELLING or job.pausing or _is_overdue(job, now)
 
     def succeed(self, lease: Lease, metrics: Mapping[str, Any], deliver: Deliver) -> State:
@@ -201,7 +203,9 @@ class LeaseStore:
         return move(session, job, Action.REQUEUE, now, reason=reason, message=message, wait_s=wait_s)
 
 
-def _write_report(session: Session, job: Job, report: Report) -> None:
+def _write_report(session: Session, job: Job, report: Report, most_notes: int) -> None:
+    append_notes(session, job, WARNING, report.warnings, most_notes)
+    append_notes(session, job, LOG, report.lines, most_notes)
     job.metrics = {**job.metrics, **report.metrics}
     for record in report.records:
         append_event(session, job, METRIC, record)

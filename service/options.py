@@ -1,6 +1,7 @@
 """What travels beside a job's kind and spec: how urgent it is, until when it must be done, and its labels.
 
-{"kind": "train", "spec": {...}, "priority": 10, "deadline_s": 3600, "labels": {"team": "ads", "night": "2024-05-01"}}
+{"kind": "train", "spec": {...}, "priority": 10, "deadline_s": 3600, "labels": {"team": "ads", "night": "2024-05-01"},
+ "webhook": {"url": "https://ads.example/jobs", "events": ["state"]}}
 GET /v1/jobs?label=team=ads&label=night=2024-05-01
 """
 
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -24,11 +25,20 @@ LabelKey = Annotated[str, Field(pattern=f"^{_KEY}$")]
 LabelValue = Annotated[str, Field(pattern=f"^{_VALUE}$")]
 
 
+class Webhook(BaseModel):
+    """Where events of a job are sent, and which (`service.webhooks`)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    url: str = Field(min_length=1, max_length=2000, examples=["https://ads.example/jobs"])
+    events: tuple[Literal["state", "metric", "warning"], ...] = Field(default=("state",), min_length=1, max_length=3)
+
+
 class JobOptions(BaseModel):
     """Options of any kind of job.
 
     priority: -100 to 100; a higher one is served first. deadline_s: seconds after submission at which a job that has
-    not ended fails. labels: up to 20 short texts to find the job by.
+    not ended fails. labels: up to 20 short texts to find the job by. webhook: who is told of its events.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -36,10 +46,12 @@ class JobOptions(BaseModel):
     priority: int = Field(default=0, ge=-100, le=100, strict=True)
     deadline_s: float | None = Field(default=None, gt=0, le=LONGEST_DEADLINE_S, strict=True)
     labels: dict[LabelKey, LabelValue] = Field(default={}, max_length=MOST_LABELS)
+    webhook: Webhook | None = None
 
     def given(self) -> dict[str, Any]:
         """Those that differ from the defaults."""
-        return {name: getattr(self, name) for name in JobOptions.model_fields if getattr(self, name)}
+        values = self.model_dump(mode="json", include=set(JobOptions.model_fields))
+        return {name: value for name, value in values.items() if value}
 
 
 NO_OPTIONS = JobOptions()

@@ -24,6 +24,7 @@ from service.problems import NotFoundError, ServiceError
 from service.states import Reason
 
 _MAX_MESSAGE = 2000
+_MAX_WARNINGS = 1000  # between two renewals of the lease
 _OUT_OF_MEMORY_NAMES = {"ResourceExhaustedError", "ArrowMemoryError", "_ArrayMemoryError"}
 
 
@@ -81,6 +82,9 @@ class Transcript:
         kind = message.get("type")
         if kind == "progress":
             self._add_progress(message)
+        elif kind == "warning":
+            if len(self.report.warnings) < _MAX_WARNINGS:
+                self.report.warnings.append(str(message.get("message", ""))[:_MAX_MESSAGE])
         elif kind == "done":
             self.outcome = Outcome.DONE
             self.metrics, self.result = _finite(message.get("metrics")), _finite(message.get("result"))

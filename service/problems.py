@@ -92,6 +92,18 @@ class IllegalStateError(ServiceError):
         super().__init__(str(IllegalMoveError(current, action)))
 
 
+class EventsExpiredError(ServiceError):
+    """Events that were asked for were removed. `X-First-Seq` says which is the first that is left."""
+
+    status, code, title = 410, "events_expired", "The events were removed"
+
+    def __init__(self, first: int) -> None:
+        super().__init__(
+            f"Events before {first} were removed, as they were too old. Ask with `after={first - 1}`.",
+            headers={"X-First-Seq": str(first)},
+        )
+
+
 class QueueFullError(ServiceError):
     """As many jobs wait as may."""
 

@@ -11,6 +11,7 @@ import json
 import os
 import signal
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Iterator, Mapping
@@ -23,6 +24,7 @@ from service.assignments import Assignment
 from service.lifeline import LeaseWatch, die_with_parent
 from service.outcomes import failure_of
 from service.stopping import Stop
+from service.told_warnings import tell_warnings
 
 _STDIN = 0
 
@@ -40,13 +42,17 @@ def main(arguments: list[str]) -> int:
     die_with_parent(assignment.parent, signal.SIGKILL)
     LeaseWatch(_STDIN, assignment.lease_s).start()
 
+    one_at_a_time = threading.RLock()  # a warning may come from any thread
+
     def tell(message: Mapping[str, Any]) -> None:
         data = json.dumps(message, default=str).encode() + b"\n"
-        while data:
-            data = data[os.write(channel, data) :]
+        with one_at_a_time:
+            while data:
+                data = data[os.write(channel, data) :]
 
     try:
         stop.listen()
+        tell_warnings(tell)
         with _alone_in(assignment.folder, assignment.lease_s):
             from service.work import do_work
 

@@ -25,6 +25,14 @@
 | CTRFAST_OIDC_AUDIENCE          | their `aud`; goes with the issuer                                                  |
 | CTRFAST_OIDC_JWKS_URL          | https address of the issuer's public keys; goes with the issuer                    |
 | CTRFAST_AUDIT_DAYS             | days after which an entry of the audit log is removed                              |
+| CTRFAST_EVENT_RETENTION_DAYS   | days after a job's end at which its events are removed; kept without               |
+| CTRFAST_MAX_LOG_EVENTS         | most log lines and warnings of one job that are events; its log file has all       |
+| CTRFAST_WEBHOOK_SECRET         | what webhooks are signed with (`service.webhook_secrets`); no webhooks without     |
+| CTRFAST_WEBHOOK_ALLOW_HTTP     | send them over plain HTTP too                                                      |
+| CTRFAST_WEBHOOK_ALLOW_PRIVATE  | send them to loopback, private and other addresses that are not public too         |
+| CTRFAST_WEBHOOK_MAX_TRIES      | how often one webhook is tried                                                     |
+| CTRFAST_WEBHOOK_RETRY_FIRST_S  | seconds to wait after its first failure; each further one triples it               |
+| CTRFAST_WEBHOOK_TIMEOUT_S      | seconds that a receiver has to answer                                              |
 | CTRFAST_LOG_LEVEL              | least level of the service's log: DEBUG, INFO, WARNING or ERROR                    |
 
 A relative path in a request is looked up in each data root in turn. The database is not under the default root, so no
@@ -41,6 +49,7 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from service.projects import DEFAULT_PROJECT
+from service.webhook_secrets import parse_secrets
 
 _DATABASES = frozenset({"sqlite", "postgresql", "postgres"})
 
@@ -76,6 +85,14 @@ class Settings(BaseSettings):
     oidc_audience: str | None = None
     oidc_jwks_url: str | None = None
     audit_days: int = Field(default=365, ge=1, le=36_500)
+    event_retention_days: int | None = Field(default=None, ge=1, le=36_500)
+    max_log_events: int = Field(default=10_000, ge=0, le=100_000)
+    webhook_secret: str | None = Field(default=None, repr=False)
+    webhook_allow_http: bool = False
+    webhook_allow_private: bool = False
+    webhook_max_tries: int = Field(default=10, ge=1, le=20)
+    webhook_retry_first_s: Seconds = 5.0
+    webhook_timeout_s: Seconds = 10.0
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     @field_validator("data_roots", mode="before")
@@ -93,6 +110,13 @@ class Settings(BaseSettings):
     def _of_a_known_database(cls, value: str | None) -> str | None:
         if value is not None and value.partition(":")[0].partition("+")[0] not in _DATABASES:
             raise ValueError("it must begin with sqlite: or postgresql:")  # the value may hold a password
+        return value
+
+    @field_validator("webhook_secret")
+    @classmethod
+    def _of_whole_secrets(cls, value: str | None) -> str | None:
+        if value is not None:
+            parse_secrets(value)
         return value
 
     @field_validator("oidc_jwks_url")

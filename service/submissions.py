@@ -27,6 +27,7 @@ from service.specs import (
 )
 from service.states import Kind, State
 from service.tables import DatasetRow, Job
+from service.webhook_checks import check_webhook
 
 PLANNED_KINDS = ("sweep",)
 
@@ -66,6 +67,8 @@ class Submissions:
         if twin is not None:
             return twin, True
         try:
+            if options.webhook is not None:
+                check_webhook(options.webhook.url, self.jobs.project, self.settings)
             self.check(kind, spec, prefix)
         except (ServiceError, CtrFastError):
             twin = self.jobs.find_twin(kind, spec, owner, key, options)

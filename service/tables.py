@@ -28,6 +28,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from service.projects import DEFAULT_PROJECT
 
 Json = JSON().with_variant(JSONB(), "postgresql")
+JsonOrNull = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 Name = String(64)
 ProjectName = String(32)
 Time = Float(53)
@@ -49,8 +50,9 @@ class Base(DeclarativeBase):
 class Job(Base):
     """One job of a project.
 
-    last_seq counts its events. attempts_left: runs that failures may still cost. not_before: the end of a retry's
-    back-off. pausing: its worker is asked to stop it and keep its work. labels never change; `JobLabel` finds them.
+    last_seq counts its events, log_events those of them that repeat its log. attempts_left: runs that failures may
+    still cost. not_before: the end of a retry's back-off. pausing: its worker is asked to stop it and keep its work.
+    labels never change; `JobLabel` finds them. webhook: a `service.options.Webhook`.
     """
 
     __tablename__ = "jobs"
@@ -87,6 +89,8 @@ class Job(Base):
     not_before: Mapped[float] = mapped_column(Time, default=0.0, server_default="0")
     pausing: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
     labels: Mapped[dict[str, str]] = mapped_column(Json, default=dict, server_default="{}")
+    log_events: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
+    webhook: Mapped[dict[str, Any] | None] = mapped_column(JsonOrNull)
     created_at: Mapped[float] = mapped_column(Time)
     started_at: Mapped[float | None] = mapped_column(Time)
     finished_at: Mapped[float | None] = mapped_column(Time)
@@ -113,6 +117,26 @@ class Event(Base):
     type: Mapped[str] = mapped_column(String(16))
     data: Mapped[dict[str, Any]] = mapped_column(Json)
     at: Mapped[float] = mapped_column(Time)
+
+
+class WebhookRow(Base):
+    """An event that a job's webhook is told, written with the event and removed with it.
+
+    next_at: when it is tried next, None once that is over. delivered_at: when the receiver took it.
+    """
+
+    __tablename__ = "webhook_deliveries"
+    __table_args__ = (
+        ForeignKeyConstraint(["job_id", "seq"], ["events.job_id", "events.seq"], ondelete="CASCADE"),
+        Index(None, "next_at"),
+    )
+
+    job_id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    seq: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    tries: Mapped[int] = mapped_column(Integer, default=0)
+    next_at: Mapped[float | None] = mapped_column(Time)
+    delivered_at: Mapped[float | None] = mapped_column(Time)
+    last_error: Mapped[str | None] = mapped_column(Text)
 
 
 class DatasetRow(Base):

@@ -1,4 +1,4 @@
-"""What an API process writes beside its requests: when keys were last used, and the end of old audit entries."""
+"""What an API process writes beside its requests: when keys were last used, and the end of old entries and events."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from service.retention import remove_old_events
 from service.wiring import Services
 
 log = logging.getLogger("service.api")
@@ -23,6 +24,9 @@ async def keep_books(services: Services) -> None:
         while True:
             if number % _HOUR == 0:
                 await _try(lambda: services.audit.forget(services.settings.audit_days), "old audit entries")
+                await _try(
+                    lambda: remove_old_events(services.database, services.settings.event_retention_days), "old events"
+                )
             await asyncio.sleep(_EVERY_S)
             await _try(services.keys.write_uses, "last uses of keys")
             number += 1
@@ -30,7 +34,7 @@ async def keep_books(services: Services) -> None:
         await _try(services.keys.write_uses, "last uses of keys")
 
 
-async def _try(write: Callable[[], None], what: str) -> None:
+async def _try(write: Callable[[], object], what: str) -> None:
     try:
         await asyncio.to_thread(write)
     except SQLAlchemyError as error:

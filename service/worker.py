@@ -28,6 +28,7 @@ from service.datasets import DatasetStore
 from service.deliveries import Deliveries
 from service.jobs import JobStore
 from service.leases import Lease, LeaseLostError, LeaseStore
+from service.log_tail import LogTail
 from service.outcomes import Outcome, Transcript, failure_of
 from service.problems import ServiceError
 from service.registry import Registry
@@ -101,12 +102,13 @@ class Worker:
     def _do(self, lease: Lease) -> State:
         try:
             assignment = self._assigner.assign(lease)
+            tail = LogTail(assignment.folder / LOG, self._settings.max_log_events)
             child = Child(self._command, assignment, assignment.folder / LOG)
         except SQLAlchemyError:
             raise
         except Exception as error:
             return self._fail(lease, error)
-        attempt = Attempt(self._settings, self._leases, lease, child, self._stop, self._sweep)
+        attempt = Attempt(self._settings, self._leases, lease, child, tail, self._stop, self._sweep)
         try:
             attempt.accompany()
         finally:

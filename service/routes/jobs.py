@@ -29,7 +29,7 @@ def create_job(
 
     409: a prepare job's name is taken, or another prepare job is at work on it. 429: as many jobs wait as may.
     """
-    options = JobOptions(priority=request.priority, deadline_s=request.deadline_s, labels=request.labels)
+    options = JobOptions(**{name: getattr(request, name) for name in JobOptions.model_fields})
     job, replayed = submissions.submit(request.kind, request.spec, owner=caller, key=idempotency_key, options=options)
     response.headers["Location"] = f"/v1/jobs/{job.id}"
     if replayed:

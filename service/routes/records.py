@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query
-from fastapi.responses import FileResponse, StreamingResponse
+from fastapi.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from service.answers import MetricSeries
 from service.assignments import LOG, OUTPUTS
 from service.dependencies import JobId, JobsDep, SettingsDep, problems
+from service.event_answers import EventList
+from service.job_logs import FileLog, StoredLog, follow
 from service.jobs import JobStore
-from service.problems import NotFoundError
+from service.negotiation import prefers_json
+from service.problems import BadValueError, NotFoundError
+from service.series import FEWEST_POINTS, thin
 from service.tables import Event
 from service.times import iso_time
 
@@ -24,42 +27,98 @@ router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["jobs"])
 
 _LOOK_S = 0.25
 _PING_S = 15
-_CHUNK_BYTES = 1 << 16
 _LARGEST_SEQ = 2**31 - 1
 
 Seq = Annotated[int, Query(ge=0, le=_LARGEST_SEQ)]
 LastEventId = Annotated[int | None, Header(alias="Last-Event-ID", ge=0, le=_LARGEST_SEQ)]
 
 
-@router.get("/events", response_class=EventSourceResponse, responses=problems(404, 422))
-def stream_events(
-    job_id: JobId, jobs: JobsDep, after: Seq = 0, last_event_id: LastEventId = None
-) -> EventSourceResponse:
-    """Server-sent events `state`, `progress`, `metric`, until the job ends; `Last-Event-ID` or `after` goes on."""
-    jobs.get(job_id)
-    start = after if last_event_id is None else last_event_id
-    return EventSourceResponse(_events(jobs, job_id, start), ping=_PING_S)
+Limit = Annotated[int, Query(ge=1, le=1000)]
 
 
 @router.get(
-    "/logs", response_class=StreamingResponse, responses={200: {"content": {"text/plain": {}}}, **problems(404)}
+    "/events",
+    response_model=EventList,
+    responses={200: {"content": {"text/event-stream": {}}}, **problems(404, 410, 422)},
+)
+def get_events(
+    job_id: JobId,
+    jobs: JobsDep,
+    after: Seq = 0,
+    limit: Limit = 500,
+    last_event_id: LastEventId = None,
+    accept: Annotated[str, Header()] = "",
+) -> Response:
+    """Server-sent events until the job ends, or those that there are as JSON with `Accept: application/json`.
+
+    `state`, `progress`, `metric`, `log`, `warning`; `Last-Event-ID` or `after` goes on. `limit` is for JSON.
+    410: events that were asked for were removed; `X-First-Seq` is the first that is left.
+    """
+    jobs.get(job_id)
+    start = after if last_event_id is None else last_event_id
+    if prefers_json(accept):
+        page = jobs.events(job_id, start, limit)
+        return JSONResponse(EventList.of(page, start).model_dump(mode="json"), headers={"Vary": "Accept"})
+    jobs.events(job_id, start, 1)  # refuses what was removed while that can be answered
+    return EventSourceResponse(_events(jobs, job_id, start), ping=_PING_S, headers={"Vary": "Accept"})
+
+
+@router.get(
+    "/logs",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"text/plain": {}}}, **problems(404, 410, 422)},
 )
 def get_log(
-    job_id: JobId, jobs: JobsDep, settings: SettingsDep, offset: Annotated[int, Query(ge=0, le=2**62)] = 0
+    job_id: JobId,
+    jobs: JobsDep,
+    settings: SettingsDep,
+    offset: Annotated[int | None, Query(ge=0, le=2**62)] = None,
+    after: Annotated[int | None, Query(ge=0, le=_LARGEST_SEQ)] = None,
+    limit: Limit = 500,
+    follow_it: Annotated[bool, Query(alias="follow")] = False,
 ) -> StreamingResponse:
-    """What the job's process wrote, from a byte offset on; `X-Next-Offset` goes on from there."""
+    """What the job's process wrote.
+
+    The log file, from a byte `offset` on (`X-Next-Offset` goes on from there); or, with `after`, up to `limit` lines
+    that are events after that one (`X-Next-After` goes on). Without either the file, or the events where this server
+    has no file. `follow`: all there is, and what comes, until the job ends. 410: lines asked for were removed.
+    """
     jobs.get(job_id)
-    log = settings.job_folder(job_id) / LOG
-    end = log.stat().st_size if log.is_file() else 0
-    headers = {"X-Next-Offset": str(max(end, offset))}
-    return StreamingResponse(_bytes(log, offset, end), media_type="text/plain; charset=utf-8", headers=headers)
+    if offset is not None and after is not None:
+        raise BadValueError("Give `offset` (of the file) or `after` (of the events), not both.", path="after")
+    file = FileLog(jobs, job_id, settings.job_folder(job_id) / LOG)
+    headers = {}
+    if after is not None or (offset is None and not file.exists()):
+        stored = StoredLog(jobs, job_id, limit)
+        first = stored.read(after or 0)  # refuses what was removed while that can be answered
+        pieces = follow(stored, after or 0, _LOOK_S) if follow_it else _once(first.data)
+        headers = {} if follow_it else {"X-Next-After": str(first.next)}
+        if after is None and not follow_it:
+            headers["X-Next-Offset"] = "0"  # nothing of the file was read
+    elif follow_it:
+        pieces = follow(file, offset or 0, _LOOK_S)
+    else:
+        end = max(file.size(), offset or 0)
+        pieces = file.up_to(offset or 0, end)
+        headers = {"X-Next-Offset": str(end)}
+    return StreamingResponse(pieces, media_type="text/plain; charset=utf-8", headers=headers)
 
 
-@router.get("/metrics", responses=problems(404))
-def get_metric_series(job_id: JobId, jobs: JobsDep) -> MetricSeries:
-    """All metric records of the job, in order."""
+@router.get("/metrics", responses=problems(404, 410, 422))
+def get_metric_series(
+    job_id: JobId,
+    jobs: JobsDep,
+    names: Annotated[str | None, Query(max_length=4000, examples=["loss,valid_auc"])] = None,
+    points: Annotated[int | None, Query(ge=FEWEST_POINTS, le=1_000_000)] = None,
+    after: Seq = 0,
+) -> MetricSeries:
+    """Metric records in order; all, or those of some `names` (a comma between), or at most `points` of each name.
+
+    Thinned out, the first, last, least and greatest value of each stretch stay. 410: see the events.
+    """
     jobs.get(job_id)
-    return MetricSeries(series=jobs.metric_series(job_id))
+    wanted = None if names is None else frozenset(names.split(","))
+    return MetricSeries(series=thin(jobs.metric_series(job_id, after), wanted, points))
 
 
 @router.get("/outputs/{name}", response_class=FileResponse, responses=problems(404))
@@ -89,12 +148,5 @@ def _as_sse(event: Event) -> ServerSentEvent:
     return ServerSentEvent(data=json.dumps(data), event=event.type, id=str(event.seq))
 
 
-def _bytes(path: Path, start: int, end: int) -> Iterator[bytes]:
-    if start >= end:
-        return
-    with path.open("rb") as file:
-        file.seek(start)
-        left = end - start
-        while left > 0 and (chunk := file.read(min(left, _CHUNK_BYTES))):
-            left -= len(chunk)
-            yield chunk
+async def _once(data: bytes) -> AsyncIterator[bytes]:
+    yield data

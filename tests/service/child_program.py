@@ -24,6 +24,11 @@ def main() -> None:
         tell(type="progress", progress=0.5, eta_s=1.0, facts={"step": 1}, record=record, metrics={"loss": 0.5})
         tell(type="progress", progress=0.9, eta_s=None, record={"step": 2, "loss": float("nan")})
         tell(type="done", metrics={"test_auc": 0.75, "bad": float("inf")}, result={"note": "made"})
+    elif mode == "talk":
+        for number in range(int(arguments[0])):
+            sys.stdout.write(f"line {number}\n")
+        tell(type="warning", message="careful")
+        tell(type="done", metrics={}, result={})
     elif mode == "tell":
         tell(type="done", metrics={arguments[0]: assignment[arguments[0]]}, result={})
     elif mode == "fail":

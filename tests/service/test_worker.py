@@ -32,6 +32,13 @@ SPEC = {"dataset": "d"}
 def services(home: Path) -> Iterator[Services]:
     services = Services.build(quick_settings(home))
     services.database.migrate()
+    register_dataset(services)
+    yield services
+    services.database.dispose()
+
+
+def register_dataset(services: Services) -> None:
+    """The dataset that `SPEC` names."""
     with services.database.write() as session:
         facts = {"train": 100, "valid": 0, "test": 0}
         session.add(
@@ -46,8 +53,6 @@ def services(home: Path) -> Iterator[Services]:
                 created_at=0,
             )
         )
-    yield services
-    services.database.dispose()
 
 
 @contextmanager

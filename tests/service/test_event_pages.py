@@ -1,0 +1,143 @@
+"""Events by polling, logs by range and to the end, thinned metrics: over real HTTP."""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import Any
+
+import pytest
+
+from service.assignments import LOG
+from service.leases import Report
+from service.negotiation import prefers_json
+from service.states import Kind
+from tests.service.conftest import Api
+from tests.service.test_api_jobs import problem, read_events, run_a_job
+
+JSON = {"Accept": "application/json"}
+
+
+def poll(api: Api, job_id: str, **params: Any) -> dict[str, Any]:
+    response = api.client.get(f"/v1/jobs/{job_id}/events", params=params, headers=JSON)
+    assert response.status_code == 200, response.text
+    assert response.headers["content-type"] == "application/json"
+    assert response.headers["vary"] == "Accept"
+    body: dict[str, Any] = response.json()
+    return body
+
+
+def test_polling_tells_what_the_stream_tells(api: Api) -> None:
+    job_id = run_a_job(api)
+    polled: list[dict[str, Any]] = []
+    after = 0
+    while True:
+        page = poll(api, job_id, after=after, limit=4)
+        polled += page["events"]
+        assert page["after"] == after + len(page["events"])
+        after = page["after"]
+        if page["finished"]:
+            break
+    streamed = [
+        (event["seq"], event["type"], {"seq": event["seq"], "at": event["at"], **event["data"]}) for event in polled
+    ]
+    assert streamed == read_events(api, job_id)
+    assert poll(api, job_id, after=after) == {"events": [], "after": after, "finished": True}
+
+
+def test_polling_a_job_that_has_not_ended(api: Api) -> None:
+    job_id = api.services.jobs.enqueue(Kind.TRAIN, {}).id
+    page = poll(api, job_id)
+    assert [event["type"] for event in page["events"]] == ["state"]
+    assert (page["after"], page["finished"]) == (1, False)
+    assert poll(api, job_id, after=1) == {"events": [], "after": 1, "finished": False}
+    for params in ({"limit": 0}, {"limit": 1001}, {"after": -1}):
+        response = api.client.get(f"/v1/jobs/{job_id}/events", params=params, headers=JSON)
+        problem(response, 422, "bad_request", next(iter(params)))
+
+
+@pytest.mark.parametrize(
+    ("accept", "json_"),
+    [
+        ("", False),
+        ("*/*", False),
+        ("text/event-stream", False),
+        ("application/json, text/event-stream", False),
+        ("application/json", True),
+        ("application/json, text/event-stream;q=0.5", True),
+        ("application/json;q=0", False),
+    ],
+)
+def test_which_form(accept: str, json_: bool) -> None:
+    assert prefers_json(accept) is json_
+
+
+def job_with_lines(api: Api, lines: list[str]) -> Any:
+    """A running job whose worker has reported lines of its log."""
+    api.services.jobs.enqueue(Kind.TRAIN, {})
+    lease = api.services.leases.claim("w")
+    assert lease is not None
+    api.services.leases.renew(lease, Report(lines=lines))
+    return lease
+
+
+def test_log_lines_by_range(api: Api) -> None:
+    lease = job_with_lines(api, ["one", "two", "three"])
+    url = f"/v1/jobs/{lease.job_id}/logs"
+    assert api.client.get(url).text == "one\ntwo\nthree\n"  # this server has no file of it
+    first = api.client.get(url, params={"after": 0, "limit": 2})
+    assert first.text == "one\ntwo\n"
+    assert first.headers["content-type"] == "text/plain; charset=utf-8"
+    after = first.headers["x-next-after"]
+    assert api.client.get(url, params={"after": after, "limit": 2}).text == "three\n"
+    last = api.client.get(url, params={"after": 99})
+    assert (last.text, last.headers["x-next-after"]) == ("", "99")
+    problem(api.client.get(url, params={"after": 1, "offset": 1}), 422, "bad_request", "after")
+
+
+@pytest.mark.parametrize("source", ["file", "events"])
+def test_a_log_is_followed_until_the_job_ends(api: Api, source: str) -> None:
+    lease = job_with_lines(api, ["one"])
+    log = api.services.settings.job_folder(lease.job_id) / LOG
+    if source == "file":
+        log.parent.mkdir(parents=True)
+        log.write_text("one\n")
+    url = f"/v1/jobs/{lease.job_id}/logs"
+    first_read = threading.Event()
+
+    def go_on() -> None:
+        first_read.wait(20)
+        if source == "file":
+            with log.open("a") as file:
+                file.write("two\n")
+        api.services.leases.renew(lease, Report(lines=["two"]))
+        api.services.leases.succeed(lease, {}, lambda _: {})
+
+    thread = threading.Thread(target=go_on)
+    thread.start()
+    text = ""
+    with api.client.stream("GET", url, params={"follow": True}) as response:
+        assert response.headers["content-type"] == "text/plain; charset=utf-8"
+        for piece in response.iter_text():
+            text += piece
+            first_read.set()
+    thread.join()
+    assert text == "one\ntwo\n"
+    assert api.client.get(url, params={"follow": True}).text == text
+    if source == "file":
+        assert api.client.get(url, params={"follow": True, "offset": 4}).text == "two\n"
+
+
+def test_thinned_metrics(api: Api) -> None:
+    api.services.jobs.enqueue(Kind.TRAIN, {})
+    lease = api.services.leases.claim("w")
+    assert lease is not None
+    records = [{"step": step, "loss": float(step), "auc": 0.5} for step in range(100)]
+    api.services.leases.renew(lease, Report(records=records))
+    url = f"/v1/jobs/{lease.job_id}/metrics"
+    assert api.client.get(url).json()["series"] == records
+    series = api.client.get(url, params={"names": "loss,none", "points": 8}).json()["series"]
+    assert series == [{"step": step, "loss": float(step)} for step in (0, 49, 50, 99)]
+    assert api.client.get(url, params={"names": "none"}).json()["series"] == []
+    problem(api.client.get(url, params={"points": 3}), 422, "bad_request", "points")
+    assert json.dumps(api.client.get(url, params={"after": 99_999}).json()) == '{"series": []}'
