@@ -25,6 +25,8 @@
 | CTRFAST_OIDC_AUDIENCE          | their `aud`; goes with the issuer                                                  |
 | CTRFAST_OIDC_JWKS_URL          | https address of the issuer's public keys; goes with the issuer                    |
 | CTRFAST_AUDIT_DAYS             | days after which an entry of the audit log is removed                              |
+| CTRFAST_REQUIRE_WORKER         | `/readyz` fails without a living worker; `up` with workers sets it, if you do not  |
+| CTRFAST_MIN_FREE_BYTES         | free space below which `/readyz` fails                                             |
 | CTRFAST_LOG_LEVEL              | least level of the service's log: DEBUG, INFO, WARNING or ERROR                    |
 
 A relative path in a request is looked up in each data root in turn. The database is not under the default root, so no
@@ -76,6 +78,8 @@ class Settings(BaseSettings):
     oidc_audience: str | None = None
     oidc_jwks_url: str | None = None
     audit_days: int = Field(default=365, ge=1, le=36_500)
+    require_worker: bool = False
+    min_free_bytes: int = Field(default=100_000_000, ge=0)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     @field_validator("data_roots", mode="before")

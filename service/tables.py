@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Boolean,
     Float,
     ForeignKey,
@@ -113,6 +114,17 @@ class Event(Base):
     type: Mapped[str] = mapped_column(String(16))
     data: Mapped[dict[str, Any]] = mapped_column(Json)
     at: Mapped[float] = mapped_column(Time)
+
+
+class WorkerRow(Base):
+    """A worker that is there. kind: of the job that it runs now, if any. rss_bytes: its memory and its child's."""
+
+    __tablename__ = "workers"
+
+    name: Mapped[str] = mapped_column(String(128), primary_key=True)
+    kind: Mapped[str | None] = mapped_column(String(16))
+    rss_bytes: Mapped[int] = mapped_column(BigInteger)
+    seen_at: Mapped[float] = mapped_column(Time)
 
 
 class DatasetRow(Base):
