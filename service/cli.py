@@ -9,7 +9,6 @@ ctrfast-service migrate; ctrfast-service api; ctrfast-service worker      the sa
 
 from __future__ import annotations
 
-import logging
 import signal
 import socket
 import sys
@@ -29,6 +28,7 @@ from service.database import Database
 from service.key_list import key_lines, seconds_of
 from service.keys import KeyStore
 from service.lifeline import die_with_parent
+from service.logs import log_to_stderr
 from service.processes import StartError, bind, demand_key_unless_loopback
 from service.processes import up as run_all
 from service.projects import DEFAULT_PROJECT, require_project_name
@@ -164,7 +164,7 @@ def restore(backup: BackupIn, replace: Replace = False) -> None:
     """Fill CTRFAST_HOME from a backup; the service must not run."""
     with _one_line_errors():
         settings = Settings()
-        _log_to_stderr(settings.log_level)
+        log_to_stderr(settings.log_level, settings.log_format)
         from service.restore import restore as fill
 
         aside = fill(settings, backup, replace=replace)
@@ -186,7 +186,7 @@ def _announce(url: str) -> None:
 def _prepared_settings() -> Settings:
     """Settings, with folders made and the database migrated."""
     settings = Settings()
-    _log_to_stderr(settings.log_level)
+    log_to_stderr(settings.log_level, settings.log_format)
     settings.make_folders()
     database = Database(settings.url)
     try:
@@ -210,7 +210,7 @@ def _child_settings(parent: int | None) -> Settings:
     if parent is not None:
         die_with_parent(parent, signal.SIGTERM)
     settings = Settings()
-    _log_to_stderr(settings.log_level)
+    log_to_stderr(settings.log_level, settings.log_format)
     settings.make_folders()
     database = Database(settings.url)
     try:
@@ -219,11 +219,6 @@ def _child_settings(parent: int | None) -> Settings:
     finally:
         database.dispose()
     return settings
-
-
-def _log_to_stderr(level: str) -> None:
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s")
-    logging.getLogger("service").setLevel(level)
 
 
 @contextmanager

@@ -28,6 +28,7 @@
 | CTRFAST_REQUIRE_WORKER         | `/readyz` fails without a living worker; `up` with workers sets it, if you do not  |
 | CTRFAST_MIN_FREE_BYTES         | free space below which `/readyz` fails                                             |
 | CTRFAST_LOG_LEVEL              | least level of the service's log: DEBUG, INFO, WARNING or ERROR                    |
+| CTRFAST_LOG_FORMAT             | `console`, or `json`: an object per line                                           |
 
 A relative path in a request is looked up in each data root in turn. The database is not under the default root, so no
 request can read it as data.
@@ -81,6 +82,7 @@ class Settings(BaseSettings):
     require_worker: bool = False
     min_free_bytes: int = Field(default=100_000_000, ge=0)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["console", "json"] = "console"
 
     @field_validator("data_roots", mode="before")
     @classmethod

@@ -28,6 +28,7 @@ from service.datasets import DatasetStore
 from service.deliveries import Deliveries
 from service.jobs import JobStore
 from service.leases import Lease, LeaseLostError, LeaseStore
+from service.logs import about
 from service.memory_use import rss_of_family
 from service.outcomes import Outcome, Transcript, failure_of
 from service.problems import ServiceError
@@ -83,7 +84,8 @@ class Worker:
             if lease is None:
                 self._stop.wait(self._settings.poll_s)
                 continue
-            self._attempt(lease)
+            with about(job_id=lease.job_id, kind=lease.kind.value, attempt=lease.attempt):
+                self._attempt(lease)
         try:
             self._roll.sign_out(self.name)
         except SQLAlchemyError as error:
