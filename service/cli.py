@@ -1,4 +1,4 @@
-"""`ctrfast-service`: up, api, worker, migrate, create-key, list-keys, revoke-key.
+"""`ctrfast-service`: up, api, worker, migrate, create-key, list-keys, revoke-key, backup, restore.
 
 Settings come from the environment (`service.settings`).
 
@@ -9,24 +9,26 @@ ctrfast-service migrate; ctrfast-service api; ctrfast-service worker      the sa
 
 from __future__ import annotations
 
-import logging
 import signal
 import socket
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
+from ctrfast.errors import CtrFastError
 from service.access import USUAL_RIGHTS, Right, rights_of
 from service.database import Database
 from service.key_list import key_lines, seconds_of
 from service.keys import KeyStore
 from service.lifeline import die_with_parent
+from service.logs import log_to_stderr
 from service.processes import StartError, bind, demand_key_unless_loopback
 from service.processes import up as run_all
 from service.projects import DEFAULT_PROJECT, require_project_name
@@ -52,6 +54,11 @@ Scopes = Annotated[
 Project = Annotated[str, typer.Option(help="Whose jobs, datasets and models the key sees.")]
 ExpiresIn = Annotated[str | None, typer.Option(help="How long the key is good: 45m, 12h, 30d. Without: until revoked.")]
 KeyId = Annotated[str, typer.Argument(help="The part of the key before the dot; `list-keys` shows it.")]
+BackupOut = Annotated[Path, typer.Argument(help="A folder to make, or a file if the name ends in .tar.")]
+BackupIn = Annotated[Path, typer.Argument(help="What `backup` wrote.")]
+WithDatasets = Annotated[bool, typer.Option("--datasets", help="Save prepared datasets whole, not as manifests.")]
+WithRuns = Annotated[bool, typer.Option("--runs", help="Save checkpoints, logs and outputs of jobs too.")]
+Replace = Annotated[bool, typer.Option("--replace", help="Put what CTRFAST_HOME holds aside, in a folder of it.")]
 
 
 @app.command()
@@ -134,6 +141,38 @@ def revoke_key(key_id: KeyId) -> None:
         typer.echo(f"The key {key_id} is revoked.")
 
 
+@app.command()
+def backup(out: BackupOut, datasets: WithDatasets = False, runs: WithRuns = False) -> None:
+    """Save the database and the models, while the service runs or not."""
+    with _one_line_errors():
+        settings = _child_settings(None)
+        from service.backup import Extent, back_up
+
+        saved = back_up(settings, out, Extent(datasets=datasets, runs=runs))
+        for line in saved.left_out:
+            typer.echo(f"left out: {line}", err=True)
+        if not saved.with_database:
+            typer.echo("The database is PostgreSQL: save it with `pg_dump`, each time before this command.", err=True)
+        whole = "" if datasets else " (manifests)"
+        typer.echo(
+            f"{out}: {saved.versions} model versions, {saved.datasets} datasets{whole}, {saved.jobs} job folders"
+        )
+
+
+@app.command()
+def restore(backup: BackupIn, replace: Replace = False) -> None:
+    """Fill CTRFAST_HOME from a backup; the service must not run."""
+    with _one_line_errors():
+        settings = Settings()
+        log_to_stderr(settings.log_level, settings.log_format)
+        from service.restore import restore as fill
+
+        aside = fill(settings, backup, replace=replace)
+        if aside is not None:
+            typer.echo(f"What was there before is in {aside}.")
+        typer.echo(f"{settings.home_dir} is restored from {backup}.")
+
+
 def main() -> None:
     """Entry of the console script."""
     app()
@@ -147,7 +186,7 @@ def _announce(url: str) -> None:
 def _prepared_settings() -> Settings:
     """Settings, with folders made and the database migrated."""
     settings = Settings()
-    _log_to_stderr(settings.log_level)
+    log_to_stderr(settings.log_level, settings.log_format)
     settings.make_folders()
     database = Database(settings.url)
     try:
@@ -171,7 +210,7 @@ def _child_settings(parent: int | None) -> Settings:
     if parent is not None:
         die_with_parent(parent, signal.SIGTERM)
     settings = Settings()
-    _log_to_stderr(settings.log_level)
+    log_to_stderr(settings.log_level, settings.log_format)
     settings.make_folders()
     database = Database(settings.url)
     try:
@@ -182,16 +221,11 @@ def _child_settings(parent: int | None) -> Settings:
     return settings
 
 
-def _log_to_stderr(level: str) -> None:
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s")
-    logging.getLogger("service").setLevel(level)
-
-
 @contextmanager
 def _one_line_errors() -> Iterator[None]:
     try:
         yield
-    except StartError as error:
+    except (StartError, CtrFastError) as error:
         text = str(error)
     except ValidationError as error:
         first = error.errors()[0]
@@ -203,7 +237,7 @@ def _one_line_errors() -> Iterator[None]:
         extra = "oidc" if error.name == "jwt" else "postgres"
         text = f"The package {error.name!r} is missing. Install it with `pip install 'ctrfast[{extra}]'`."
     except OSError as error:
-        text = f"The service cannot start: {error.strerror or error}."
+        text = f"The system refuses: {error.strerror or error}."
     else:
         return
     typer.echo(text, err=True)

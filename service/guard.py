@@ -11,6 +11,7 @@ import logging
 import re
 import secrets
 import time
+from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -19,7 +20,8 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.access import LOCAL_CALLER, Caller, changes_something
+from service import logs
+from service.access import LOCAL_CALLER, Caller, Right, changes_something, needed_right
 from service.audit import Deed
 from service.problems import (
     BodyTimeoutError,
@@ -38,6 +40,7 @@ from service.security_headers import secure
 from service.wiring import Services
 
 log = logging.getLogger("service.api")
+access_log = logging.getLogger("service.access")
 
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -71,6 +74,7 @@ class Guard:
         given = headers.get("x-request-id", "")
         request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
         scope.setdefault("state", {})["request_id"] = request_id
+        logs.begin(request_id=request_id)
         started = time.perf_counter()
         status = 500
 
@@ -90,7 +94,9 @@ class Guard:
             status = CLIENT_CLOSED_REQUEST  # nobody is left to answer
         finally:
             route = getattr(scope.get("route"), "path", "unmatched")
-            self._services.telemetry.count_request(scope["method"], route, status, time.perf_counter() - started)
+            seconds = time.perf_counter() - started
+            self._services.telemetry.count_request(scope["method"], route, status, seconds)
+            _log_answer(scope, route, status, seconds)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send, headers: Headers, request_id: str) -> None:
         has_begun = False
@@ -106,6 +112,7 @@ class Guard:
                 raise HeadersTooLargeError(f"The headers must hold at most {MAX_HEAD_BYTES:,} bytes.")
             if scope["path"] not in OPEN_PATHS:
                 scope["state"]["caller"] = caller = await self._caller(scope, headers)
+                logs.bind(caller=caller.id)
                 self._rates.take(f"key {caller.id}")
             receive = await self._body(receive, headers)
             await self._app(scope, receive, send_noted)
@@ -170,6 +177,20 @@ class Guard:
             await asyncio.to_thread(self._services.audit.write, deed)
         except SQLAlchemyError as error:
             log.error("request %s: no audit entry could be written (%s): %s", request_id, type(error).__name__, deed)
+
+
+def _log_answer(scope: Scope, route: str, status: int, seconds: float) -> None:
+    """Log the route's template, never the path or the query: callers write secrets into them."""
+    method = scope["method"]
+    often = route in OPEN_PATHS or route == "/metrics" or needed_right(method, route) is Right.SCORE
+    level = logging.DEBUG if often and status < HTTPStatus.BAD_REQUEST else logging.INFO
+    if access_log.isEnabledFor(level):
+        facts: dict[str, object] = {"method": method, "route": route, "status": status, "ms": round(seconds * 1000, 2)}
+        job_id = scope.get("path_params", {}).get("job_id")
+        if job_id is not None and (status < HTTPStatus.BAD_REQUEST or status == HTTPStatus.CONFLICT):
+            # There is such a job; else it may be any text.
+            facts["job_id"] = job_id
+        access_log.log(level, "answered", extra=facts)
 
 
 def _require_local(method: str, headers: Headers) -> None:

@@ -5,6 +5,7 @@ Every change of a job locks its row first; `moves.move` asks the table and write
 
 from __future__ import annotations
 
+import logging
 import secrets
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -31,6 +32,8 @@ from service.settings import Settings
 from service.states import FINAL, Action, IllegalMoveError, Kind, State
 from service.tables import Job, JobLabel
 from service.waiting import count_queued, queue_positions
+
+log = logging.getLogger("service.jobs")
 
 _TRY_AGAIN_S = 10
 
@@ -146,6 +149,7 @@ class JobStore:
             if twin is None:
                 raise
             return twin
+        log.info("job %s (%s) is queued", job.id, job.kind)
         return job
 
     def get(self, job_id: str) -> Job:

@@ -141,7 +141,11 @@ def up(settings: Settings, host: str, port: int, workers: int, on_ready: Callabl
         signal.signal(number, lambda *_: stop.set())
     listener = bind(host, port)
     real_port = listener.getsockname()[1]
-    environment = {**os.environ, "CTRFAST_REQUIRE_KEY": "1" if settings.require_key else "0"}
+    environment = {
+        "CTRFAST_REQUIRE_WORKER": "1" if workers else "0",
+        **os.environ,
+        "CTRFAST_REQUIRE_KEY": "1" if settings.require_key else "0",
+    }
     children: list[ManagedProcess] = []
     try:
         api = ["api", "--fd", str(listener.fileno())]

@@ -33,7 +33,10 @@
 | CTRFAST_WEBHOOK_MAX_TRIES      | how often one webhook is tried                                                     |
 | CTRFAST_WEBHOOK_RETRY_FIRST_S  | seconds to wait after its first failure; each further one triples it               |
 | CTRFAST_WEBHOOK_TIMEOUT_S      | seconds that a receiver has to answer                                              |
+| CTRFAST_REQUIRE_WORKER         | `/readyz` fails without a living worker; `up` with workers sets it, if you do not  |
+| CTRFAST_MIN_FREE_BYTES         | free space below which `/readyz` fails                                             |
 | CTRFAST_LOG_LEVEL              | least level of the service's log: DEBUG, INFO, WARNING or ERROR                    |
+| CTRFAST_LOG_FORMAT             | `console`, or `json`: an object per line                                           |
 
 A relative path in a request is looked up in each data root in turn. The database is not under the default root, so no
 request can read it as data.
@@ -93,7 +96,10 @@ class Settings(BaseSettings):
     webhook_max_tries: int = Field(default=10, ge=1, le=20)
     webhook_retry_first_s: Seconds = 5.0
     webhook_timeout_s: Seconds = 10.0
+    require_worker: bool = False
+    min_free_bytes: int = Field(default=100_000_000, ge=0)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["console", "json"] = "console"
 
     @field_validator("data_roots", mode="before")
     @classmethod

@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Boolean,
     Float,
     ForeignKey,
@@ -137,6 +138,17 @@ class WebhookRow(Base):
     next_at: Mapped[float | None] = mapped_column(Time)
     delivered_at: Mapped[float | None] = mapped_column(Time)
     last_error: Mapped[str | None] = mapped_column(Text)
+
+
+class WorkerRow(Base):
+    """A worker that is there. kind: of the job that it runs now, if any. rss_bytes: its memory and its child's."""
+
+    __tablename__ = "workers"
+
+    name: Mapped[str] = mapped_column(String(128), primary_key=True)
+    kind: Mapped[str | None] = mapped_column(String(16))
+    rss_bytes: Mapped[int] = mapped_column(BigInteger)
+    seen_at: Mapped[float] = mapped_column(Time)
 
 
 class DatasetRow(Base):

@@ -1,29 +1,30 @@
 """Prometheus metrics of one API process, in a registry of its own.
 
 ctrfast_http_requests_total{method, route, status}      ctrfast_http_request_seconds{route}
-ctrfast_jobs{state}                                     ctrfast_scored_rows_total{model}
-ctrfast_unseen_values_total{model, field}               ctrfast_database_up
+ctrfast_scored_rows_total{model}                        ctrfast_unseen_values_total{model, field}
+
+and those of the database (`service.gauges`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
-from prometheus_client.core import GaugeMetricFamily
-from prometheus_client.registry import Collector
-from sqlalchemy.exc import SQLAlchemyError
+
+from service.gauges import Gauges
+from service.job_figures import Figures
 
 _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1, 5)
 
 
 class Telemetry:
-    """Counters of this process. `job_counts` is asked when Prometheus does."""
+    """Counters of this process. `read_figures` is asked when Prometheus does."""
 
-    def __init__(self, job_counts: Callable[[], Mapping[str, int]]) -> None:
+    def __init__(self, read_figures: Callable[[], Figures]) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
-        self.registry.register(_JobStates(job_counts))
+        self.registry.register(Gauges(read_figures))
         self._requests = Counter(
             "ctrfast_http_requests", "Answered requests", ["method", "route", "status"], registry=self.registry
         )
@@ -53,33 +54,3 @@ class Telemetry:
     def exposition(self) -> bytes:
         """All metrics in Prometheus' text format."""
         return generate_latest(self.registry)
-
-
-class _JobStates(Collector):
-    def __init__(self, job_counts: Callable[[], Mapping[str, int]]) -> None:
-        self._job_counts = job_counts
-
-    def describe(self) -> Iterator[GaugeMetricFamily]:
-        """Name the metrics without asking the database."""
-        yield _up_family()
-        yield _jobs_family()
-
-    def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Ask the database; the other metrics are answered without it."""
-        up, jobs = _up_family(), _jobs_family()
-        try:
-            for state, count in self._job_counts().items():
-                jobs.add_metric([state], count)
-            up.add_metric([], 1)
-        except SQLAlchemyError:
-            up.add_metric([], 0)
-        yield up
-        yield jobs
-
-
-def _up_family() -> GaugeMetricFamily:
-    return GaugeMetricFamily("ctrfast_database_up", "Whether the database answers", labels=[])
-
-
-def _jobs_family() -> GaugeMetricFamily:
-    return GaugeMetricFamily("ctrfast_jobs", "Jobs by state", labels=["state"])

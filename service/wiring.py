@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 from service.audit import AuditLog
 from service.database import Database
 from service.datasets import DatasetStore
+from service.job_figures import FigureStore
 from service.jobs import JobStore
 from service.keys import KeyStore
 from service.leases import LeaseStore
@@ -17,6 +18,7 @@ from service.settings import Settings
 from service.shelf import Shelf
 from service.submissions import Submissions
 from service.telemetry import Telemetry
+from service.worker_roll import WorkerRoll
 
 if TYPE_CHECKING:
     from service.oidc import TokenVerifier
@@ -38,6 +40,7 @@ class Services:
     keys: KeyStore
     audit: AuditLog
     tokens: TokenVerifier | None
+    workers: WorkerRoll
     telemetry: Telemetry
 
     @classmethod
@@ -47,6 +50,7 @@ class Services:
         jobs = JobStore(database, settings)
         datasets = DatasetStore(database)
         registry = Registry(database, settings)
+        roll = WorkerRoll(database)
         return cls(
             settings=settings,
             database=database,
@@ -60,7 +64,8 @@ class Services:
             keys=KeyStore(database),
             audit=AuditLog(database),
             tokens=_token_verifier(settings),
-            telemetry=Telemetry(jobs.counts),
+            workers=roll,
+            telemetry=Telemetry(FigureStore(database, jobs, roll, settings.lease_s).read),
         )
 
 

@@ -29,11 +29,14 @@ from service.deliveries import Deliveries
 from service.jobs import JobStore
 from service.leases import Lease, LeaseLostError, LeaseStore
 from service.log_tail import LogTail
+from service.logs import about
+from service.memory_use import rss_of_family
 from service.outcomes import Outcome, Transcript, failure_of
 from service.problems import ServiceError
 from service.registry import Registry
 from service.settings import Settings
-from service.states import Reason, State
+from service.states import Kind, Reason, State
+from service.worker_roll import WorkerRoll
 
 log = logging.getLogger("service.worker")
 
@@ -56,6 +59,8 @@ class Worker:
         datasets = DatasetStore(self._database)
         jobs = JobStore(self._database, settings)
         self._leases = LeaseStore(self._database, settings)
+        self._roll = WorkerRoll(self._database)
+        self._kind: Kind | None = None  # of the job at work
         self._assigner = Assigner(settings, jobs, datasets, registry)
         self._deliveries = Deliveries(settings, datasets, registry)
         self._stop = threading.Event()
@@ -80,11 +85,17 @@ class Worker:
             if lease is None:
                 self._stop.wait(self._settings.poll_s)
                 continue
-            self._attempt(lease)
+            with about(job_id=lease.job_id, kind=lease.kind.value, attempt=lease.attempt):
+                self._attempt(lease)
+        try:
+            self._roll.sign_out(self.name)
+        except SQLAlchemyError as error:
+            log.warning("the worker could not sign out: %s", error.__class__.__name__)
         self._database.dispose()
 
     def _attempt(self, lease: Lease) -> None:
         log.info("job %s (%s): attempt %d starts", lease.job_id, lease.kind, lease.attempt)
+        self._kind = lease.kind
         try:
             state = self._do(lease)
         except LeaseLostError:
@@ -98,6 +109,8 @@ class Worker:
             log.exception("job %s: attempt %d broke off", lease.job_id, lease.attempt)
         else:
             log.info("job %s: %s", lease.job_id, state)
+        finally:
+            self._kind = None
 
     def _do(self, lease: Lease) -> State:
         try:
@@ -144,6 +157,13 @@ class Worker:
         if now >= self._next_sweep:
             self._next_sweep = now + self._settings.lease_s / 6
             self._leases.sweep()
+            self._sign()
+
+    def _sign(self) -> None:
+        try:
+            self._roll.sign(self.name, self._kind, rss_of_family())
+        except SQLAlchemyError as error:  # no reason to give a job up
+            log.warning("the worker could not sign in: %s", error.__class__.__name__)
 
 
 def _death(code: int) -> str:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
-
 from fastapi import APIRouter
 from fastapi.responses import Response
 from prometheus_client import CONTENT_TYPE_LATEST
-from sqlalchemy.exc import SQLAlchemyError
 
 from service.answers import Alive, Ready
 from service.dependencies import ServicesDep, problems
-from service.problems import NotReadyError, database_unavailable
+from service.readiness import check_parts
 
 router = APIRouter(tags=["operations"])
 
@@ -26,16 +23,8 @@ async def healthz() -> Alive:
 @router.head("/readyz", include_in_schema=False)
 @router.get("/readyz", responses=problems(503))
 def readyz(services: ServicesDep) -> Ready:
-    """Database and storage can be used. 503: one cannot."""
-    try:
-        current = services.database.is_current()
-    except SQLAlchemyError as error:
-        raise database_unavailable() from error
-    if not current:
-        raise NotReadyError("The database has other tables than this version needs. Run `ctrfast-service migrate`.")
-    if not os.access(services.settings.home_dir, os.W_OK):
-        raise NotReadyError("The storage folder cannot be written.")
-    return Ready(checks={"database": "ok", "storage": "ok"})
+    """Database, storage and worker, each with `ok` or what is wrong. 503: one that is needed cannot be used."""
+    return Ready(checks=check_parts(services))
 
 
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})

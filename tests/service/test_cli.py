@@ -55,6 +55,12 @@ def test_create_key(home: Path) -> None:
     assert len(secret) > 40
 
 
+def test_a_key_needs_no_name(home: Path) -> None:
+    key_id, _, secret = run(home, "create-key").stdout.strip().partition(".")
+    assert len(secret) > 40
+    assert f"{key_id}  default  default  good" in run(home, "list-keys").stdout
+
+
 def test_keys_are_listed_and_revoked(home: Path) -> None:
     options = ("--scope", "score", "--scope", "models:read", "--project", "ads", "--expires-in", "30d")
     key_id, _, secret = run(home, "create-key", "scorer", *options).stdout.strip().partition(".")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import inspect, text
 
-from service.database import Database
+from service.database import HEAD, Database
 from service.events import EventPage
 from service.jobs import JobStore
 from service.options import JobOptions
@@ -78,7 +78,7 @@ def test_forward_and_back_with_jobs_in_the_tables(settings: Settings) -> None:
     database.dispose()
 
 
-@pytest.mark.parametrize("revision", ["head", "0002"])
+@pytest.mark.parametrize("revision", ["head", HEAD])
 def test_the_same_revision_again_changes_nothing(settings: Settings, revision: str) -> None:
     database = Database(settings.url)
     database.migrate()

@@ -125,6 +125,11 @@ def test_the_api_process_holds_no_tensorflow(up: Up) -> None:
     assert api_holds_no_tensorflow(up)
 
 
+def test_it_is_ready_with_a_worker_alone(up: Up) -> None:
+    assert up.client.get("/readyz").json()["checks"]["worker"] == "ok"
+    assert up.children()["api"].environ()["CTRFAST_REQUIRE_WORKER"] == "1"
+
+
 def test_prepare_train_publish_score_evaluate(up: Up, raw_rows: list[dict[str, Any]]) -> None:  # noqa: F811
     body = {
         "name": "small",
