@@ -34,7 +34,9 @@ def find_address(url: str | None, key: str | None) -> Address:
     try:
         parsed = httpx.URL(url)
     except httpx.InvalidURL as error:
-        raise ConfigError(f"The URL {url!r} cannot be read: {error}.", path="url") from error
+        raise ConfigError(f"The URL cannot be read: {error}. It reads as in {LOCAL_URL}.", path="url") from error
+    if parsed.userinfo:
+        raise ConfigError(f"The URL must not hold a password. Set {KEY_VARIABLE} to an API key.", path="url")
     if parsed.scheme not in ("http", "https") or not parsed.host:
         raise ConfigError(f"The URL must begin with http:// or https:// and name a host. Got {url!r}.", path="url")
     headers = {"User-Agent": f"ctrfast/{VERSION}"}

@@ -43,7 +43,7 @@ class AsyncClient:
         url: str | None = None,
         key: str | None = None,
         *,
-        timeout_s: float = 30.0,
+        timeout_s: float = 60.0,
         patience: Patience | None = None,
     ) -> None:
         address = find_address(url, key)

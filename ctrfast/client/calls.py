@@ -56,8 +56,7 @@ def submit(
     several calls one job, also from several processes.
     """
     options = {"priority": priority, "deadline_s": deadline_s, "labels": dict(labels or {})}
-    body = {"kind": kind, "spec": spec, **{name: value for name, value in options.items() if value}}
-    return _submission("/v1/jobs", body, idempotency_key)
+    return _submission("/v1/jobs", {"kind": kind, "spec": spec, **options}, idempotency_key)
 
 
 def prepare(name: str, settings: Mapping[str, Any], *, idempotency_key: str | None = None) -> Call[Job]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from html import escape
+from importlib import import_module
 from typing import Any
 
 from rich.console import Console
@@ -49,10 +49,8 @@ class Shown:
 def job_bar(wanted: bool) -> Iterator[Callable[[JobEvent], None]]:
     """Call it with each event of the job."""
     shown, terminal = Shown(), Console(stderr=True)
-    draw: Callable[[], object]
     if wanted and terminal.is_jupyter:
-        draw = _notebook_bar(shown)
-        yield _taking(shown, draw)
+        yield _taking(shown, _notebook_bar(shown))
         return
     columns = (
         TextColumn("{task.description}", markup=False),
@@ -76,7 +74,7 @@ def _taking(shown: Shown, draw: Callable[[], object]) -> Callable[[JobEvent], No
 
 
 def _notebook_bar(shown: Shown) -> Callable[[], object]:
-    display: Any = sys.modules["IPython"].display  # a notebook's kernel has loaded it
+    display: Any = import_module("IPython.display")  # there, where a notebook is
 
     def html() -> Any:
         bar = f'<progress max="1" value="{shown.progress}"></progress>'

@@ -29,11 +29,14 @@ def test_the_environment_and_what_is_given(monkeypatch):
     assert (given.url, given.headers["Authorization"]) == ("http://localhost:1", "Bearer c.d")
 
 
-@pytest.mark.parametrize("url", ["localhost:8000", "ftp://host", "http://", "http://[", "", "http://a:b"])
-def test_what_is_no_url(url, monkeypatch):
+@pytest.mark.parametrize(
+    "url", ["localhost:8000", "ftp://host", "http://", "http://[", "", "http://a:b", "http://me:secret@host"]
+)
+def test_what_is_no_url(url):
     with pytest.raises(ConfigError) as caught:
         find_address(url, None)
     assert caught.value.path == "url"
+    assert "secret" not in caught.value.message
 
 
 @pytest.mark.parametrize("key", ["a b", "a\nb", "schlüssel"])

@@ -37,7 +37,8 @@ def test_a_notebook_gets_one_display_that_changes(monkeypatch, wanted):
     texts = []
     handle = SimpleNamespace(update=texts.append)
     display = SimpleNamespace(HTML=str, display=lambda text, display_id: texts.append(text) or handle)
-    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(display=display))
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace())
+    monkeypatch.setitem(sys.modules, "IPython.display", display)
     monkeypatch.setattr(rich.console, "_is_jupyter", lambda: True)
     with job_bar(wanted) as show:
         for event in EVENTS:

@@ -1,0 +1,99 @@
+"""The OpenAPI document against the service: schemathesis makes requests from it, good and bad, and judges the answers.
+
+No answer may be 5xx, have a status or a form that the document lacks, or differ from its schema.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+import pytest
+import schemathesis
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from service.access import ALL_RIGHTS
+from service.keys import KeyStore
+from tests.service.conftest import Api, fill_data_root, publish, quick_settings
+
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+BOUNDS = hypothesis.settings(
+    max_examples=6,
+    stateful_step_count=6,
+    derandomize=True,
+    database=None,
+    deadline=None,
+    suppress_health_check=list(hypothesis.HealthCheck),
+)
+
+
+@pytest.fixture(scope="module")
+def make_described(
+    tmp_path_factory: pytest.TempPathFactory, dataset: Path, raw_file: Path, bundle: Path
+) -> Iterator[Any]:
+    """Start APIs with a dataset and a model, and read their documents."""
+    started: list[Api] = []
+
+    def make(require_key: bool) -> Any:
+        home = tmp_path_factory.mktemp("described") / "home"
+        fill_data_root(home, dataset, raw_file)
+        api = Api(quick_settings(home, require_key=require_key))
+        started.append(api)
+        api.services.datasets.register("small", home / "data" / "prepared")
+        publish(api, bundle)
+        key = KeyStore(api.services.database).create("all", rights=ALL_RIGHTS)
+        headers = {"X-API-Key": key} if require_key else {}
+        schema = schemathesis.openapi.from_url(f"{api.url}/openapi.json", headers=headers)
+        schema.config.headers = headers
+        schema.config.generation.update(with_security_parameters=False)
+        return schema.exclude(path_regex="/events$")  # a stream ends with its job, and no worker runs here
+
+    yield make
+    for api in started:
+        api.close()
+
+
+@pytest.fixture(scope="module")
+def for_local_callers(make_described: Any) -> Any:
+    return make_described(require_key=False)
+
+
+@pytest.fixture(scope="module")
+def for_keys(make_described: Any) -> Any:
+    return make_described(require_key=True)
+
+
+@schemathesis.pytest.from_fixture("for_local_callers").parametrize()
+@BOUNDS
+def test_answers_without_a_key(case: schemathesis.Case) -> None:
+    case.call_and_validate(checks=CHECKS)
+
+
+@schemathesis.pytest.from_fixture("for_keys").parametrize()
+@BOUNDS
+def test_answers_with_a_key(case: schemathesis.Case) -> None:
+    case.call_and_validate(checks=CHECKS)
+
+
+def test_requests_that_follow_each_other(for_local_callers: Any) -> None:
+    machine = for_local_callers.as_state_machine()
+
+    class Followed(machine):  # type: ignore[misc,valid-type]
+        def validate_response(self, response: Any, case: schemathesis.Case, **options: Any) -> None:
+            case.validate_response(response, checks=CHECKS)
+
+    Followed.run(settings=BOUNDS)
