@@ -204,8 +204,8 @@ def _print(job: Job, as_json: bool) -> None:
     if as_json:
         console.print_json(job.model_dump_json())
         return
-    said = {name: value for name, value in job.model_dump().items() if value not in (None, {}, False)}
-    for line in _columns([(name, _shown(value)) for name, value in said.items()]):
+    members = job.model_dump().items()
+    for line in _columns([(name, _shown(value)) for name, value in members if value is not None and value != {}]):
         console.print(line)
 
 

@@ -134,6 +134,7 @@ async def predict_label(
                 "version": {"type": "integer"},
                 "alias": {"type": "string", "default": LATEST},
             },
+            "example": {"model": "ctr", "context": {"I1": 3}, "candidates": [{"C3": "a"}, {"C3": "b"}]},
         }
     ),
 )

