@@ -30,7 +30,7 @@ def test_the_environment_and_what_is_given(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "url", ["localhost:8000", "ftp://host", "http://", "http://[", "", "http://a:b", "http://me:secret@host"]
+    "url", ["localhost:8000", "ftp://host", "http://", "http://\x00", "", "http://a:b", "http://me:secret@host"]
 )
 def test_what_is_no_url(url):
     with pytest.raises(ConfigError) as caught:

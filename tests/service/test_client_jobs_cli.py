@@ -102,5 +102,5 @@ def test_the_key_comes_from_the_environment(make_api: Callable[..., Api]) -> Non
 
 
 def test_unknown_jobs(shared_api: Api) -> None:
-    for command in ("show", "logs", "cancel", "pause", "resume", "retry", "wait"):
+    for command in ("show", "logs", "wait"):
         assert "404 not_found" in jobs(shared_api, command, "nope", code=1)
