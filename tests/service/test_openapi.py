@@ -5,6 +5,7 @@ No answer may be 5xx, have a status or a form that the document lacks, or differ
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import hypothesis
 import pytest
 import schemathesis
+from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
@@ -32,7 +34,7 @@ CHECKS = [
     response_schema_conformance,
 ]
 BOUNDS = hypothesis.settings(
-    max_examples=6,
+    max_examples=4,
     stateful_step_count=6,
     derandomize=True,
     database=None,
@@ -79,16 +81,31 @@ def for_keys(make_described: Any) -> Any:
     return make_described(require_key=True)
 
 
-@schemathesis.pytest.from_fixture("for_local_callers").parametrize()
-@BOUNDS
-def test_answers_without_a_key(case: schemathesis.Case) -> None:
-    case.call_and_validate(checks=CHECKS)
+def ask_all(schema: Any, mode: GenerationMode) -> int:
+    """Send requests of one kind to every operation that has such; how many were sent."""
+    sent = 0
+    for result in schema.get_all_operations():
+        operation = result.ok()
+
+        @BOUNDS
+        @hypothesis.given(case=operation.as_strategy(generation_mode=mode))
+        def ask(case: schemathesis.Case) -> None:
+            nonlocal sent
+            case.call_and_validate(checks=CHECKS)
+            sent += 1
+
+        with contextlib.suppress(hypothesis.errors.Unsatisfiable):  # nothing can be wrong with `GET /v1/models`
+            ask()
+    return sent
 
 
-@schemathesis.pytest.from_fixture("for_keys").parametrize()
-@BOUNDS
-def test_answers_with_a_key(case: schemathesis.Case) -> None:
-    case.call_and_validate(checks=CHECKS)
+@pytest.mark.parametrize("mode", [*GenerationMode])
+def test_answers_without_a_key(for_local_callers: Any, mode: GenerationMode) -> None:
+    assert ask_all(for_local_callers, mode) > 40
+
+
+def test_answers_with_a_key(for_keys: Any) -> None:
+    assert ask_all(for_keys, GenerationMode.POSITIVE) > 40
 
 
 def test_requests_that_follow_each_other(for_local_callers: Any) -> None:
