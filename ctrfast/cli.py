@@ -35,6 +35,7 @@ from ctrfast.console import (
 )
 from ctrfast.errors import Cancelled, CtrFastError, unknown_name
 from ctrfast.folders import write_file
+from ctrfast.jobs_cli import jobs_app
 from ctrfast.schema import SPLITS, load_schema
 from ctrfast.schema import preset as find_preset
 
@@ -47,6 +48,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(jobs_app, name="jobs")
 Preset = Annotated[str | None, typer.Option(help="Columns of a public data set: criteo, criteo_1tb or avazu.")]
 Seed = Annotated[int, typer.Option(help="Same seed, same result.")]
 ConfigFile = Annotated[Path | None, typer.Option(help="Settings as YAML.")]

@@ -8,7 +8,8 @@
     |-- TrainingError        training cannot go on (loss is not a number, constant output, nothing learned)
     |-- StorageError         the disk is full or read-only
     |-- DependencyError      an optional or conflicting package
-    `-- Cancelled            somebody asked the work to stop
+    |-- Cancelled            somebody asked the work to stop
+    `-- of ctrfast.client.problems: ProblemError, UnreachableError, JobFailedError
 
 Each message is one sentence that states what must hold and what was received, then one of remedy. `code` is stable:
 scripts and the REST service may rely on it. `path` names the setting or field that is at fault, where there is one.

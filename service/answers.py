@@ -28,7 +28,7 @@ class JobCreate(JobOptions):
 
     kind: str = Field(examples=["train"])
     spec: dict[str, Any] = Field(
-        examples=[{"dataset": "criteo", "model": {"name": "deepfm"}, "batch_size": 8192, "publish_as": "ctr"}]
+        examples=[{"dataset": "criteo", "model": {"name": "deepfm"}, "batch_size": 1024, "publish_as": "ctr"}]
     )
 
 
@@ -104,7 +104,7 @@ class MetricSeries(BaseModel):
 class DatasetCreate(_Request):
     """Register a prepared dataset (`path`) or prepare one from raw files (`prepare`): exactly one of the two."""
 
-    name: Name
+    name: Annotated[Name, Field(examples=["clicks"])]
     path: str | None = Field(default=None, min_length=1, max_length=4096)
     prepare: dict[str, Any] | None = Field(
         default=None, examples=[{"raw": ["clicks.tsv.gz"], "preset": "criteo", "min_count": 2, "split": "sequential"}]
@@ -217,7 +217,7 @@ class ModelList(BaseModel):
 class AliasPut(_Request):
     """The version that an alias should point at."""
 
-    version: VersionNumber
+    version: Annotated[VersionNumber, Field(examples=[1])]
 
 
 class AliasPublic(BaseModel):

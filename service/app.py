@@ -22,6 +22,7 @@ from ctrfast.errors import CtrFastError
 from service.access import require_right
 from service.dependencies import problems
 from service.guard import Guard
+from service.openapi import DescribedApi
 from service.paths import without_server_paths
 from service.problems import (
     ServiceError,
@@ -64,7 +65,7 @@ def create_app(settings: Settings) -> FastAPI:
         await asyncio.gather(*tasks, return_exceptions=True)
         services.database.dispose()
 
-    app = FastAPI(
+    app = DescribedApi(
         title="ctrfast",
         version=__version__,
         description="Large-batch CTR training jobs, a model registry and online scoring.",

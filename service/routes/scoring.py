@@ -24,6 +24,24 @@ _ROWS_IN_LOOP = 32  # fewer are scored faster than a thread is woken
 
 _ROW = {"type": "object", "additionalProperties": {"type": ["string", "number", "null"]}}
 _ROWS = {"type": "array", "items": _ROW}
+_SHARE = {"type": "number", "minimum": 0, "maximum": 1}
+_SCORES = {
+    "type": "object",
+    "required": ["model", "version", "scores", "unseen"],
+    "properties": {
+        "model": {"type": "string"},
+        "version": {"type": "integer"},
+        "scores": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["probability", "calibrated"],
+                "properties": {"probability": _SHARE, "calibrated": _SHARE},
+            },
+        },
+        "unseen": {"type": "object", "additionalProperties": {"type": "integer", "minimum": 0}},
+    },
+}
 
 
 def _body(schema: dict[str, Any]) -> dict[str, Any]:
@@ -93,12 +111,13 @@ async def predict_label(
             "description": "A probability for each candidate, in order, and how many values were unseen",
             "content": {
                 "application/json": {
+                    "schema": _SCORES,
                     "example": {
                         "model": "ctr",
                         "version": 1,
                         "scores": [{"probability": 0.231, "calibrated": 0.231}],
                         "unseen": {"C1": 0},
-                    }
+                    },
                 }
             },
         },
@@ -115,6 +134,7 @@ async def predict_label(
                 "version": {"type": "integer"},
                 "alias": {"type": "string", "default": LATEST},
             },
+            "example": {"model": "ctr", "context": {"I1": 3}, "candidates": [{"C3": "a"}, {"C3": "b"}]},
         }
     ),
 )

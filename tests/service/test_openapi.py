@@ -1,0 +1,162 @@
+"""The OpenAPI document against the service: schemathesis makes requests from it, good and bad, and judges the answers.
+
+No answer may be 5xx, have a status or a form that the document lacks, or differ from its schema.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+import pytest
+import schemathesis
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from service.access import ALL_RIGHTS
+from service.keys import KeyStore
+from tests.service.conftest import Api, fill_data_root, publish, quick_settings
+
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+BOUNDS = hypothesis.settings(
+    max_examples=4,
+    stateful_step_count=6,
+    derandomize=True,
+    database=None,
+    deadline=None,
+    suppress_health_check=list(hypothesis.HealthCheck),
+)
+
+
+@pytest.fixture(scope="module")
+def make_described(
+    tmp_path_factory: pytest.TempPathFactory, dataset: Path, raw_file: Path, bundle: Path
+) -> Iterator[Any]:
+    """Start APIs with a dataset and a model, and read their documents."""
+    started: list[Api] = []
+
+    def make(require_key: bool) -> Any:
+        home = tmp_path_factory.mktemp("described") / "home"
+        fill_data_root(home, dataset, raw_file)
+        api = Api(quick_settings(home, require_key=require_key))
+        started.append(api)
+        api.services.datasets.register("small", home / "data" / "prepared")
+        publish(api, bundle)
+        key = KeyStore(api.services.database).create("all", rights=ALL_RIGHTS)
+        headers = {"X-API-Key": key} if require_key else {}
+        api.client.headers.update(headers)
+        schema = schemathesis.openapi.from_url(f"{api.url}/openapi.json", headers=headers)
+        schema.config.headers = headers
+        schema.config.generation.update(with_security_parameters=False)
+        # A stream of events ends with its job, and no worker runs here; readiness may well be a 503.
+        return schema.exclude(path_regex="/events$|/readyz$")
+
+    yield make
+    for api in started:
+        api.close()
+
+
+@pytest.fixture(scope="module")
+def for_local_callers(make_described: Any) -> Any:
+    return make_described(require_key=False)
+
+
+@pytest.fixture(scope="module")
+def for_keys(make_described: Any) -> Any:
+    return make_described(require_key=True)
+
+
+def ask_all(schema: Any, mode: GenerationMode) -> int:
+    """Send requests of one kind to every operation that has such; how many were sent."""
+    sent = 0
+    for result in schema.get_all_operations():
+        operation = result.ok()
+
+        @BOUNDS
+        @hypothesis.given(case=operation.as_strategy(generation_mode=mode))
+        def ask(case: schemathesis.Case) -> None:
+            nonlocal sent
+            case.call_and_validate(checks=CHECKS)
+            sent += 1
+
+        with contextlib.suppress(hypothesis.errors.Unsatisfiable):  # nothing can be wrong with `GET /v1/models`
+            ask()
+    return sent
+
+
+@pytest.mark.parametrize("mode", [*GenerationMode])
+def test_answers_without_a_key(for_local_callers: Any, mode: GenerationMode) -> None:
+    assert ask_all(for_local_callers, mode) > 40
+
+
+def test_answers_with_a_key(for_keys: Any) -> None:
+    assert ask_all(for_keys, GenerationMode.POSITIVE) > 40
+
+
+def test_requests_that_follow_each_other(for_local_callers: Any) -> None:
+    machine = for_local_callers.as_state_machine()
+
+    class Followed(machine):  # type: ignore[misc,valid-type]
+        def validate_response(self, response: Any, case: schemathesis.Case, **options: Any) -> None:
+            case.validate_response(response, checks=CHECKS)
+
+    Followed.run(settings=BOUNDS)
+
+
+def example_body(document: dict[str, Any], operation: dict[str, Any]) -> dict[str, Any]:
+    """The example of a whole body, or that of each of its members."""
+    schema = operation["requestBody"]["content"]["application/json"]["schema"]
+    if "$ref" in schema:
+        schema = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+    whole = [schema["example"]] if "example" in schema else schema.get("examples", [])
+    members = {name: of["examples"][0] for name, of in schema.get("properties", {}).items() if "examples" in of}
+    return whole[0] if whole else members
+
+
+def test_every_body_has_an_example_that_is_accepted(api: Api, data_root: Path, bundle: Path) -> None:
+    for name in ("criteo", "small"):
+        api.services.datasets.register(name, data_root / "prepared")
+    publish(api, bundle)
+    document = api.client.get("/openapi.json").json()
+    sent = 0
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            if "requestBody" in operation:
+                body = example_body(document, operation)
+                url = path.format(name="ctr", alias="stable", version=1)
+                if "labels" in path:
+                    api.client.put("/v1/models/ctr/aliases/stable", json={"version": 1})
+                answer = api.client.request(method, url, json=body)
+                assert answer.status_code in (200, 202), (method, path, body, answer.text)
+                sent += 1
+    assert sent >= 8
+
+
+def test_every_refusal_says_its_codes(api: Api) -> None:
+    document = api.client.get("/openapi.json").json()
+    problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            answers = operation["responses"]
+            assert {"431", "500"} <= set(answers)
+            assert all(answer["content"] == problem for status, answer in answers.items() if status >= "400")
+            assert ("security" in operation) == ("401" in answers) == (path not in ("/healthz", "/readyz"))
+    refused = document["paths"]["/v1/jobs"]["post"]["responses"]
+    assert {"400", "401", "403", "408", "409", "413", "422", "429", "431", "500", "503"} <= set(refused)
+    assert "idempotency_conflict" in refused["422"]["description"]
+    assert refused["429"]["description"].endswith("queue_full, too_many_requests")
