@@ -24,6 +24,7 @@ from ctrfast.config import TrainConfig
 from ctrfast.errors import ConfigError
 from ctrfast.network import Network
 from ctrfast.optim.step_settings import StepSettings
+from ctrfast.row_step import RowStep
 from ctrfast.step import Execution, make_step
 from ctrfast.table_step import TableStep
 
@@ -87,7 +88,7 @@ class Replicas:
         execution: Execution | None = None,
         precision: str = "float32",
     ) -> None:
-        self._steps = []
+        self._steps: list[RowStep | TableStep] = []
         networks: list[Network] = []
         for device in devices:
             with tf.device(device):
@@ -129,6 +130,12 @@ class Replicas:
         """Multiply all rates by `factor` from the next step on."""
         for step in self._steps:
             step.optimizer.reduce_rate(factor)
+
+    def close(self) -> None:
+        """Free the tables that lie beside the networks; no step may follow."""
+        for step in self._steps:
+            if isinstance(step, RowStep):
+                step.close()
 
     def _together(
         self, ids: npt.NDArray[np.int32], numbers: npt.NDArray[np.float32], labels: npt.NDArray[np.float32]

@@ -55,6 +55,18 @@ class RowStep:
 
     def __call__(self, ids: npt.NDArray[np.int32], numbers: Floats, labels: Floats) -> tuple[float, Floats, Floats]:
         """Ids (B, S) int32 fused rows, numbers (B, N), labels (B,) -> loss (), present (T,), clipped (T,)."""
+        try:
+            return self._step(ids, numbers, labels)
+        except BaseException:  # Ctrl-C in a notebook, above all
+            self._ahead.submit(self.optimizer.rows.forget).result()  # after a `take` that still runs
+            raise
+
+    def close(self) -> None:
+        """End the threads and free the table; no step may follow."""
+        self._ahead.shutdown()
+        self.optimizer.rows.close()
+
+    def _step(self, ids: npt.NDArray[np.int32], numbers: Floats, labels: Floats) -> tuple[float, Floats, Floats]:
         rows, loss = self.optimizer.rows, 0.0
         dense: list[tf.Tensor] = []
         size = self._micro_batch_size

@@ -91,7 +91,10 @@ def train(
     """
     with storing(f"The run {out}"):
         session = _Session(dataset, config, out, resume, callbacks, warm_start)
-        return session.run(on_progress or (lambda _: None), should_stop or (lambda: False))
+        try:
+            return session.run(on_progress or (lambda _: None), should_stop or (lambda: False))
+        finally:
+            session.replicas.close()
 
 
 class _Session:

@@ -1,5 +1,7 @@
 """The training step equals the numpy oracle, for each network, clip and way of execution."""
 
+import threading
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -145,3 +147,28 @@ def test_a_penalty_beyond_the_clip_takes_the_whole_form():
         step(ids + offsets, numbers, labels)
         oracle.train(ids, numbers, labels)
     np.testing.assert_allclose(optimizer.table, np.concatenate(oracle.tables), rtol=0, atol=5e-6)
+
+
+def test_a_step_that_is_broken_off_leaves_no_gradients_behind():
+    broken, optimizer, _, offsets = make("deepfm", SETTINGS, IN_PLACE)
+    whole, expected, _, _ = make("deepfm", SETTINGS, IN_PLACE)
+    first, *others = batches()
+    bad = np.full((B, N - 1), 1.0, np.float32)
+    with pytest.raises((ValueError, tf.errors.InvalidArgumentError)):
+        broken(first[0] + offsets, bad, first[2])
+    for ids, numbers, labels in others:
+        whole(ids + offsets, numbers, labels)
+        broken(ids + offsets, numbers, labels)
+    for name, value in expected.state().items():
+        np.testing.assert_array_equal(np.asarray(optimizer.state()[name]), np.asarray(value), err_msg=name)
+
+
+def test_a_closed_step_has_no_threads_and_no_table():
+    step, optimizer, _, offsets = make("deepfm", SETTINGS, IN_PLACE)
+    before = threading.active_count()
+    ids, numbers, labels = next(batches())
+    step(ids + offsets, numbers, labels)
+    assert threading.active_count() > before
+    step.close()
+    assert threading.active_count() <= before
+    assert optimizer.rows.weight.size == 0

@@ -14,7 +14,7 @@ arithmetic is that of each single step (`ctrfast.optim.row_kernels`). Batches wi
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from itertools import pairwise
 from typing import Any
 
@@ -98,11 +98,11 @@ class RowTable:
     def settle(self) -> None:
         """Bring all rows up to date."""
         if self._is_dense:
-            _wait(self._settle(0, len(self.weight)))
+            _results(self._settle(0, len(self.weight)))
 
     def add(self, ids: Ints, gradients: Floats) -> None:
         """Begin to add up gradients (..., S, W) of the global batch's mean loss, by rows (..., S) that were taken."""
-        self._found = _wait(self._adding) or self._found
+        self._found = _results(self._adding) or self._found
         flat, flat_gradients, W = ids.reshape(-1), gradients.reshape(-1), self.weight.shape[1]
         lists = zip(self._each, self._present, self._sums, self._found, strict=True)
         self._adding = self._begin(
@@ -122,10 +122,10 @@ class RowTable:
         Returns:
             Per table, float32 (T,): rows present in the batch, and how many of these were clipped.
         """
-        found = _wait(self._adding)
+        found = _results(self._adding)
         if not self._settling:
             self.settle_some()
-        _wait(self._settling)
+        _results(self._settling)
         self._adding, self._settling, self._found = [], [], [0] * self._parts
         self.step += 1
         self._rates[self.step % len(self._rates)] = rate
@@ -175,6 +175,18 @@ class RowTable:
         self.step = step
         self._taken[:] = step
 
+    def forget(self) -> None:
+        """Drop what was added since the last update: the step was broken off."""
+        running: list[Future[Any]] = [*self._adding, *self._settling]
+        wait(running)
+        self._adding, self._settling, self._found = [], [], [0] * self._parts
+        self._place.fill(-1)
+
+    def close(self) -> None:
+        """End the threads and free the table."""
+        self._pool.shutdown()
+        self.weight = self.first = self.second = np.empty((0, 0), np.float32)
+
     @property
     def _rows(self) -> tuple[Floats, Floats, Floats, Ints, int]:
         W = self.weight.shape[1]
@@ -196,7 +208,7 @@ class RowTable:
         return [self._pool.submit(loop, *call) for call in calls]
 
     def _run(self, loop: Callable[..., Any], calls: Sequence[tuple[Any, ...]]) -> None:
-        _wait(self._begin(loop, calls))
+        _results(self._begin(loop, calls))
 
 
 def _cut(start: int, end: int, pieces: int) -> list[tuple[int, int]]:
@@ -204,5 +216,5 @@ def _cut(start: int, end: int, pieces: int) -> list[tuple[int, int]]:
     return list(pairwise(start + (end - start) * piece // pieces for piece in range(pieces + 1)))
 
 
-def _wait(running: Sequence[Future[Any]]) -> list[Any]:
+def _results(running: Sequence[Future[Any]]) -> list[Any]:
     return [each.result() for each in running]

@@ -72,6 +72,16 @@ def test_rows_are_settled_in_time_whoever_asks():
     assert_same(one, other)
 
 
+def test_what_a_broken_step_added_is_forgotten():
+    one, other = make(), make()
+    ids = np.array([[0, 3, 703], [1, 3, 704]], np.int32)
+    other.take(ids)
+    other.add(ids, np.ones((2, 3, W), np.float32))
+    other.forget()
+    np.testing.assert_array_equal(run(other), run(one))
+    assert_same(one, other)
+
+
 def assert_same(one, two):
     for name in ("weight", "first", "second"):
         np.testing.assert_array_equal(getattr(one, name), getattr(two, name), err_msg=name)

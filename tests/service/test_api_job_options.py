@@ -4,27 +4,22 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from service.states import Kind
-from service.tables import DatasetRow
 from tests.service.conftest import Api
 from tests.service.test_api_jobs import PREPARE, TRAIN, problem
 
 MakeApi = Callable[..., Api]
 
 
-def knows_small(api: Api) -> Api:
-    """The API, with a dataset `small` that is never read."""
-    rows = {"train": 1000, "valid": 0, "test": 0}
-    row = DatasetRow(
-        name="small", path="/x", hash="h", preset="criteo", rows=rows, label_rate={}, table_rows=1, created_at=0
-    )
-    with api.services.database.write() as session:
-        session.add(row)
+def knows_small(api: Api, dataset: Path) -> Api:
+    """The API, with a dataset `small`."""
+    api.services.datasets.register("small", dataset)
     return api
 
 
@@ -35,8 +30,8 @@ def submit(api: Api, **options: Any) -> dict[str, Any]:
     return job
 
 
-def test_a_job_tells_its_options_and_its_place(make_api: MakeApi) -> None:
-    api = knows_small(make_api())
+def test_a_job_tells_its_options_and_its_place(make_api: MakeApi, dataset: Path) -> None:
+    api = knows_small(make_api(), dataset)
     first = submit(api)
     job = submit(api, priority=5, deadline_s=3600, labels={"team": "ads"})
     assert (job["priority"], job["labels"], job["position"]) == (5, {"team": "ads"}, 1)
@@ -50,8 +45,8 @@ def test_a_job_tells_its_options_and_its_place(make_api: MakeApi) -> None:
     assert api.client.get(f"/v1/jobs/{first['id']}").json()["position"] == 1
 
 
-def test_label_filters(make_api: MakeApi) -> None:
-    api = knows_small(make_api())
+def test_label_filters(make_api: MakeApi, dataset: Path) -> None:
+    api = knows_small(make_api(), dataset)
     both = submit(api, labels={"team": "ads", "night": "1"})["id"]
     one = submit(api, labels={"team": "ads"})["id"]
 
@@ -90,8 +85,8 @@ def test_options_that_break_a_rule(shared_api: Api, options: dict[str, Any], pat
     assert shared_api.client.get("/v1/jobs", params={"state": "queued"}).json()["jobs"] == []
 
 
-def test_pause_and_resume(make_api: MakeApi) -> None:
-    api = knows_small(make_api())
+def test_pause_and_resume(make_api: MakeApi, dataset: Path) -> None:
+    api = knows_small(make_api(), dataset)
     url = f"/v1/jobs/{submit(api)['id']}"
     post = api.client.post
     problem(post(f"{url}/resume"), 409, "illegal_state")
@@ -116,8 +111,8 @@ def test_pause_and_resume(make_api: MakeApi) -> None:
         problem(post(f"/v1/jobs/nope/{action}"), 404, "not_found")
 
 
-def test_resume_takes_back_a_wish_to_pause(make_api: MakeApi) -> None:
-    api = knows_small(make_api())
+def test_resume_takes_back_a_wish_to_pause(make_api: MakeApi, dataset: Path) -> None:
+    api = knows_small(make_api(), dataset)
     url = f"/v1/jobs/{submit(api)['id']}"
     lease = api.services.leases.claim("w")
     assert lease is not None
@@ -128,8 +123,8 @@ def test_resume_takes_back_a_wish_to_pause(make_api: MakeApi) -> None:
     problem(api.client.post(f"{url}/resume"), 409, "illegal_state")
 
 
-def test_a_full_queue_answers_429(make_api: MakeApi) -> None:
-    api = knows_small(make_api(max_queued=1))
+def test_a_full_queue_answers_429(make_api: MakeApi, dataset: Path) -> None:
+    api = knows_small(make_api(max_queued=1), dataset)
     headers = {"Idempotency-Key": "k"}
     body = {"kind": "train", "spec": TRAIN}
     first = api.client.post("/v1/jobs", json=body, headers=headers).json()
@@ -141,8 +136,8 @@ def test_a_full_queue_answers_429(make_api: MakeApi) -> None:
     submit(api)
 
 
-def test_options_belong_to_what_a_key_stands_for(make_api: MakeApi) -> None:
-    api = knows_small(make_api())
+def test_options_belong_to_what_a_key_stands_for(make_api: MakeApi, dataset: Path) -> None:
+    api = knows_small(make_api(), dataset)
     body = {"kind": "train", "spec": TRAIN}
     headers = {"Idempotency-Key": "k"}
     first = api.client.post("/v1/jobs", json=body, headers=headers).json()
@@ -153,8 +148,8 @@ def test_options_belong_to_what_a_key_stands_for(make_api: MakeApi) -> None:
 
 
 @pytest.mark.parametrize("kind", [Kind.TRAIN, Kind.PREPARE])
-def test_fifty_twins_at_once_are_one_job(database_url: str, make_api: MakeApi, kind: Kind) -> None:
-    api = knows_small(make_api(database_url=database_url))
+def test_fifty_twins_at_once_are_one_job(database_url: str, make_api: MakeApi, dataset: Path, kind: Kind) -> None:
+    api = knows_small(make_api(database_url=database_url), dataset)
     file = api.services.settings.home_dir / "data" / "clicks.tsv.gz"
     file.touch()
     body = {"kind": kind, "spec": TRAIN if kind is Kind.TRAIN else PREPARE, "labels": {"a": "b"}}
