@@ -23,6 +23,8 @@ from ctrfast.models import CtrModel, build_model
 from ctrfast.models.pooling import Pooling
 from ctrfast.schema import FittedSchema
 
+_ROWS_AT_ONCE = 1_000_000
+
 
 class Network:
     """A `CtrModel` and the fused table.
@@ -51,7 +53,8 @@ class Network:
         self.slots = schema.slots
         start = np.zeros((fitted.table_rows, D + 1), np.float32)
         rng = np.random.default_rng(seed)
-        start[:, :D] = rng.standard_normal((fitted.table_rows, D), np.float32) * np.float32(embedding_init_std)
+        for rows in np.array_split(start, -(-len(start) // _ROWS_AT_ONCE)):  # views; a whole draw takes the table again
+            rows[:, :D] = rng.standard_normal((len(rows), D), np.float32) * np.float32(embedding_init_std)
         start[[row for name, row in fitted.row_ranges if name is None]] = 0.0  # padding: without gradient it stays so
         self.table = tf.Variable(start, name="table")
         self._logit_offset = math.log(negative_rate)

@@ -305,10 +305,9 @@ class _Session:
         return self.watch.best_step if self.config.final_weights == "best" else None
 
     def _save(self) -> None:
-        self.replicas.settle()
-        check_weights(self.network.weights().values(), self.step)
-        self.log.sync()
         state = {**self.replicas.state(), **self.window.tensors()}
+        check_weights((state[name] for name in self.network.weights()), self.step)
+        self.log.sync()
         save_checkpoint(
             self.checkpoints, state, run=self.seal, step=self.step, train_s=self._train_s(), best=self._best_step
         )

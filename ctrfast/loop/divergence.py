@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterable, Mapping
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from ctrfast.errors import TrainingError
@@ -17,6 +18,7 @@ from ctrfast.metrics import sigmoid
 
 _LOWER_RATES = "Lower optimizer.lr_dense or optimizer.lr_embed."
 _ENOUGH_ROWS = 100
+_ROWS_AT_ONCE = 1_000_000
 _ROUNDING = 1e-6  # a few units in the last place of a float32
 
 
@@ -51,7 +53,14 @@ def check_output(split: str, lowest: float, highest: float, *, rows: int, step: 
         )
 
 
-def check_weights(weights: Iterable[tf.Variable], step: int) -> None:
+def check_weights(weights: Iterable[tf.Variable | npt.NDArray[np.float32]], step: int) -> None:
     """Refuse weights that are no finite numbers."""
-    if not all(bool(tf.reduce_all(tf.math.is_finite(variable))) for variable in weights):
+    if not all(_is_finite(weight) for weight in weights):
         raise TrainingError(f"A weight is not a finite number after step {step:,}. {_LOWER_RATES}")
+
+
+def _is_finite(weight: tf.Variable | npt.NDArray[np.float32]) -> bool:
+    if isinstance(weight, np.ndarray):
+        starts = range(0, len(weight), _ROWS_AT_ONCE)
+        return all(bool(np.isfinite(weight[start : start + _ROWS_AT_ONCE]).all()) for start in starts)
+    return bool(tf.reduce_all(tf.math.is_finite(weight)))

@@ -19,6 +19,8 @@ from ctrfast.optim.step_settings import StepSettings
 
 Floats = npt.NDArray[np.float32]
 
+_ROWS_AT_ONCE = 1_000_000
+
 
 class RowOptimizer:
     """The optimizer of a fused table and of dense weights.
@@ -61,8 +63,7 @@ class RowOptimizer:
         """Bring all rows and the published table up to date."""
         if self._published_step != self.rows.step:
             self.rows.settle()
-            self._published.assign(self.rows.weight)
-            self._published_step = self.rows.step
+            self._publish()
 
     def reduce_rate(self, factor: float) -> None:
         """Multiply both rates by `factor` from the next step on."""
@@ -84,7 +85,19 @@ class RowOptimizer:
         state = self.state()
         restore(state)
         self.rows.stand_at(int(state["step"]))
-        self._published.assign(self.rows.weight)
+        self._publish()
+
+    def _publish(self) -> None:
+        weight = self.rows.weight
+        for start in range(0, len(weight), _ROWS_AT_ONCE):  # one assignment would take the table's memory twice more
+            end = min(start + _ROWS_AT_ONCE, len(weight))
+            tf.raw_ops.ResourceStridedSliceAssign(
+                ref=self._published.handle,
+                begin=[start, 0],
+                end=[end, weight.shape[1]],
+                strides=[1, 1],
+                value=weight[start:end],
+            )
         self._published_step = self.rows.step
 
     def _step_dense(self, gradients: Sequence[tf.Tensor]) -> tf.Tensor:

@@ -40,14 +40,14 @@ class RowTable:
 
     Args:
         settings: L2, clip, and which rows a step moves; `by_row` must hold.
-        start: (V, W) float32, copied.
+        start: (V, W) float32, which becomes the table.
         starts: (T,), first row of each table, rising from 0.
         most_ids: at most so many are added before an update.
     """
 
     def __init__(self, settings: StepSettings, start: Floats, starts: Sequence[int], most_ids: int) -> None:
         V, W = start.shape
-        self.weight = np.array(start, np.float32)
+        self.weight = np.ascontiguousarray(start, np.float32)
         self.first, self.second = np.zeros_like(self.weight), np.zeros_like(self.weight)
         self.step = 0
         self._is_dense = settings.update == "dense"

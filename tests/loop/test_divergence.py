@@ -1,5 +1,6 @@
 """What counts as one output for all rows, and what is no number; training meets both in `test_train_watch`."""
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
@@ -26,6 +27,7 @@ def test_what_is_no_number_is_refused(bad):
         lambda: check_loss(bad, 1200),
         lambda: check_figures("test", {"auc": 0.5, "log_loss": bad}, 1200),
         lambda: check_weights([tf.Variable([0.0]), tf.Variable([1.0, bad])], 1200),
+        lambda: check_weights([np.ones((3, 2), np.float32), np.array([[1.0, bad]], np.float32)], 1200),
     ):
         with pytest.raises(TrainingError, match=r"step 1,200\. Lower optimizer"):
             check()
@@ -34,4 +36,4 @@ def test_what_is_no_number_is_refused(bad):
 def test_finite_figures_pass():
     check_loss(0.4, 1)
     check_figures("test", {"log_loss": 0.4}, 1)
-    check_weights([tf.Variable([0.0, 1e30])], 1)
+    check_weights([tf.Variable([0.0, 1e30]), np.array([1e30], np.float32)], 1)
