@@ -14,9 +14,8 @@
     process      Python, TensorFlow and compiled code
 
 each times 4 bytes but the last. Meant to be above the truth for training on one device; the rows of evaluations are not
-in it. The table is updated in place on one CPU, where the settings move each row by itself (`ctrfast.row_step`); the
-measured peak at batch 65,536 with 34 million rows was then 83 % of the estimate (`make bench-memory`). GPUs have not been
-measured.
+in it. On one CPU the table is updated in place where the settings move each row by itself (`ctrfast.row_step`): the
+peak with 34 million rows at batch 65,536 was 83 % of the estimate (`make bench-memory`). GPUs have not been measured.
 
     needs = estimate(dataset.fitted, config, train_rows=dataset.rows("train"))
     check_memory(needs, available_memory())
