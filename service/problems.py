@@ -1,9 +1,10 @@
 """Errors as answers: RFC 9457 problem documents with stable codes, and one table from ctrfast's errors to HTTP.
 
     {"type": "urn:ctrfast:problem:not_found", "title": "Not found", "status": 404, "code": "not_found",
-     "detail": "There is no job 'x'.", "path": "spec.dataset", "request_id": "..."}
+     "detail": "There is no job 'x'.", "error": "There is no job 'x'.", "path": "spec.dataset", "request_id": "..."}
 
-`path` names the field at fault, where there is one. A document holds no stack trace and no path of the server.
+`path` names the field at fault, where there is one; `error` is what clients of TensorFlow Serving and of the Open
+Inference Protocol look for. A document holds no stack trace and no path of the server.
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ class Problem(BaseModel):
     title: str
     status: int
     detail: str
+    error: str
     code: str
     path: str | None = None
     request_id: str | None = None
@@ -216,6 +218,24 @@ class TooManyRequestsError(ServiceError):
         super().__init__(f"Ask again in {seconds} s.", headers={"Retry-After": str(seconds)})
 
 
+class OverloadedError(ServiceError):
+    """As many scoring requests, or rows of them, are under way as may."""
+
+    status, code, title = 503, "overloaded", "Too much to score"
+
+    def __init__(self) -> None:
+        super().__init__("As much is being scored as may be. Ask again in 1 s.", headers={"Retry-After": "1"})
+
+
+class MethodNotAllowedError(ServiceError):
+    """The path is there, for another method."""
+
+    status, code, title = 405, "method_not_allowed", "Method Not Allowed"
+
+    def __init__(self, method: str, allowed: str) -> None:
+        super().__init__(f"{method} is not possible here.", headers={"Allow": allowed})
+
+
 class BodyTimeoutError(ServiceError):
     """The body took too long to arrive."""
 
@@ -270,6 +290,7 @@ def problem_response(
         title=_valid_text(title),
         status=status,
         detail=_valid_text(detail),
+        error=_valid_text(detail),
         code=code,
         path=None if path is None else _valid_text(path),
         request_id=request_id,

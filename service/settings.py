@@ -17,6 +17,8 @@
 | CTRFAST_MAX_RUNNING_PER_KEY    | jobs of one API key that may run at once; without it any number                    |
 | CTRFAST_MAX_BODY_BYTES         | largest request body                                                               |
 | CTRFAST_MAX_INSTANCES          | most rows in one scoring request                                                   |
+| CTRFAST_MAX_SCORING_REQUESTS   | most scoring requests under way; beyond it a further one is refused with 503       |
+| CTRFAST_MAX_SCORING_ROWS       | most rows of theirs; a larger request is taken when nothing else is under way      |
 | CTRFAST_ALIAS_REFRESH_S        | seconds after which another process's publication is noticed                       |
 | CTRFAST_MAX_LOADED_MODELS      | model versions held in memory                                                      |
 | CTRFAST_BODY_TIMEOUT_S         | seconds within which a request's body must arrive                                  |
@@ -80,6 +82,8 @@ class Settings(BaseSettings):
     max_running_per_key: int | None = Field(default=None, ge=1)
     max_body_bytes: int = Field(default=16 * 1024 * 1024, ge=1024)
     max_instances: int = Field(default=10_000, ge=1)
+    max_scoring_requests: int = Field(default=1024, ge=1)
+    max_scoring_rows: int = Field(default=50_000, ge=1)
     alias_refresh_s: Seconds = 0.5
     max_loaded_models: int = Field(default=8, ge=1)
     body_timeout_s: Seconds = 60.0

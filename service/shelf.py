@@ -12,6 +12,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -21,6 +22,8 @@ from service.paths import without_server_paths
 from service.problems import ModelUnavailableError, NotFoundError
 from service.registry import Registry
 from service.retries import Retries
+from service.scoring.batches import Batches
+from service.scoring.bodies import BodyReader
 from service.seals import require_bundle
 
 log = logging.getLogger("service.shelf")
@@ -39,6 +42,16 @@ class Served:
     name: str
     version: int
     scorer: Scorer
+
+    @cached_property
+    def bodies(self) -> BodyReader:
+        """Reads requests in its schema."""
+        return BodyReader(self.scorer.encoder.fitted.schema_)
+
+    @cached_property
+    def batches(self) -> Batches:
+        """Scores the rows of several requests at once."""
+        return Batches(self.scorer.score_arrays)
 
 
 class Shelf:

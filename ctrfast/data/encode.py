@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +24,7 @@ import pyarrow as pa
 from ctrfast.data.cells import Cells, is_id_type, is_number_type
 from ctrfast.data.field_ids import FieldIds
 from ctrfast.data.lists import in_slots, list_separators
-from ctrfast.data.rows import Column, Repeated, columns_of, read_numbers
+from ctrfast.data.rows import Column, columns_of, read_numbers
 from ctrfast.data.transforms import NumberInputs
 from ctrfast.data.value_ids import ValueIds
 from ctrfast.data.vocabulary import Vocabulary, hash_vocabularies
@@ -38,8 +37,6 @@ VOCABULARY_FOLDER = "vocabulary"
 Ids = npt.NDArray[np.int32]
 Numbers = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float64]
-
-_MISSING = Repeated(None)
 
 
 @dataclass(frozen=True)
@@ -69,10 +66,7 @@ class Encoder:
         tables = {field: schema.table_of(field) for field in schema.id_fields}
         self.field_ids = {field.name: FieldIds(table, self.vocabularies[table.name]) for field, table in tables.items()}
         self._id_rows = fitted.id_rows
-        self._value_ids = [
-            ValueIds(field, self.field_ids[field.name], self._edges.get(field.name), rows.padding)
-            for field, rows in zip(schema.id_fields, self._id_rows, strict=True)
-        ]
+        self._value_ids = ValueIds(fitted, self.field_ids)
         self._numeric_sources = [field.source for field in schema.numeric_fields]
         self._id_names = schema.id_names
         self._slots = schema.field_slots
@@ -156,10 +150,8 @@ class Encoder:
         Raises:
             DataError: a value has the wrong type; `path` is "row.column".
         """
-        slots = [slot for ids in self._value_ids for slot in ids.of(columns.get(ids.source, _MISSING), rows)]
-        flat = np.fromiter(chain.from_iterable(slots), np.int32, rows * len(slots))
-        numbers = read_numbers(columns, self._numeric_sources, rows)
-        return self._encoded(np.ascontiguousarray(flat.reshape(len(slots), rows).T), self._inputs.of(numbers))
+        ids = self._value_ids.of(columns, rows)
+        return self._encoded(ids, self._inputs.of(read_numbers(columns, self._numeric_sources, rows)))
 
     def save(self, folder: Path) -> None:
         """Write `schema.json` and `vocabulary/` into a folder."""

@@ -1,7 +1,7 @@
 """Columns of JSON-like values -> texts of an id field, and numbers of the numeric fields, each value checked.
 
-    {"I1": [3, None], "C1": ["68fd1e64", 17]}    numbers or numeric text; ids: text, or whole numbers (their decimal text)
-    {"history": [["a", 17], "a|17"]}             lists of ids
+    {"I1": [3, None], "C1": ["68fd1e64", 17]}   numbers or their text; ids: text, or whole numbers (their decimal text)
+    {"history": [["a", 17], "a|17"]}            lists of ids
 
 None and "" mean missing. Errors name the row and the column of a value.
 """

@@ -19,7 +19,7 @@ from service.tables import Job
 from tests.service.conftest import Api, fill_data_root, publish, quick_settings
 from tests.service.test_api_jobs import TRAIN, problem
 
-OPEN = {"/healthz", "/readyz"}
+OPEN = {"/healthz", "/readyz", "/v2/health/live", "/v2/health/ready"}
 BODIES: dict[str, Any] = {
     "/v1/jobs": {"kind": "train", "spec": TRAIN},
     "/v1/datasets": {"name": "again", "path": "prepared"},
@@ -29,6 +29,8 @@ BODIES: dict[str, Any] = {
     "/v1/models/{name}/versions/{version}:predict": {"instances": [{}]},
     "/v1/models/{name}/labels/{alias}:predict": {"instances": [{}]},
     "/v1/score": {"model": "ctr", "candidates": [{}]},
+    "/v2/models/{name}/infer": {"inputs": []},
+    "/v2/models/{name}/versions/{version}/infer": {"inputs": []},
 }
 # What a good key gets besides 200, 201 and 202: the job has been cancelled already.
 CONFLICTS = {f"/v1/jobs/{{job_id}}/{action}" for action in ("cancel", "pause", "resume")}
