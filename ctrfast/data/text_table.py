@@ -63,9 +63,7 @@ class TextTable:
             TypeError: a value has no hash.
         """
         if len(values) <= _FEW:
-            return np.array(
-                [self._find_one(value, number) for value, number in zip(values, numbers.tolist())], np.int32
-            )
+            return np.array(list(map(self._find_one, values, numbers.tolist())), np.int32)
         plain = np.fromiter(map(hash, values), np.int64, len(values))
         hashes = _keyed(plain, self._salts[numbers])
         bucket = self._home(hashes)
