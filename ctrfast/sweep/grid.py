@@ -14,7 +14,7 @@ import itertools
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -83,7 +83,7 @@ def read_sweep(file: Path) -> tuple[SweepConfig, Path | None]:
 
 def sweep_points(config: SweepConfig) -> tuple[Point, ...]:
     """All points, in the order in which they run. Raises ConfigError, as `parse_sweep` does."""
-    names = sorted(config.grid, key=_place)
+    names = ordered_names(config.grid)
     sizes = [len(config.grid[name]) for name in names]
     if math.prod(sizes) > MOST_POINTS:
         product = " x ".join(f"{size} of {name}" for name, size in zip(names, sizes, strict=True))
@@ -97,6 +97,11 @@ def sweep_points(config: SweepConfig) -> tuple[Point, ...]:
             same = " and ".join(sorted({settings_text(twin.settings), settings_text(point.settings)}))
             raise ConfigError(f"The grid has a run more than once: {same}. Leave one out.", path="grid")
     return points
+
+
+def ordered_names(names: Iterable[str]) -> list[str]:
+    """A grid's settings in the order of the points: rules, batch sizes, others by name, seeds."""
+    return sorted(names, key=_place)
 
 
 def flat_settings(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
