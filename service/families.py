@@ -11,7 +11,6 @@ children, children by id.
 
 from __future__ import annotations
 
-import secrets
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,9 +21,8 @@ from sqlalchemy.orm import Session
 
 from service import wishes
 from service.events import PROGRESS, append_event
-from service.fingerprints import fingerprint
 from service.moves import move
-from service.states import FINAL, LEASED, Action, Kind, Reason, State, next_state
+from service.states import FINAL, LEASED, Action, Reason, State, next_state
 from service.sweep_figures import sweep_metrics
 from service.tables import Job
 
@@ -53,28 +51,6 @@ class _Kin:
     @property
     def are_paused(self) -> bool:
         return not self.any_in(LEASED | {State.QUEUED})
-
-
-def child_of(parent: Job, index: int, spec: Mapping[str, Any]) -> Job:
-    """A run of a sweep, for its owner and with its options; ids sort as the points do."""
-    return Job(
-        id=f"{parent.id[:12]}{index:04x}{secrets.token_hex(3)}",
-        kind=Kind.TRAIN,
-        state=State.QUEUED,
-        spec=dict(spec),
-        owner=parent.owner,
-        project=parent.project,
-        fingerprint=fingerprint(Kind.TRAIN, spec),
-        attempts_left=parent.attempts_left,
-        attempt=0,
-        last_seq=0,
-        priority=parent.priority,
-        deadline_s=parent.deadline_s,
-        deadline_at=parent.deadline_at,
-        labels=parent.labels,
-        parent_id=parent.id,
-        created_at=parent.created_at,
-    )
 
 
 def count_children(session: Session, parents: Collection[str]) -> dict[str, dict[str, int]]:

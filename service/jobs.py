@@ -53,6 +53,11 @@ def new_job_id() -> str:
     return f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(5)}"
 
 
+def child_id(parent_id: str, index: int) -> str:
+    """The id of a sweep's run: at the sweep's time, in the order of its points."""
+    return f"{parent_id[:12]}{index:04x}{secrets.token_hex(3)}"
+
+
 class JobStore:
     """Jobs of one project, as callers see them: those of others do not exist here. `clock`: seconds since 1970."""
 
@@ -121,26 +126,13 @@ class JobStore:
             QueueFullError: as many jobs wait as may.
         """
         now = self._clock()
-        job = Job(
-            id=job_id or new_job_id(),
-            kind=kind,
-            state=State.QUEUED,
-            spec=dict(spec),
-            owner=owner,
-            project=self._project,
-            idempotency_key=key,
-            fingerprint=fingerprint(kind, spec, options),
-            attempts_left=self._settings.max_attempts,
-            attempt=0,
-            last_seq=0,
-            priority=options.priority,
-            deadline_s=options.deadline_s,
-            deadline_at=None if options.deadline_s is None else now + options.deadline_s,
-            labels=options.labels,
-            webhook=options.webhook.model_dump(mode="json") if options.webhook is not None else None,
-            waits_for_children=bool(children),
-            created_at=now,
-        )
+        job = self._new_job(job_id or new_job_id(), kind, spec, owner, options, now)
+        job.idempotency_key, job.waits_for_children = key, bool(children)
+        made = [job]
+        for index, of_child in enumerate(children):
+            child = self._new_job(child_id(job.id, index), Kind.TRAIN, of_child, owner, options.of_child(), now)
+            child.parent_id = job.id
+            made.append(child)
         try:
             with self._database.write() as session:
                 self._database.lock_queue(session)
@@ -148,7 +140,6 @@ class JobStore:
                 session.flush()  # a twin is found before a full queue is: it takes no further place
                 if count_queued(session) + len(children) > self._settings.max_queued:
                     raise QueueFullError(self._settings.max_queued, _TRY_AGAIN_S)
-                made = [job, *(families.child_of(job, index, spec) for index, spec in enumerate(children))]
                 session.add_all(made)
                 session.flush()
                 for one in made:
@@ -292,6 +283,28 @@ class JobStore:
             return {}
         with self._database.read() as session:
             return families.count_children(session, sweeps)
+
+    def _new_job(
+        self, job_id: str, kind: Kind, spec: Mapping[str, Any], owner: str, options: JobOptions, now: float
+    ) -> Job:
+        return Job(
+            id=job_id,
+            kind=kind,
+            state=State.QUEUED,
+            spec=dict(spec),
+            owner=owner,
+            project=self._project,
+            fingerprint=fingerprint(kind, spec, options),
+            attempts_left=self._settings.max_attempts,
+            attempt=0,
+            last_seq=0,
+            priority=options.priority,
+            deadline_s=options.deadline_s,
+            deadline_at=None if options.deadline_s is None else now + options.deadline_s,
+            labels=options.labels,
+            webhook=options.webhook.model_dump(mode="json") if options.webhook is not None else None,
+            created_at=now,
+        )
 
     def _ask(self, wish: Literal["cancel", "pause", "resume"], job_id: str) -> Job:
         """Change a job as asked, a sweep with its children, and see to the sweep that a child belongs to."""
