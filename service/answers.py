@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
 
 from ctrfast.memory import MemoryEstimate
 from ctrfast.optim.scaling import Plan
@@ -24,13 +25,23 @@ class _Request(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class JobCreate(JobOptions):
-    """A job to queue. `spec` depends on the kind (`service.specs`)."""
+_TRAIN: JsonDict = {"dataset": "criteo", "model": {"name": "deepfm"}, "batch_size": 1024, "publish_as": "ctr"}
+_SWEEP: JsonDict = {
+    "base": {"dataset": "criteo", "epochs": 2},
+    "grid": {"scaling.rule": ["none", "cowclip"], "batch_size": [1024, 2048], "seed": [1, 2, 3]},
+    "publish_best_as": "ctr",
+}
 
-    kind: str = Field(examples=["train"])
-    spec: dict[str, Any] = Field(
-        examples=[{"dataset": "criteo", "model": {"name": "deepfm"}, "batch_size": 1024, "publish_as": "ctr"}]
+
+class JobCreate(JobOptions):
+    """A job to queue. `spec` depends on the kind (`service.specs`, `service.sweep_specs`)."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"kind": "train", "spec": _TRAIN}, {"kind": "sweep", "spec": _SWEEP}]}
     )
+
+    kind: str
+    spec: dict[str, Any]
 
 
 class JobPublic(BaseModel):

@@ -98,6 +98,8 @@ def cancel(session: Session, parent: Job, now: float) -> None:
         _wake(session, parent, now)
     move(session, parent, Action.CANCEL, now)
     session.flush()
+    if State(parent.state) in FINAL:
+        _summarise(session, parent)
     settle(session, parent, now)
 
 
@@ -176,9 +178,15 @@ def _wake(session: Session, parent: Job, now: float, *only: State) -> None:
         move(session, parent, Action.CLAIM, now)
 
 
-def _end(session: Session, parent: Job, now: float) -> None:
+def _summarise(session: Session, parent: Job) -> Sequence[Job]:
+    """Write what the children came to into the sweep's metrics."""
     children = session.scalars(select(Job).where(Job.parent_id == parent.id).order_by(_BY_ORDER)).all()
     parent.metrics = sweep_metrics(parent, children)
+    return children
+
+
+def _end(session: Session, parent: Job, now: float) -> None:
+    children = _summarise(session, parent)
     failed = [child for child in children if child.state == State.FAILED]
     _wake(session, parent, now)
     if parent.state == State.CANCELLING:

@@ -201,6 +201,12 @@ class JobStore:
         more = len(jobs) > limit
         return JobPage(jobs[:limit], next_cursor=jobs[limit - 1].id if more else None)
 
+    def runs_of(self, sweep_id: str) -> Sequence[Job]:
+        """The runs of a sweep, in the order of its points."""
+        query = select(Job).where(Job.parent_id == sweep_id, Job.project == self._project).order_by(Job.id)
+        with self._database.read() as session:
+            return session.scalars(query).all()
+
     def cancel(self, job_id: str) -> Job:
         """Stop a job: at once while it waits, with time to save while it runs.
 

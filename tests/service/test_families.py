@@ -136,6 +136,11 @@ def test_cancel_reaches_all_children(services: Services) -> None:
     assert look(services, parent) == ("cancelled", {"succeeded": 1, "cancelled": 3})
     assert states_told(services, parent) == ["queued", "running", "cancelling", "cancelled"]
     assert services.jobs.get(parent.id).metrics["groups"][0]["runs"] == 1
+    paused = sweep(services)
+    succeed(services, claim(services), valid_auc=0.7)
+    services.jobs.pause(paused.id)
+    assert services.jobs.cancel(paused.id).state == "cancelled"
+    assert services.jobs.get(paused.id).metrics["groups"][0]["runs"] == 1
     waiting = sweep(services)
     assert services.jobs.cancel(waiting.id).state == "cancelled"
     assert look(services, waiting) == ("cancelled", {"cancelled": 4})
