@@ -71,7 +71,8 @@ def main() -> None:
             import shutil
 
             shutil.copytree(arguments[0], Path(assignment["folder"]) / "bundle")
-            tell(type="done", metrics={"test_auc": 0.75}, result={})
+            run = Path(assignment["run"])
+            tell(type="done", metrics={"test_auc": 0.75}, result={"run": run.parent.name})
         elif assignment["spec"]["seed"] == 13:
             tell(type="failed", reason="nan_loss", message="The loss is no number.")
         else:
