@@ -62,10 +62,10 @@ def count_children(session: Session, parents: Collection[str]) -> dict[str, dict
     return counts
 
 
-def open_sweeps(session: Session) -> list[Job]:
-    """Sweeps of any project that wait for their children and are not as those are."""
+def sweeps_to_settle(session: Session) -> list[str]:
+    """Ids of sweeps of any project that wait for their children and are not where those are."""
     query = select(Job).where(Job.waits_for_children, Job.state.not_in(sorted(FINAL)))
-    return [parent for parent in session.scalars(query) if _is_due(parent, _kin(session, parent.id))]
+    return [parent.id for parent in session.scalars(query) if _is_due(parent, _kin(session, parent.id))]
 
 
 def settle(session: Session, parent: Job, now: float) -> None:
@@ -76,7 +76,7 @@ def settle(session: Session, parent: Job, now: float) -> None:
     if not _is_due(parent, kin):
         return
     if kin.have_begun and not kin.are_paused:
-        _wake(session, parent, now, State.QUEUED)
+        _wake(session, parent, now, from_pause=False)
     if abs(kin.progress - parent.progress) >= _LEAST_PROGRESS:
         parent.progress = kin.progress
         append_event(session, parent, PROGRESS, {"progress": parent.progress, "eta_s": None})
@@ -90,6 +90,7 @@ def cancel(session: Session, parent: Job, now: float) -> None:
     """Cancel all children that have not ended; the sweep ends when they have. Twice is no error."""
     if parent.state == State.CANCELLING:
         return
+    settle(session, parent, now)  # runs that have all ended are not lost to a wish that comes late
     next_state(State(parent.state), Action.CANCEL)  # refuses before a child is touched
     children = _lock_open(session, parent)
     for child in children:
@@ -105,6 +106,7 @@ def cancel(session: Session, parent: Job, now: float) -> None:
 
 def pause(session: Session, parent: Job, now: float) -> None:
     """Pause all children that have not ended; the sweep is paused once none runs."""
+    settle(session, parent, now)
     next_state(State(parent.state), Action.PAUSE)
     children = _lock_open(session, parent)
     for child in children:
@@ -167,11 +169,9 @@ def _locked(session: Session, parent: Job, states: Collection[State]) -> Sequenc
     return session.scalars(query.order_by(_BY_ORDER).with_for_update()).all()
 
 
-def _wake(session: Session, parent: Job, now: float, *only: State) -> None:
-    """Have a sweep running whose children are at work."""
-    if only and State(parent.state) not in only:
-        return
-    if parent.state == State.PAUSED:
+def _wake(session: Session, parent: Job, now: float, *, from_pause: bool = True) -> None:
+    """Have a sweep running whose children are at work, or were."""
+    if from_pause and parent.state == State.PAUSED:
         move(session, parent, Action.RESUME, now)
     if parent.state == State.QUEUED:
         parent.started_at = parent.started_at or now
@@ -188,6 +188,7 @@ def _summarise(session: Session, parent: Job) -> Sequence[Job]:
 def _end(session: Session, parent: Job, now: float) -> None:
     children = _summarise(session, parent)
     failed = [child for child in children if child.state == State.FAILED]
+    is_held = parent.pausing or parent.state == State.PAUSED
     _wake(session, parent, now)
     if parent.state == State.CANCELLING:
         move(session, parent, Action.STOP, now)
@@ -201,10 +202,11 @@ def _end(session: Session, parent: Job, now: float) -> None:
         move(session, parent, Action.CANCEL, now)
         move(session, parent, Action.STOP, now)
     else:
-        _succeed(session, parent, now)
+        _succeed(session, parent, now, is_held)
 
 
-def _succeed(session: Session, parent: Job, now: float) -> None:
+def _succeed(session: Session, parent: Job, now: float, is_held: bool) -> None:
+    """is_held: somebody has paused it; then the best waits to be published until it is resumed."""
     best: dict[str, Any] | None = parent.metrics["best"]
     parent.result = {"best": best["job"]} if best is not None else {}
     if parent.spec.get("publish_best_as") is None:
@@ -215,4 +217,5 @@ def _succeed(session: Session, parent: Job, now: float) -> None:
         move(session, parent, Action.FAIL, now, reason=parent.reason, message=parent.message)
     else:
         parent.waits_for_children = False  # from here on it is a job like any other, for a worker to publish
-        move(session, parent, Action.REQUEUE, now, message="All runs have succeeded; the best waits to be published.")
+        action = Action.PAUSE if is_held else Action.REQUEUE
+        move(session, parent, action, now, message="All runs have succeeded; the best waits to be published.")

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
@@ -36,6 +36,8 @@ from service.tables import Job, JobLabel
 from service.waiting import count_queued, queue_positions
 
 log = logging.getLogger("service.jobs")
+
+Wish = Callable[[Session, Job, float], None]
 
 _TRY_AGAIN_S = 10
 
@@ -214,7 +216,7 @@ class JobStore:
             NotFoundError: there is no such job.
             IllegalStateError: it has ended already. Cancelling twice is no error.
         """
-        return self._ask("cancel", job_id)
+        return self._ask(job_id, wishes.cancel, families.cancel)
 
     def pause(self, job_id: str) -> Job:
         """Keep a job from running: at once while it waits; a running one saves its work first.
@@ -223,7 +225,7 @@ class JobStore:
             NotFoundError: there is no such job.
             IllegalStateError: it is paused already, being cancelled, or has ended. Asking a running one twice is none.
         """
-        return self._ask("pause", job_id)
+        return self._ask(job_id, wishes.pause, families.pause)
 
     def resume(self, job_id: str) -> Job:
         """Queue a paused job; it goes on from its checkpoint. One that is still about to pause goes on too.
@@ -231,7 +233,7 @@ class JobStore:
         Raises:
             NotFoundError, IllegalStateError: there is no such job, or nobody has paused it.
         """
-        return self._ask("resume", job_id)
+        return self._ask(job_id, wishes.resume, families.resume)
 
     def retry(self, job_id: str) -> Job:
         """Queue a failed or cancelled job again; it goes on from its last checkpoint where it has one.
@@ -312,14 +314,14 @@ class JobStore:
             created_at=now,
         )
 
-    def _ask(self, wish: Literal["cancel", "pause", "resume"], job_id: str) -> Job:
+    def _ask(self, job_id: str, of_one: Wish, of_family: Wish) -> Job:
         """Change a job as asked, a sweep with its children, and see to the sweep that a child belongs to."""
         with self._database.write() as session:
             parent = self._lock_parent(session, job_id)
             job = self._lock(session, job_id)
             now = self._clock()
             with _as_refusal():
-                getattr(families if job.waits_for_children else wishes, wish)(session, job, now)
+                (of_family if job.waits_for_children else of_one)(session, job, now)
             if parent is not None:
                 session.flush()
                 families.settle(session, parent, now)

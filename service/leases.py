@@ -171,7 +171,7 @@ class LeaseStore:
             found = session.scalar(due.with_only_columns(Job.id).limit(1))
         moved = 0 if found is None else self._take_away(due, now)
         with self._database.read() as session:
-            sweeps = [sweep.id for sweep in families.open_sweeps(session)]
+            sweeps = families.sweeps_to_settle(session)
         for sweep_id in sweeps:
             self.settle(sweep_id)
         return moved

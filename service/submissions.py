@@ -146,7 +146,7 @@ class Submissions:
 
     def _check_sweep(self, values: Mapping[str, Any], prefix: str) -> None:
         spec = parse_sweep_spec(values, prefix)
-        points, most = spec.points(), self.settings.max_queued
+        points, most = spec.points, self.settings.max_queued
         if len(points) > most:
             raise ConfigError(
                 f"The grid must have at most as many points as jobs may wait, {most:,}. Got {len(points):,}.",
@@ -157,7 +157,8 @@ class Submissions:
         try:
             check_points(open_registered(Path(dataset.path), dataset.hash, verify=False), points)
         except CtrFastError as error:
-            error.path = f"{prefix}.{error.path or 'base.dataset'}"
+            at_fault = error.path or "dataset"
+            error.path = f"{prefix}.{at_fault if at_fault.startswith(('base', 'grid')) else f'base.{at_fault}'}"
             raise
         if (start := first.warm_start) is not None:
             self._check_run(start.job, start.model, start.version, f"{prefix}.base.warm_start")

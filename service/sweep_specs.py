@@ -7,12 +7,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from ctrfast.errors import ConfigError
-from ctrfast.sweep.grid import Point, SweepConfig, parse_sweep, sweep_points
+from ctrfast.sweep.grid import Point, SweepConfig, sweep_points
 from service.specs import Name, TrainSpec, parse_spec, parse_train_spec
 
 _OWN = ("dataset", "warm_start")  # of a train spec, beside the library's settings
@@ -35,17 +36,15 @@ class SweepSpec(BaseModel):
         """What the base says beside the library's settings."""
         return {name: self.base[name] for name in _OWN if name in self.base}
 
+    @cached_property
     def points(self) -> tuple[Point, ...]:
         """The grid's points. Raises ConfigError."""
-        return sweep_points(self._config())
+        settings = {name: value for name, value in self.base.items() if name not in _OWN}
+        return sweep_points(SweepConfig(base=settings, grid=self.grid))
 
     def child_specs(self) -> list[dict[str, Any]]:
         """The train spec of each point, in order."""
-        return [{**self.own, **point.values} for point in self.points()]
-
-    def _config(self) -> SweepConfig:
-        settings = {name: value for name, value in self.base.items() if name not in _OWN}
-        return SweepConfig(base=settings, grid=self.grid)
+        return [{**self.own, **point.values} for point in self.points]
 
 
 def parse_sweep_spec(values: Mapping[str, Any], prefix: str = "spec") -> SweepSpec:
@@ -61,7 +60,7 @@ def parse_sweep_spec(values: Mapping[str, Any], prefix: str = "spec") -> SweepSp
             path=f"{prefix}.base.publish_as",
         )
     try:
-        parse_sweep(spec._config().model_dump())
+        _ = spec.points
     except ConfigError as error:
         raise ConfigError(error.message, path=f"{prefix}.{error.path}") from error
     first_train_spec(spec, prefix)

@@ -42,7 +42,7 @@ def main() -> int:
         os.write(channel, json.dumps(message).encode() + b"\n")
 
     def on_progress(progress: Progress) -> None:
-        tell({"type": "progress", "fraction": progress.fraction, "metrics": progress.metrics})
+        tell({"type": "progress", "fraction": progress.fraction})
 
     try:
         dataset = Dataset.open(Path(request["dataset"]), verify=False)  # the sweep has compared its files

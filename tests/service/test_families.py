@@ -19,6 +19,15 @@ GRID = {"scaling.rule": ["none", "cowclip"], "seed": [1, 2]}
 SPEC: dict[str, Any] = {"base": {"dataset": "d", "epochs": 2}, "grid": GRID}
 
 
+@pytest.fixture(autouse=True)
+def clock(services: Services, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time of jobs and leases, which stands still unless a test moves it."""
+    now = [1000.0]
+    for store in (services.jobs, services.leases):
+        monkeypatch.setattr(store, "_clock", lambda: now[0])
+    return now
+
+
 def sweep(services: Services, spec: dict[str, Any] = SPEC, **options: Any) -> Job:
     children = parse_sweep_spec(spec).child_specs()
     return services.jobs.enqueue(Kind.SWEEP, spec, children=children, **options)
@@ -192,21 +201,14 @@ def test_a_child_is_retried_while_its_sweep_goes_on(services: Services) -> None:
     assert look(services, parent)[0] == "succeeded"
 
 
-def test_a_deadline_ends_children_and_sweep(services: Services) -> None:
-    now = [1000.0]
-    for store in (services.jobs, services.leases):
-        store._clock = lambda: now[0]  # type: ignore[attr-defined]
+def test_a_deadline_ends_children_and_sweep(services: Services, clock: list[float]) -> None:
     parent = sweep(services, options=JobOptions(deadline_s=50.0))
+    clock[0] = 1049.0
     lease = claim(services)
-    now[0] += 1.0
-    services.leases.renew(lease)
-    now[0] = 1050.0
-    lease_until = services.jobs.get(lease.job_id).lease_until
-    assert lease_until is not None
-    services.leases.sweep()
-    counts = look(services, parent)[1]
-    assert counts["failed"] >= 3
-    now[0] = 1060.0
+    clock[0] = 1050.5
+    assert services.leases.renew(lease)
+    assert look(services, parent) == ("running", {"running": 1, "failed": 3})
+    assert services.leases.stopped(lease) is State.FAILED
     assert look(services, parent) == ("failed", {"failed": 4})
     assert services.jobs.get(parent.id).reason == "deadline"
 
@@ -261,6 +263,29 @@ def test_the_best_is_queued_for_a_worker_once_all_have_succeeded(services: Servi
     again = claim(services)
     assert (again.job_id, again.attempt) == (parent.id, 2)
     assert succeed(services, again) is State.SUCCEEDED
+
+
+def test_a_wish_that_comes_after_the_last_run_loses_nothing(services: Services) -> None:
+    parent = sweep(services)
+    for _ in range(4):
+        succeed(services, claim(services), valid_auc=0.5)
+    for wish in (services.jobs.cancel, services.jobs.pause):
+        with pytest.raises(IllegalStateError, match="succeeded"):
+            wish(parent.id)
+    assert look(services, parent)[0] == "succeeded"
+
+
+def test_a_sweep_that_is_paused_does_not_publish(services: Services) -> None:
+    parent = sweep(services, {**SPEC, "publish_best_as": "ctr"})
+    for _ in range(3):
+        succeed(services, claim(services), valid_auc=0.5)
+    last = claim(services)
+    assert services.jobs.pause(parent.id).pausing
+    succeed(services, last, valid_auc=0.6)
+    assert look(services, parent) == ("paused", {"succeeded": 4})
+    assert services.leases.claim("w") is None
+    assert services.jobs.resume(parent.id).state == "queued"
+    assert claim(services).job_id == parent.id
 
 
 def test_without_validation_figures_there_is_no_best_to_publish(services: Services) -> None:

@@ -21,6 +21,11 @@ SPEC = {"base": {"dataset": "d"}, "grid": {"scaling.rule": ["none", "<b>"], "see
 PAGE = {"Accept": "text/html"}
 
 
+@pytest.fixture
+def api(make_api: Callable[..., Api]) -> Api:
+    return make_api(lease_s=30.0)
+
+
 class Words(HTMLParser):
     """The tags and the words of a page."""
 

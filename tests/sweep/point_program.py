@@ -25,7 +25,7 @@ def main() -> None:
         os.write(1, json.dumps(message).encode() + b"\n")
 
     sys.stderr.write(f"seed {config.seed}\n")
-    tell(type="progress", fraction=0.5, metrics={})
+    tell(type="progress", fraction=0.5)
     if config.seed == NAN:
         tell(type="failed", reason="nan_loss", message="The loss is no number.")
     elif config.seed == FULL:
