@@ -6,7 +6,6 @@ Every change of a job locks its row first; `moves.move` asks the table and write
 from __future__ import annotations
 
 import logging
-import secrets
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from service import families, wishes
 from service.database import Database
 from service.events import STATE, EventPage, LogPage, append_event, read_events, read_log, read_metric_series
 from service.fingerprints import fingerprint
+from service.new_jobs import new_job, new_job_id, runs_of_a_sweep
 from service.options import NO_OPTIONS, JobOptions
 from service.problems import (
     IdempotencyConflictError,
@@ -48,16 +48,6 @@ class JobPage:
 
     jobs: Sequence[Job]
     next_cursor: str | None
-
-
-def new_job_id() -> str:
-    """An id that sorts by time: 12 hex digits of milliseconds, then 10 random ones."""
-    return f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(5)}"
-
-
-def child_id(parent_id: str, index: int) -> str:
-    """The id of a sweep's run: at the sweep's time, in the order of its points."""
-    return f"{parent_id[:12]}{index:04x}{secrets.token_hex(3)}"
 
 
 class JobStore:
@@ -127,14 +117,18 @@ class JobStore:
             IdempotencyConflictError: the key belongs to another body.
             QueueFullError: as many jobs wait as may.
         """
-        now = self._clock()
-        job = self._new_job(job_id or new_job_id(), kind, spec, owner, options, now)
-        job.idempotency_key, job.waits_for_children = key, bool(children)
-        made = [job]
-        for index, of_child in enumerate(children):
-            child = self._new_job(child_id(job.id, index), Kind.TRAIN, of_child, owner, options.of_child(), now)
-            child.parent_id = job.id
-            made.append(child)
+        job = new_job(
+            job_id or new_job_id(),
+            kind,
+            spec,
+            options,
+            owner=owner,
+            project=self._project,
+            attempts=self._settings.max_attempts,
+            now=self._clock(),
+        )
+        job.idempotency_key = key
+        made = [job, *runs_of_a_sweep(job, children, options)]
         try:
             with self._database.write() as session:
                 self._database.lock_queue(session)
@@ -291,28 +285,6 @@ class JobStore:
             return {}
         with self._database.read() as session:
             return families.count_children(session, sweeps)
-
-    def _new_job(
-        self, job_id: str, kind: Kind, spec: Mapping[str, Any], owner: str, options: JobOptions, now: float
-    ) -> Job:
-        return Job(
-            id=job_id,
-            kind=kind,
-            state=State.QUEUED,
-            spec=dict(spec),
-            owner=owner,
-            project=self._project,
-            fingerprint=fingerprint(kind, spec, options),
-            attempts_left=self._settings.max_attempts,
-            attempt=0,
-            last_seq=0,
-            priority=options.priority,
-            deadline_s=options.deadline_s,
-            deadline_at=None if options.deadline_s is None else now + options.deadline_s,
-            labels=options.labels,
-            webhook=options.webhook.model_dump(mode="json") if options.webhook is not None else None,
-            created_at=now,
-        )
 
     def _ask(self, job_id: str, of_one: Wish, of_family: Wish) -> Job:
         """Change a job as asked, a sweep with its children, and see to the sweep that a child belongs to."""

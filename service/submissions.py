@@ -12,7 +12,8 @@ from ctrfast.errors import ConfigError, CtrFastError, unknown_name
 from ctrfast.preflight import examine, refuse
 from ctrfast.sweep.checks import check_points
 from service.datasets import DatasetStore
-from service.jobs import JobStore, new_job_id
+from service.jobs import JobStore
+from service.new_jobs import new_job_id
 from service.options import NO_OPTIONS, JobOptions
 from service.problems import BadValueError, NameTakenError, NotFoundError, ServiceError
 from service.registry import Registry

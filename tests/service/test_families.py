@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -53,6 +56,18 @@ def look(services: Services, parent: Job) -> tuple[str, dict[str, int]]:
     services.leases.sweep()
     now = services.jobs.get(parent.id)
     return now.state, services.jobs.children([now])[parent.id]
+
+
+def at_once(call: Callable[[], Any], count: int = 6) -> list[Any]:
+    """What calls at the same moment return."""
+    barrier = threading.Barrier(count)
+
+    def together(_: int) -> Any:
+        barrier.wait()
+        return call()
+
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(together, range(count)))
 
 
 def states_told(services: Services, parent: Job) -> list[str]:
@@ -244,6 +259,23 @@ def test_twins_are_one_sweep_with_one_set_of_children(services: Services) -> Non
     assert first.id == second.id
     assert len(children_of(services, first)) == 4
     assert len(services.jobs.page(state=None, kind=None, limit=50, cursor=None).jobs) == 5
+
+
+@pytest.mark.parametrize("key", ["k", None])
+def test_many_at_the_same_moment(services: Services, key: str | None) -> None:
+    ids = at_once(lambda: sweep(services, key=key).id)
+    sweeps = 1 if key else 6
+    assert len(set(ids)) == sweeps
+    assert {len(children_of(services, services.jobs.get(sweep_id))) for sweep_id in ids} == {4}
+    assert len(services.jobs.page(state=None, kind=None, limit=50, cursor=None).jobs) == 5 * sweeps
+
+
+def test_whoever_comes_by_at_the_same_moment_it_ends_once(services: Services) -> None:
+    parent = sweep(services)
+    for _ in range(4):
+        succeed(services, claim(services), valid_auc=0.5)
+    at_once(lambda: services.leases.settle(parent.id))
+    assert states_told(services, parent) == ["queued", "running", "succeeded"]
 
 
 def test_the_best_is_queued_for_a_worker_once_all_have_succeeded(services: Services) -> None:
