@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from types import MappingProxyType
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
 
 from ctrfast.memory import MemoryEstimate
 from ctrfast.optim.scaling import Plan
@@ -23,20 +25,31 @@ class _Request(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class JobCreate(JobOptions):
-    """A job to queue. `spec` depends on the kind (`service.specs`)."""
+_TRAIN: JsonDict = {"dataset": "criteo", "model": {"name": "deepfm"}, "batch_size": 1024, "publish_as": "ctr"}
+_SWEEP: JsonDict = {
+    "base": {"dataset": "criteo", "epochs": 2},
+    "grid": {"scaling.rule": ["none", "cowclip"], "batch_size": [1024, 2048], "seed": [1, 2, 3]},
+    "publish_best_as": "ctr",
+}
 
-    kind: str = Field(examples=["train"])
-    spec: dict[str, Any] = Field(
-        examples=[{"dataset": "criteo", "model": {"name": "deepfm"}, "batch_size": 1024, "publish_as": "ctr"}]
+
+class JobCreate(JobOptions):
+    """A job to queue. `spec` depends on the kind (`service.specs`, `service.sweep_specs`)."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"kind": "train", "spec": _TRAIN}, {"kind": "sweep", "spec": _SWEEP}]}
     )
+
+    kind: str
+    spec: dict[str, Any]
 
 
 class JobPublic(BaseModel):
     """A job as its caller sees it. Times are UTC; `eta_s` is None until known.
 
     position: place in the queue, from 1, while it waits there. not_before: the end of the wait for a retry.
-    pausing: it runs, and will pause when its work is saved.
+    pausing: it runs, and will pause when its work is saved. parent: the sweep that it is a run of.
+    children: of a sweep, how many of its runs are in each state; None for any other kind.
     """
 
     id: str
@@ -54,6 +67,8 @@ class JobPublic(BaseModel):
     position: int | None
     pausing: bool
     labels: dict[str, str]
+    parent: str | None
+    children: dict[str, int] | None
     deadline_at: str | None
     not_before: str | None
     created_at: str
@@ -61,8 +76,10 @@ class JobPublic(BaseModel):
     finished_at: str | None
 
     @classmethod
-    def of(cls, job: Job, positions: Mapping[str, int]) -> Self:
-        """A row as an answer. positions: of waiting jobs (`JobStore.positions`)."""
+    def of(
+        cls, job: Job, positions: Mapping[str, int], children: Mapping[str, dict[str, int]] = MappingProxyType({})
+    ) -> Self:
+        """A row as an answer. positions: of waiting jobs (`JobStore.positions`). children: of sweeps."""
         waits = State(job.state) is State.QUEUED and job.not_before > 0
         return cls(
             id=job.id,
@@ -80,6 +97,8 @@ class JobPublic(BaseModel):
             position=positions.get(job.id),
             pausing=job.pausing,
             labels=job.labels,
+            parent=job.parent_id,
+            children=children.get(job.id),
             deadline_at=iso_time_or_none(job.deadline_at),
             not_before=iso_time(job.not_before) if waits else None,
             created_at=iso_time(job.created_at),

@@ -78,6 +78,7 @@ class Assigner:
             Kind.PREPARE: inside._prepare,
             Kind.EVALUATE: inside._evaluate,
             Kind.SCORE: inside._score,
+            Kind.SWEEP: inside._sweep,
         }[lease.kind](lease)
         return Assignment(
             job_id=lease.job_id,
@@ -117,6 +118,10 @@ class Assigner:
             "bundle_sha256": self._registry.get_version(spec.model, version).sha256,
             **self._files(spec.inputs, "spec.inputs"),
         }
+
+    def _sweep(self, lease: Lease) -> dict[str, Any]:
+        """All runs have succeeded; what is left is to publish the best."""
+        return {"run": self._run(self._jobs.get(lease.job_id).result["best"], None, None)}
 
     def _dataset(self, name: str) -> dict[str, Any]:
         row = self._datasets.get(name)

@@ -17,6 +17,8 @@ from service.registry import Registry
 from service.settings import Settings
 from service.specs import parse_prepare_spec, parse_train_spec
 from service.states import Kind
+from service.sweep_specs import parse_sweep_spec
+from service.tables import Job
 
 
 class Deliveries:
@@ -41,4 +43,8 @@ class Deliveries:
             registry = self._registry.of(lease.project)
             version = registry.publish(session, model, folder / BUNDLE, lease.job_id, metrics)
             return {**result, "model": model, "version": version}
+        if lease.kind is Kind.SWEEP and (model := parse_sweep_spec(lease.spec).publish_best_as) is not None:
+            best = session.get_one(Job, lease.job_id).result["best"]
+            version = self._registry.of(lease.project).publish(session, model, folder / BUNDLE, best, metrics)
+            return {**result, "best": best, "model": model, "version": version}
         return dict(result)

@@ -94,6 +94,30 @@ class IllegalStateError(ServiceError):
         super().__init__(str(IllegalMoveError(current, action)))
 
 
+class NoReportError(ServiceError):
+    """A job whose kind has no report, or whose files are gone."""
+
+    status, code, title = 404, "not_found", "Not found"
+
+
+class NotReportedError(ServiceError):
+    """A job that has no report yet, or will have none."""
+
+    status, code, title = 409, "illegal_state", "The job has no report"
+
+    def __init__(self, state: State) -> None:
+        super().__init__(f"A job that is {state} has no report. Ask again when it has succeeded.")
+
+
+class SweepEndedError(ServiceError):
+    """A run of a sweep that has ended cannot be retried by itself: the sweep's figures would not be its own."""
+
+    status, code, title = 409, "illegal_state", "The sweep has ended"
+
+    def __init__(self, parent: str) -> None:
+        super().__init__(f"The job is a run of the sweep {parent!r}, which has ended. Retry the sweep.")
+
+
 class EventsExpiredError(ServiceError):
     """Events that were asked for were removed. `X-First-Seq` says which is the first that is left."""
 

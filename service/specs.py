@@ -140,7 +140,7 @@ class ScoreSpec(_Spec):
     out: Name = "scores.parquet"
 
 
-S = TypeVar("S", bound=_Spec)
+S = TypeVar("S", bound=BaseModel)
 
 
 def parse_train_spec(values: Mapping[str, Any], prefix: str = "spec") -> TrainSpec:

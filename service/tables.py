@@ -53,7 +53,8 @@ class Job(Base):
 
     last_seq counts its events, log_events those of them that repeat its log. attempts_left: runs that failures may
     still cost. not_before: the end of a retry's back-off. pausing: its worker is asked to stop it and keep its work.
-    labels never change; `JobLabel` finds them. webhook: a `service.options.Webhook`.
+    labels never change; `JobLabel` finds them. webhook: a `service.options.Webhook`. parent_id: the sweep that made it.
+    waits_for_children: a sweep whose children have not ended; it holds no worker (`service.families`).
     """
 
     __tablename__ = "jobs"
@@ -63,6 +64,7 @@ class Job(Base):
         Index(None, "kind", "id"),
         Index(None, "state", "priority", "id"),
         Index(None, "project", "id"),
+        Index(None, "parent_id", "id"),
     )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
@@ -92,6 +94,8 @@ class Job(Base):
     labels: Mapped[dict[str, str]] = mapped_column(Json, default=dict, server_default="{}")
     log_events: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
     webhook: Mapped[dict[str, Any] | None] = mapped_column(JsonOrNull)
+    parent_id: Mapped[str | None] = mapped_column(String(32))
+    waits_for_children: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
     created_at: Mapped[float] = mapped_column(Time)
     started_at: Mapped[float | None] = mapped_column(Time)
     finished_at: Mapped[float | None] = mapped_column(Time)

@@ -84,6 +84,15 @@ def _run_training(assignment: Assignment, spec: TrainSpec, run: Path, tell: Tell
         )
 
 
+def _sweep(assignment: Assignment, tell: Tell, stop: Stop) -> Product:
+    """Publish the best run of a sweep whose runs have all succeeded."""
+    stop.raise_if_requested()
+    run = _required(assignment.run)
+    tell({"type": "progress", "progress": 1.0, "eta_s": None, "facts": {"stage": "publish"}})
+    _export(run, assignment.folder / BUNDLE)
+    return Product(Run.open(run).metrics)
+
+
 def _export(run: Path, bundle: Path) -> None:
     from ctrfast.export import export_bundle
 
@@ -219,4 +228,5 @@ _WORK: Mapping[Kind, Callable[[Assignment, Tell, Stop], Product]] = {
     Kind.PREPARE: _prepare,
     Kind.EVALUATE: _evaluate,
     Kind.SCORE: _score,
+    Kind.SWEEP: _sweep,
 }
