@@ -31,7 +31,7 @@ from service.problems import (
     problem_response,
     service_problem,
 )
-from service.routes import audit, datasets, docs, health, jobs, models, plans, records, scoring
+from service.routes import audit, datasets, docs, health, jobs, model_traffic, models, plans, records, scoring
 from service.settings import Settings
 from service.upkeep import keep_books
 from service.webhooks import send_webhooks
@@ -57,6 +57,7 @@ def create_app(settings: Settings) -> FastAPI:
             asyncio.create_task(services.shelf.watch()),
             asyncio.create_task(_sweep_leases(services)),
             asyncio.create_task(keep_books(services)),
+            asyncio.create_task(services.shadow.run()),
             *([asyncio.create_task(send_webhooks(services))] if settings.webhook_secret is not None else []),
         ]
         yield
@@ -76,7 +77,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.services = services
     asks_for_a_right = [Depends(require_right)]
-    for module in (jobs, records, datasets, plans, models, scoring, audit):
+    for module in (jobs, records, datasets, plans, models, model_traffic, scoring, audit):
         app.include_router(module.router, responses=problems(401, 403, 422, 429), dependencies=asks_for_a_right)
     for module in (health, docs):
         app.include_router(module.router, dependencies=asks_for_a_right)

@@ -29,6 +29,17 @@ from service.states import Kind
 RUN, BUNDLE, DATASET, OUTPUTS, LOG = "run", "bundle", "dataset", "outputs", "log.txt"
 
 
+class Champion(BaseModel):
+    """The version behind `latest`, which a model that is to be published is compared with. metrics: of its run."""
+
+    model_config = ConfigDict(frozen=True)
+
+    version: int
+    bundle: Path
+    sha256: str
+    metrics: dict[str, Any]
+
+
 class Assignment(BaseModel):
     """One attempt at a job.
 
@@ -49,6 +60,7 @@ class Assignment(BaseModel):
     run: Path | None = None
     bundle: Path | None = None
     bundle_sha256: str | None = None
+    champion: Champion | None = None
     files: tuple[Path, ...] = ()
     given: dict[str, str] = {}
 
@@ -96,6 +108,7 @@ class Assigner:
         return {
             **self._dataset(spec.dataset),
             "run": self._run(start.job, start.model, start.version) if start is not None else None,
+            "champion": self._champion(spec.publish_as) if spec.publish_as is not None else None,
         }
 
     def _prepare(self, lease: Lease) -> dict[str, Any]:
@@ -114,7 +127,7 @@ class Assigner:
         version = self._version(spec.model, spec.version)
         return {
             "bundle": self._registry.folder(spec.model, version),
-            "bundle_sha256": self._registry.get_version(spec.model, version).sha256,
+            "bundle_sha256": self._registry.live_version(spec.model, version).sha256,
             **self._files(spec.inputs, "spec.inputs"),
         }
 
@@ -127,6 +140,13 @@ class Assigner:
         if model is not None:
             job = self._registry.get_version(model, self._version(model, version)).job_id
         return self._settings.job_folder(self._jobs.get(job or "").id) / RUN
+
+    def _champion(self, model: str) -> Champion | None:
+        row = self._registry.champion(model)
+        if row is None:
+            return None
+        bundle = self._registry.folder(model, row.version)
+        return Champion(version=row.version, bundle=bundle, sha256=row.sha256, metrics=row.metrics)
 
     def _version(self, model: str, version: int | None) -> int:
         return version if version is not None else self._registry.get(model).aliases[LATEST]

@@ -13,7 +13,14 @@ from ctrfast.preflight import examine, refuse
 from service.datasets import DatasetStore
 from service.jobs import JobStore, new_job_id
 from service.options import NO_OPTIONS, JobOptions
-from service.problems import BadValueError, NameTakenError, NotAvailableError, NotFoundError, ServiceError
+from service.problems import (
+    BadValueError,
+    NameTakenError,
+    NotAvailableError,
+    NotFoundError,
+    ServiceError,
+    VersionRemovedError,
+)
 from service.registry import Registry
 from service.seals import open_registered
 from service.settings import Settings
@@ -140,7 +147,15 @@ class Submissions:
     def _check_score(self, values: Mapping[str, Any], prefix: str) -> None:
         spec = parse_spec(ScoreSpec, values, prefix)
         self._model(spec.model, spec.version, prefix)
+        if spec.version is not None:
+            self._require_files(spec.model, spec.version, f"{prefix}.version")
         existing_files(spec.inputs, self.settings.roots, f"{prefix}.inputs")
+
+    def _require_files(self, model: str, version: int, path: str) -> None:
+        try:
+            self.registry.live_version(model, version)
+        except VersionRemovedError as error:
+            raise BadValueError(error.detail, path=path) from error
 
     def _dataset(self, name: str, path: str) -> DatasetRow:
         row = self.datasets.find(name)
