@@ -66,6 +66,15 @@ def main() -> None:
 
         shutil.copytree(arguments[0], Path(assignment["folder"]) / "bundle")
         tell(type="done", metrics={"test_auc": 0.75}, result={})
+    elif mode == "stale-once":
+        import shutil
+
+        bundle, marker = Path(assignment["folder"]) / "bundle", Path(arguments[1])
+        if not bundle.exists():
+            shutil.copytree(arguments[0], bundle)
+        version = assignment["champion"]["version"] if marker.exists() else 99
+        marker.touch()
+        tell(type="done", metrics={}, result={"comparison": {"version": version}})
     elif mode == "family":
         import subprocess
 
