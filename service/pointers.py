@@ -51,6 +51,8 @@ class PointerStore:
 
     def removed_among(self, versions: Collection[Key]) -> set[Key]:
         """Those of some versions that were removed."""
+        if not versions:
+            return set()
         key = (VersionRow.project, VersionRow.name, VersionRow.version)
         query = select(*key).where(tuple_(*key).in_(list(versions)), VersionRow.removed_at.is_not(None))
         with self._database.read() as session:

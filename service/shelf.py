@@ -160,7 +160,8 @@ class Shelf:
         set_alias = self._registry.of(project).set_alias
         move = await asyncio.to_thread(set_alias, name, alias, version, caller=caller, force=force, expected=expected)
         await self._read_pointers()
-        self._switch((project, name, alias), version)
+        if self.version_behind(project, name, alias) == version:  # else somebody else has moved it on already
+            self._switch((project, name, alias), version)
         return move
 
     async def watch(self) -> None:

@@ -25,7 +25,10 @@ from service.signatures import metadata_of
 
 router = APIRouter(prefix="/v1/models", tags=["models"], route_class=JsonRoute)
 
-_LARGEST_MOVE = 2**63
+
+class _AnyMove(Container[int | None]):
+    def __contains__(self, move: object) -> bool:
+        return move is not None
 
 
 @router.get("")
@@ -130,6 +133,6 @@ def _expected(if_match: str | None) -> Container[int | None] | None:
     if if_match is None:
         return None
     if if_match.strip() == "*":
-        return range(_LARGEST_MOVE)
+        return _AnyMove()
     tags = [tag.strip().strip('"') for tag in if_match.split(",")]
     return {int(tag) for tag in tags if tag.isascii() and tag.isdigit()}

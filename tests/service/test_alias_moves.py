@@ -40,7 +40,7 @@ def test_compare_and_set(services: Services) -> None:
     with pytest.raises(AliasMovedError, match="points at version 1 now"):
         services.registry.set_alias("m", "latest", 2, expected={seen})
     with pytest.raises(AliasMovedError, match="does not exist"):
-        services.registry.set_alias("m", "new", 2, expected=range(100))
+        services.registry.set_alias("m", "new", 2, expected={seen, moved})
     services.registry.set_alias("m", "latest", 3, expected={moved})
     assert services.registry.get("m").aliases == {"latest": 3}
 
