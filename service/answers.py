@@ -178,22 +178,28 @@ class VersionStatus(BaseModel):
     status: StatusCode = StatusCode()
 
     @classmethod
-    def of(cls, version: int, on_disk: bool) -> Self:
+    def of(cls, row: VersionRow, on_disk: bool) -> Self:
         """A version that can be loaded when it is asked for, or one whose folder is gone."""
         if on_disk:
-            return cls(version=str(version))
-        status = StatusCode(error_code="NOT_FOUND", error_message="The version's files are missing.")
-        return cls(version=str(version), state="END", status=status)
+            return cls(version=str(row.version))
+        message = "The version's files are missing." if row.removed_at is None else "The version was removed."
+        status = StatusCode(error_code="NOT_FOUND", error_message=message)
+        return cls(version=str(row.version), state="END", status=status)
 
 
 class VersionPublic(BaseModel):
-    """A published version. sha256: of the bundle's manifest, which holds those of all its files."""
+    """A published version. sha256: of the bundle's manifest, which holds those of all its files.
+
+    verdict: of its gates (`service.gates`). removed_at: since when its files are gone.
+    """
 
     version: int
     sha256: str
     metrics: dict[str, Any]
+    verdict: dict[str, Any] | None
     job: str | None
     created_at: str
+    removed_at: str | None
 
     @classmethod
     def of(cls, row: VersionRow) -> Self:
@@ -202,8 +208,10 @@ class VersionPublic(BaseModel):
             version=row.version,
             sha256=row.sha256,
             metrics=row.metrics,
+            verdict=row.verdict,
             job=row.job_id,
             created_at=iso_time(row.created_at),
+            removed_at=iso_time_or_none(row.removed_at),
         )
 
 
@@ -221,7 +229,7 @@ class ModelPublic(BaseModel):
         rows = [row for row in reversed(model.versions) if only is None or row.version == only]
         return cls(
             name=model.name,
-            model_version_status=[VersionStatus.of(row.version, row.version in model.on_disk) for row in rows],
+            model_version_status=[VersionStatus.of(row, row.version in model.on_disk) for row in rows],
             versions=[VersionPublic.of(row) for row in rows],
             aliases={alias: version for alias, version in model.aliases.items() if only is None or version == only},
         )
@@ -234,9 +242,10 @@ class ModelList(BaseModel):
 
 
 class AliasPut(_Request):
-    """The version that an alias should point at."""
+    """The version that an alias should point at. force: `latest` also on one that its gates refused."""
 
     version: Annotated[VersionNumber, Field(examples=[1])]
+    force: bool = Field(default=False, strict=True)
 
 
 class AliasPublic(BaseModel):

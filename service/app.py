@@ -31,7 +31,7 @@ from service.problems import (
     problem_response,
     service_problem,
 )
-from service.routes import audit, datasets, docs, health, jobs, models, open_inference, plans, records
+from service.routes import audit, datasets, docs, health, jobs, model_traffic, models, open_inference, plans, records
 from service.scoring.endpoints import ScoringRoutes
 from service.settings import Settings
 from service.upkeep import keep_books
@@ -58,6 +58,7 @@ def create_app(settings: Settings) -> FastAPI:
             asyncio.create_task(services.shelf.watch()),
             asyncio.create_task(_sweep_leases(services)),
             asyncio.create_task(keep_books(services)),
+            asyncio.create_task(services.shadow.run()),
             *([asyncio.create_task(send_webhooks(services))] if settings.webhook_secret is not None else []),
         ]
         yield
@@ -77,7 +78,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.services = services
     asks_for_a_right = [Depends(require_right)]
-    for module in (jobs, records, datasets, plans, models, open_inference, audit):
+    for module in (jobs, records, datasets, plans, models, model_traffic, open_inference, audit):
         app.include_router(module.router, responses=problems(401, 403, 422, 429), dependencies=asks_for_a_right)
     for router in (health.router, open_inference.health, docs.router):
         app.include_router(router, dependencies=asks_for_a_right)

@@ -143,8 +143,13 @@ class LeaseStore:
             job, now = self._locked(session, lease)
             return self._settle(session, job, now, reason, message)
 
-    def stopped(self, lease: Lease) -> State:
-        """The child ended because it was told to, which costs the job no attempt. Raises LeaseLostError."""
+    def stopped(self, lease: Lease, message: str = "The worker stopped it; the job waits for another.") -> State:
+        """The attempt ended through no fault of the job's, which costs it none. Raises LeaseLostError.
+
+        Args:
+            lease: of the attempt.
+            message: why it goes back into the queue.
+        """
         with self._database.write() as session:
             job, now = self._locked(session, lease)
             if job.state == State.CANCELLING:
@@ -154,7 +159,7 @@ class LeaseStore:
             job.attempts_left += 1
             if job.pausing:
                 return move(session, job, Action.PAUSE, now)
-            return move(session, job, Action.REQUEUE, now, message="The worker stopped it; the job waits for another.")
+            return move(session, job, Action.REQUEUE, now, message=message)
 
     def sweep(self) -> int:
         """Take jobs away from workers whose lease ran out, end idle ones beyond their deadline, and look after sweeps.

@@ -154,6 +154,48 @@ class ModelUnavailableError(ServiceError):
     status, code, title = 409, "bad_artifact", "The model cannot be served"
 
 
+class VersionRemovedError(ServiceError):
+    """A version whose files were removed, by a caller or by retention; its row stays."""
+
+    status, code, title = 410, "version_removed", "The version was removed"
+
+    def __init__(self, name: str, version: int) -> None:
+        super().__init__(f"Version {version} of the model {name!r} was removed. Choose another one, or train it again.")
+
+
+class VersionInUseError(ServiceError):
+    """A version that an alias points at cannot be removed."""
+
+    status, code, title = 409, "version_in_use", "The version is in use"
+
+    def __init__(self, name: str, version: int, aliases: Iterable[str]) -> None:
+        named = ", ".join(sorted(aliases))
+        super().__init__(f"Version {version} of the model {name!r} is behind {named}. Move that first.")
+
+
+class GatesRefusedError(ServiceError):
+    """A version that is worse than the champion, without force."""
+
+    status, code, title = 409, "gates_refused", "The version is worse than the champion"
+
+    def __init__(self, name: str, version: int) -> None:
+        super().__init__(
+            f'Version {version} of the model {name!r} did not pass its gates. Send `"force": true` to put `latest` on '
+            "it nonetheless, or choose another alias.",
+            path="force",
+        )
+
+
+class AliasMovedError(ServiceError):
+    """`If-Match` names an earlier state of the alias."""
+
+    status, code, title = 412, "alias_moved", "The alias was moved meanwhile"
+
+    def __init__(self, alias: str, version: int | None) -> None:
+        now = "does not exist" if version is None else f"points at version {version} now"
+        super().__init__(f"The alias {alias!r} {now}. Read it again, and send the ETag of that answer.")
+
+
 class DatasetUnavailableError(ServiceError):
     """A registered dataset whose folder is missing or was changed."""
 

@@ -15,7 +15,13 @@ from service.datasets import DatasetStore
 from service.jobs import JobStore
 from service.new_jobs import new_job_id
 from service.options import NO_OPTIONS, JobOptions
-from service.problems import BadValueError, NameTakenError, NotFoundError, ServiceError
+from service.problems import (
+    BadValueError,
+    NameTakenError,
+    NotFoundError,
+    ServiceError,
+    VersionRemovedError,
+)
 from service.registry import Registry
 from service.seals import open_registered
 from service.settings import Settings
@@ -143,6 +149,8 @@ class Submissions:
     def _check_score(self, values: Mapping[str, Any], prefix: str) -> None:
         spec = parse_spec(ScoreSpec, values, prefix)
         self._model(spec.model, spec.version, prefix)
+        if spec.version is not None:
+            self._require_files(spec.model, spec.version, f"{prefix}.version")
         existing_files(spec.inputs, self.settings.roots, f"{prefix}.inputs")
 
     def _check_sweep(self, values: Mapping[str, Any], prefix: str) -> None:
@@ -163,6 +171,12 @@ class Submissions:
             raise
         if (start := first.warm_start) is not None:
             self._check_run(start.job, start.model, start.version, f"{prefix}.base.warm_start")
+
+    def _require_files(self, model: str, version: int, path: str) -> None:
+        try:
+            self.registry.live_version(model, version)
+        except VersionRemovedError as error:
+            raise BadValueError(error.detail, path=path) from error
 
     def _dataset(self, name: str, path: str) -> DatasetRow:
         row = self.datasets.find(name)

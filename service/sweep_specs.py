@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ctrfast.errors import ConfigError
 from ctrfast.sweep.grid import Point, SweepConfig, sweep_points
+from service.gates import Gates
 from service.specs import Name, TrainSpec, parse_spec, parse_train_spec
 
 _OWN = ("dataset", "warm_start")  # of a train spec, beside the library's settings
@@ -22,7 +23,7 @@ _OWN = ("dataset", "warm_start")  # of a train spec, beside the library's settin
 class SweepSpec(BaseModel):
     """Train on a grid. base: a train spec without `publish_as`. grid: values to try, by dotted setting.
 
-    publish_best_as: the run with the highest validation AUC is published, once all have succeeded.
+    publish_best_as: the run with the highest validation AUC is published, once all have succeeded. gates: it must pass.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -30,6 +31,7 @@ class SweepSpec(BaseModel):
     base: dict[str, Any]
     grid: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(min_length=1)
     publish_best_as: Name | None = None
+    gates: Gates | None = None
 
     @property
     def own(self) -> dict[str, Any]:

@@ -173,18 +173,22 @@ class DatasetRow(Base):
 
 
 class ModelRow(Base):
-    """A model's name; `last_version` only grows, so a number is never given twice."""
+    """A model's name; `last_version` only grows, so a number is never given twice. traffic: `service.traffic`."""
 
     __tablename__ = "models"
 
     project: Mapped[str] = mapped_column(ProjectName, primary_key=True, default=DEFAULT_PROJECT)
     name: Mapped[str] = mapped_column(Name, primary_key=True)
     last_version: Mapped[int] = mapped_column(Integer, default=0)
+    traffic: Mapped[dict[str, Any] | None] = mapped_column(JsonOrNull)
     created_at: Mapped[float] = mapped_column(Time)
 
 
 class VersionRow(Base):
-    """One published bundle. Rows are written once, after the folder is in place."""
+    """One published bundle. A row is written with its folder, and outlives it.
+
+    verdict: of the gates (`service.gates`). removed_at: when its folder was given up.
+    """
 
     __tablename__ = "model_versions"
     __table_args__ = (ForeignKeyConstraint(["project", "name"], ["models.project", "models.name"], ondelete="CASCADE"),)
@@ -194,14 +198,17 @@ class VersionRow(Base):
     version: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
     sha256: Mapped[str] = mapped_column(String(64))
     metrics: Mapped[dict[str, Any]] = mapped_column(Json)
+    verdict: Mapped[dict[str, Any] | None] = mapped_column(JsonOrNull)
     job_id: Mapped[str | None] = mapped_column(ForeignKey("jobs.id", ondelete="SET NULL"))
+    removed_at: Mapped[float | None] = mapped_column(Time)
     created_at: Mapped[float] = mapped_column(Time)
 
 
 class AliasRow(Base):
     """A movable name of a version.
 
-    Each publication moves `latest`, also after somebody has moved it; any other name stays where it was put.
+    Each publication that passes its gates moves `latest`, also after somebody has moved it; any other name stays where
+    it was put.
     """
 
     __tablename__ = "aliases"
@@ -217,6 +224,49 @@ class AliasRow(Base):
     name: Mapped[str] = mapped_column(Name, primary_key=True)
     alias: Mapped[str] = mapped_column(Name, primary_key=True)
     version: Mapped[int] = mapped_column(Integer)
+    updated_at: Mapped[float] = mapped_column(Time)
+
+
+class AliasMove(Base):
+    """One move of an alias; the newest one of an alias says where it is. caller: key id. job_id: that published."""
+
+    __tablename__ = "alias_moves"
+    __table_args__ = (
+        ForeignKeyConstraint(["project", "name"], ["models.project", "models.name"], ondelete="CASCADE"),
+        Index(None, "project", "name", "alias", "id"),
+    )
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    project: Mapped[str] = mapped_column(ProjectName)
+    name: Mapped[str] = mapped_column(Name)
+    alias: Mapped[str] = mapped_column(Name)
+    from_version: Mapped[int | None] = mapped_column(Integer)
+    to_version: Mapped[int] = mapped_column(Integer)
+    caller: Mapped[str] = mapped_column(String(32), default="")
+    job_id: Mapped[str | None] = mapped_column(String(32))
+    at: Mapped[float] = mapped_column(Time)
+
+
+class RegistryChanges(Base):
+    """One row that counts what API processes must notice: moved aliases, new traffic, removed versions."""
+
+    __tablename__ = "registry_changes"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    number: Mapped[int] = mapped_column(Integer)
+
+
+class ShadowRow(Base):
+    """How the scores of a shadow differ from those that were answered: sums (`service.shadow_sums`)."""
+
+    __tablename__ = "shadow_figures"
+    __table_args__ = (ForeignKeyConstraint(["project", "name"], ["models.project", "models.name"], ondelete="CASCADE"),)
+
+    project: Mapped[str] = mapped_column(ProjectName, primary_key=True, default=DEFAULT_PROJECT)
+    name: Mapped[str] = mapped_column(Name, primary_key=True)
+    version: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    shadow_version: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    sums: Mapped[dict[str, Any]] = mapped_column(Json)
     updated_at: Mapped[float] = mapped_column(Time)
 
 

@@ -25,7 +25,7 @@ from service.attempt import Attempt
 from service.child import Child
 from service.database import Database
 from service.datasets import DatasetStore
-from service.deliveries import Deliveries
+from service.deliveries import ChampionMovedError, Deliveries
 from service.jobs import JobStore
 from service.leases import Lease, LeaseLostError, LeaseStore
 from service.log_tail import LogTail
@@ -155,6 +155,8 @@ class Worker:
             )
         except (SQLAlchemyError, LeaseLostError):
             raise
+        except ChampionMovedError:
+            return self._leases.stopped(lease, "`latest` was moved meanwhile; the model is compared with that version.")
         except Exception as error:
             return self._fail(lease, error)
 

@@ -78,6 +78,15 @@ def main() -> None:
         else:
             figures = {"test_auc": 0.7, "valid_auc": 0.7 + assignment["spec"]["seed"] / 100}
             tell(type="done", metrics=figures, result={})
+    elif mode == "stale-once":
+        import shutil
+
+        bundle, marker = Path(assignment["folder"]) / "bundle", Path(arguments[1])
+        if not bundle.exists():
+            shutil.copytree(arguments[0], bundle)
+        version = assignment["champion"]["version"] if marker.exists() else 99
+        marker.touch()
+        tell(type="done", metrics={}, result={"comparison": {"version": version}})
     elif mode == "family":
         import subprocess
 

@@ -25,6 +25,7 @@ BODIES: dict[str, Any] = {
     "/v1/datasets": {"name": "again", "path": "prepared"},
     "/v1/plans": {"dataset": "small", "batch_size": 100},
     "/v1/models/{name}/aliases/{alias}": {"version": 1},
+    "/v1/models/{name}/traffic": {},
     "/v1/models/{name}:predict": {"instances": [{}]},
     "/v1/models/{name}/versions/{version}:predict": {"instances": [{}]},
     "/v1/models/{name}/labels/{alias}:predict": {"instances": [{}]},
@@ -32,7 +33,7 @@ BODIES: dict[str, Any] = {
     "/v2/models/{name}/infer": {"inputs": []},
     "/v2/models/{name}/versions/{version}/infer": {"inputs": []},
 }
-# What a good key gets besides 200, 201 and 202: the job has been cancelled already.
+# What a good key gets besides 200, 201 and 202: the job has been cancelled already, the version is behind an alias.
 CONFLICTS = {f"/v1/jobs/{{job_id}}/{action}" for action in ("cancel", "pause", "resume")}
 # Named in the body: a thing of another project is a setting that is wrong.
 NAMED_IN_BODY = {"/v1/jobs", "/v1/plans", "/v1/score"}
@@ -140,7 +141,7 @@ def test_the_right_scope_alone_is_enough(world: World) -> None:
     keys = {right: world.keys.create("one", rights=[right]) for right in Right}
     for method, template in world.routes():
         answer = world.ask(method, template, keys[needed(method, template)])
-        expected = {409} if template in CONFLICTS else {200, 201, 202}
+        expected = {409} if template in CONFLICTS or method == "DELETE" else {200, 201, 202}
         assert answer.status_code in expected, (method, template, answer.text)
     for path in ("/docs", "/openapi.json"):
         assert world.ask("GET", path, keys[Right.SCORE]).status_code == 200
