@@ -5,6 +5,9 @@ model.onnx            ids (R, S) int32, numbers (R, N) float32 -> probability (R
 schema.json  vocabulary/  config.json  plan.json  metrics.json  calibration.json
 golden.parquet        encoded rows with the training graph's scores
 manifest.json         written last, with the sha256 of every other file
+
+Where weights are packed or pruned (`ctrfast.export`), the manifest's `quantization` says how and at what cost, and the
+training graph's scores are those with these weights: the graph is held to 1e-5 all the same.
 """
 
 from __future__ import annotations

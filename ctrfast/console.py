@@ -14,6 +14,7 @@ from ctrfast.schema import SPLITS
 if TYPE_CHECKING:  # numpy and arrow are loaded by the commands that need them
     from ctrfast.data.prepare_progress import PrepareProgress, Speed
     from ctrfast.data.report import DataReport
+    from ctrfast.forms import Cost
     from ctrfast.memory import MemoryEstimate
     from ctrfast.preflight import Finding, Preflight
     from ctrfast.segments import SegmentReport
@@ -22,6 +23,7 @@ console = Console(soft_wrap=True, highlight=False, markup=False)
 
 
 _MOST_WARNINGS = 20
+_COSTS_WIDTH = 110  # characters; figures that a narrow terminal cuts off tell nothing
 
 
 def print_report(report: DataReport) -> None:
@@ -129,3 +131,17 @@ def print_segments(report: SegmentReport) -> None:
     gauc = "-" if report.gauc is None else f"{report.gauc:.6f}"
     left_out = f"{report.skipped_values:,} with one class alone are left out ({report.skipped_rows:,} rows)"
     console.print(f"gauc {gauc} over {report.values:,} values of {report.field}; {left_out}")
+
+
+def print_costs(costs: Iterable[Cost]) -> None:
+    """A line per form of a bundle: how well it scores, its weights and graph, and how long a call takes."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("weights", no_wrap=True)
+    figures = {"auc": "AUC", "log_loss": "log loss", "ece": "ECE", "calibration_ratio": "calibration ratio"}
+    for title in (*figures.values(), "MiB", "1 row, us", "1,000 rows, ms"):
+        table.add_column(title, justify="right")
+    for cost in costs:
+        shown = (f"{cost.metrics[name]:.6f}" if name in cost.metrics else "-" for name in figures)
+        latency = f"{cost.latency_s[1] * 1e6:,.0f}", f"{cost.latency_s[1000] * 1e3:,.2f}"
+        table.add_row(cost.form.name, *shown, f"{cost.model_bytes / 2**20:,.2f}", *latency)
+    console.print(table, width=max(console.width, _COSTS_WIDTH))
