@@ -24,6 +24,7 @@ from ctrfast.loop.golden import write_golden_rows
 from ctrfast.network import Network
 from ctrfast.prune import pruned
 from ctrfast.quantize import quantize
+from ctrfast.reference import REFERENCE
 from ctrfast.run import Run
 from ctrfast.run_network import open_network
 from ctrfast.score import Scorer
@@ -63,6 +64,8 @@ def write_bundle(run: Run, folder: Path, form: Form = TRAINED, *, saved_model: b
     run.encoder().save(folder)
     for name in ("config.json", "plan.json", GOLDEN):
         shutil.copyfile(run.path / name, folder / name)
+    if (run.path / REFERENCE).is_file():
+        shutil.copyfile(run.path / REFERENCE, folder / REFERENCE)
     write_file(folder / "metrics.json", json.dumps(run.metrics, indent=1))
     write_file(folder / "calibration.json", json.dumps({"method": "identity"}, indent=1))
     if saved_model:
