@@ -28,7 +28,7 @@ from ctrfast.evaluate import open_split
 from ctrfast.export import write_bundle
 from ctrfast.folders import new_folder, read_manifest, write_file, write_manifest
 from ctrfast.forms import TRAINED, Cost, Form, Gate
-from ctrfast.metrics import Predictions
+from ctrfast.metrics import Predictions, logits_of
 from ctrfast.packing import PRECISIONS
 from ctrfast.run import Run
 from ctrfast.schema import SPLITS
@@ -106,18 +106,12 @@ def _measure(bundle: Path, form: Form, dataset: Dataset, split: str) -> Cost:
     first = None
     for batch in batches(dataset, split, _BATCH):
         first = first or batch
-        predictions.add(batch.labels, _logits(scorer.score_arrays(batch.ids, batch.numbers)))
+        predictions.add(batch.labels, logits_of(scorer.score_arrays(batch.ids, batch.numbers)))
     if first is None:
         raise ArtifactError(f"The shards of {split} hold no rows, but the manifest says so. Prepare the dataset again.")
     latency = {rows: _latency(scorer, first.ids, first.numbers, rows) for rows in _REPEATS}
     size = sum((bundle / name).stat().st_size for name in (WEIGHTS, GRAPH))
     return Cost(form, predictions.metrics(), size, latency)
-
-
-def _logits(probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    """Logits of float32 probabilities, which may have rounded to 0 or 1."""
-    p = np.clip(probabilities.astype(np.float64), np.finfo(np.float32).tiny, 1 - np.finfo(np.float32).epsneg)
-    return np.log(p) - np.log1p(-p)
 
 
 def _latency(scorer: Scorer, ids: npt.NDArray[np.int32], numbers: npt.NDArray[np.float32], rows: int) -> float:

@@ -22,6 +22,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ctrfast.data.cells import Cells, is_id_type, is_number_type
+from ctrfast.data.explain import FieldEncoding, explain_row
 from ctrfast.data.field_ids import FieldIds
 from ctrfast.data.lists import in_slots, list_separators
 from ctrfast.data.rows import RowReader
@@ -153,6 +154,26 @@ class Encoder:
                 by_slot.append(found)
         ids = np.ascontiguousarray(np.array(by_slot, dtype=np.int32).T)  # (R, S)
         return self._encoded(ids, self._inputs.of(values))
+
+    def read_row(self, row: Mapping[str, object]) -> tuple[list[list[str | None]], list[float]]:
+        """What is looked up and transformed for one JSON-like row.
+
+        Returns:
+            texts: by id field, one (`None` = missing), or those of a list. numbers: by numeric field, NaN = missing.
+
+        Raises:
+            DataError: as `encode_rows`.
+        """
+        texts, values, _ = self._rows.read([row])
+        return texts, values[0].tolist()
+
+    def explain(self, row: Mapping[str, object]) -> tuple[FieldEncoding, ...]:
+        """What each value of one JSON-like row became (`ctrfast.data.explain`).
+
+        Raises:
+            DataError: as `encode_rows`.
+        """
+        return explain_row(self, row)
 
     def save(self, folder: Path) -> None:
         """Write `schema.json` and `vocabulary/` into a folder."""
