@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
@@ -27,8 +26,6 @@ from ctrfast.config import MODEL_NAMES, RULE_NAMES, load_config
 from ctrfast.console import (
     console,
     print_costs,
-    print_encoding,
-    print_explanation,
     print_findings,
     print_forecast,
     print_memory,
@@ -37,7 +34,8 @@ from ctrfast.console import (
     print_segments,
     progress_note,
 )
-from ctrfast.errors import Cancelled, ConfigError, CtrFastError, DataError, unknown_name
+from ctrfast.errors import Cancelled, ConfigError, CtrFastError, unknown_name
+from ctrfast.explain_cli import explain
 from ctrfast.folders import write_file
 from ctrfast.jobs_cli import jobs_app
 from ctrfast.schema import SPLITS, load_schema
@@ -53,6 +51,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(jobs_app, name="jobs")
+app.command()(explain)
 Preset = Annotated[str | None, typer.Option(help="Columns of a public data set: criteo, criteo_1tb or avazu.")]
 Seed = Annotated[int, typer.Option(help="Same seed, same result.")]
 ConfigFile = Annotated[Path | None, typer.Option(help="Settings as YAML.")]
@@ -427,46 +426,6 @@ def score(
     if any(scored.unseen.values()):
         counts = sorted(scored.unseen.items(), key=lambda item: -item[1])
         console.print("unseen values: " + ", ".join(f"{name} {count:,}" for name, count in counts))
-
-
-@app.command()
-def explain(
-    bundle: Annotated[Path, typer.Argument(help="Bundle folder.")],
-    row: Annotated[str, typer.Option(metavar="JSON", help="Raw values by column; - reads it from standard input.")],
-    pairs: Annotated[int, typer.Option(help="Of how many fields, the strongest, to show the pairs.")] = 5,
-    encoding: Annotated[
-        bool, typer.Option("--encoding", help="Show what each value became instead: kept, unseen, missing ...")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
-) -> None:
-    """Show what each field of one impression adds to its score, by taking it out."""
-    from ctrfast.explain import explain_score
-    from ctrfast.score import Scorer
-
-    values = _json_object(sys.stdin.read() if row == "-" else row)
-    scorer = Scorer.load(bundle)
-    if encoding:
-        fields = scorer.encoder.explain(values)
-        if as_json:
-            console.print_json(data=[asdict(field) for field in fields])
-        else:
-            print_encoding(fields)
-        return
-    explained = explain_score(scorer, values, pairs=pairs)
-    if as_json:
-        console.print_json(data=asdict(explained))
-    else:
-        print_explanation(explained)
-
-
-def _json_object(text: str) -> dict[str, Any]:
-    try:
-        found = json.loads(text)
-    except ValueError as error:
-        raise DataError(f"`row` must be JSON. Got {text[:100]!r}: {error}.", path="row") from error
-    if not isinstance(found, dict):
-        raise DataError(f"`row` must be a JSON object of values by column. Got {text[:100]!r}.", path="row")
-    return found
 
 
 @contextmanager

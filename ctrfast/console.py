@@ -27,7 +27,7 @@ console = Console(soft_wrap=True, highlight=False, markup=False)
 
 _MOST_WARNINGS = 20
 _LONGEST_VALUE = 30  # characters shown
-_COSTS_WIDTH = 110  # characters; figures that a narrow terminal cuts off tell nothing
+_COSTS_WIDTH = 112  # characters: a figure that a narrow terminal cuts off tells nothing
 
 
 def print_report(report: DataReport) -> None:
@@ -139,7 +139,7 @@ def print_segments(report: SegmentReport) -> None:
 
 def print_costs(costs: Iterable[Cost]) -> None:
     """A line per form of a bundle: how well it scores, its weights and graph, and how long a call takes."""
-    table = Table(box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False, width=_COSTS_WIDTH)
     table.add_column("weights", no_wrap=True)
     figures = {"auc": "AUC", "log_loss": "log loss", "ece": "ECE", "calibration_ratio": "calibration ratio"}
     for title in (*figures.values(), "MiB", "1 row, us", "1,000 rows, ms"):
@@ -148,7 +148,7 @@ def print_costs(costs: Iterable[Cost]) -> None:
         shown = (f"{cost.metrics[name]:.6f}" if name in cost.metrics else "-" for name in figures)
         latency = f"{cost.latency_s[1] * 1e6:,.0f}", f"{cost.latency_s[1000] * 1e3:,.2f}"
         table.add_row(cost.form.name, *shown, f"{cost.model_bytes / 2**20:,.2f}", *latency)
-    console.print(table, width=max(console.width, _COSTS_WIDTH))
+    console.print(table)
 
 
 def print_explanation(explained: Explanation) -> None:

@@ -6,8 +6,10 @@ import shutil
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
+from typer.testing import CliRunner
 
 from ctrfast.bundle import Bundle
+from ctrfast.cli import app
 from ctrfast.data.batches import batches
 from ctrfast.errors import ArtifactError, ConfigError
 from ctrfast.evaluate import evaluate
@@ -173,3 +175,34 @@ def test_refusals(folder, run_path, dataset, tmp_path):
     with pytest.raises(ArtifactError, match="another schema or vocabulary"):
         export_compressed(run_path, tmp_path / "out", Form("int8"), other.path)
     assert not (tmp_path / "out").exists()
+
+
+def test_the_command_shows_the_costs_and_refuses(folder, run_path, dataset):
+    def export(out, *options):
+        return CliRunner().invoke(app, ["export", str(run_path), "--out", str(folder / out), *map(str, options)])
+
+    done = export("by-command", "--quantize", "float16", "--prune", 0.1, "--data", dataset.path, "--force")
+    assert done.exit_code == 0, done.output
+    lines = done.output.splitlines()
+    assert lines[0].split()[:3] == ["weights", "AUC", "log"]
+    assert [line.split("  ")[0] for line in lines[1:]] == [
+        "float32",
+        "float16, pruned by 0.1",
+        f"bundle: {folder / 'by-command'}",
+    ]
+    assert Bundle.open(folder / "by-command").manifest["quantization"]["prune"] == 0.1
+
+    done = export("no", "--prune", 0.9, "--data", dataset.path)
+    assert "float32, pruned by 0.9" in done.output  # the costs, and why they are too high
+    assert isinstance(done.exception, ConfigError)
+    for options, path in (
+        (("--quantize", "int7", "--data", dataset.path), "quantize"),
+        (("--quantize", "int8"), "data"),
+        (("--compare", "--data", dataset.path), "quantize"),
+        (("--prune", 0.5, "--data", dataset.path, "--split", "tset"), "split"),
+        (("--prune", 0.5, "--data", dataset.path, "--max-auc-drop", -1), "max_auc_drop"),
+    ):
+        refused = export("no", *options)
+        assert isinstance(refused.exception, ConfigError)
+        assert refused.exception.path == path
+    assert not (folder / "no").exists()
