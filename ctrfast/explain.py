@@ -12,7 +12,7 @@ w_i(x_i) - w_i(missing), and every c_ij is 0.
     explained.pairs[0]                       # ("C1", "I1"): what the strongest of the pairs adds
 
 Two batched passes: every field alone, then the pairs of the strongest ones. Scores are float32 probabilities, so that
-logits beyond about 10 are known to a few digits only.
+logits above about 10 are known to a few digits only.
 
 Source: Robnik-Sikonja and Kononenko 2008, "Explaining Classifications For Individual Instances", IEEE TKDE 20(5), with
 log odds and one default value; Friedman and Popescu 2008, arXiv:0811.1679 (pairs).
