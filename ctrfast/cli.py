@@ -376,10 +376,10 @@ def _export_compressed(
     saved_model: bool,
 ) -> None:
     """limits: of AUC and log loss. What was measured is shown, also where it is refused."""
-    from ctrfast.packing import PRECISIONS
+    from ctrfast.forms import Cost, Form, Gate
 
-    if quantize is not None and quantize not in PRECISIONS:
-        raise unknown_name("precision", quantize, PRECISIONS, path="quantize")
+    form = Form(quantize or "float32", prune)  # type: ignore[arg-type]
+    gate = None if limits is None else Gate(*limits)
     if data is None:
         raise ConfigError("`data` must name the run's dataset, to tell what the form costs. Give --data.", path="data")
     if split not in SPLITS:
@@ -387,17 +387,16 @@ def _export_compressed(
     _load_tensorflow()
 
     from ctrfast.export_costs import export_compressed
-    from ctrfast.forms import Cost, Form, Gate
 
     costs: list[Cost] = []
     try:
         export_compressed(
             run,
             out,
-            Form(quantize or "float32", prune),
+            form,
             data,
             split=split,
-            gate=None if limits is None else Gate(*limits),
+            gate=gate,
             compare=compare,
             saved_model=saved_model,
             on_cost=costs.append,

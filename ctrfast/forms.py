@@ -4,16 +4,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ctrfast.errors import ConfigError
-from ctrfast.packing import Precision
+from ctrfast.errors import ConfigError, unknown_name
+from ctrfast.packing import PRECISIONS, Precision
 
 
 @dataclass(frozen=True)
 class Form:
-    """How a bundle keeps its weights. prune: share of the hidden units that are left out."""
+    """How a bundle keeps its weights. prune: share of the hidden units that are left out.
+
+    Raises:
+        ConfigError: there is no such precision, or the share is not between 0 and 1.
+    """
 
     precision: Precision = "float32"
     prune: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS:
+            raise unknown_name("precision", self.precision, PRECISIONS, path="quantize")
+        if self.prune is not None and not 0 < self.prune < 1:
+            raise ConfigError(f"`prune` must be above 0 and below 1. Got prune={self.prune:g}.", path="prune")
 
     @property
     def name(self) -> str:

@@ -28,13 +28,11 @@ Places = npt.NDArray[np.intp]
 
 
 def pruned(model: CtrModel, share: float) -> CtrModel:
-    """A new network without the given share of each hidden layer's units, rounded; one unit at least stays.
+    """A new network without the given share, in (0, 1), of each hidden layer's units, rounded; one at least stays.
 
     Raises:
-        ConfigError: the share is not between 0 and 1, or there is no hidden layer.
+        ConfigError: there is no hidden layer.
     """
-    if not 0 < share < 1:
-        raise ConfigError(f"`prune` must be above 0 and below 1. Got prune={share:g}.", path="prune")
     if not model.config.hidden:
         raise ConfigError("`prune` needs a network with hidden layers. Got none. Export without it.", path="prune")
     kernels, biases = (

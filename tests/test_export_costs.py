@@ -164,13 +164,16 @@ def test_what_costs_too_much_is_refused_and_leaves_nothing(folder, run_path, dat
 
 
 def test_refusals(folder, run_path, dataset, tmp_path):
-    for form, path in ((TRAINED, "quantize"), (Form(prune=1.0), "prune"), (Form(prune=0.0), "prune")):
+    for wrong, path in (
+        (lambda: export_compressed(run_path, tmp_path / "out", TRAINED, dataset.path), "quantize"),
+        (lambda: Form("int4"), "quantize"),
+        (lambda: Form(prune=1.0), "prune"),
+        (lambda: Form("int8", 0.0), "prune"),
+        (lambda: Gate(max_auc_drop=-1), "max_auc_drop"),
+    ):
         with pytest.raises(ConfigError) as caught:
-            export_compressed(run_path, tmp_path / "out", form, dataset.path)
+            wrong()
         assert caught.value.path == path
-    with pytest.raises(ConfigError, match="`max_auc_drop` must be >= 0") as caught:
-        Gate(max_auc_drop=-1)
-    assert caught.value.path == "max_auc_drop"
     other = list_clicks.make_dataset(tmp_path, list_clicks.learnable(300), "other")
     with pytest.raises(ArtifactError, match="another schema or vocabulary"):
         export_compressed(run_path, tmp_path / "out", Form("int8"), other.path)
