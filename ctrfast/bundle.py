@@ -4,7 +4,11 @@ weights.safetensors   the table and the dense weights; the ONNX graph reads the 
 model.onnx            ids (R, S) int32, numbers (R, N) float32 -> probability (R,) float32
 schema.json  vocabulary/  config.json  plan.json  metrics.json  calibration.json
 golden.parquet        encoded rows with the training graph's scores
+reference.json        the training rows by field (`ctrfast.reference`); bundles of runs before it came have none
 manifest.json         written last, with the sha256 of every other file
+
+Where weights are packed or pruned (`ctrfast.export`), the manifest's `quantization` says how and at what cost, and the
+training graph's scores are those with these weights: the graph is held to 1e-5 all the same.
 """
 
 from __future__ import annotations
@@ -20,6 +24,7 @@ import pyarrow.parquet as pq
 from ctrfast.data.encode import Encoder
 from ctrfast.errors import ArtifactError
 from ctrfast.folders import read_manifest, verify_files
+from ctrfast.reference import REFERENCE, Reference
 
 KIND = "bundle"
 FORMAT = 1
@@ -61,6 +66,14 @@ class Bundle:
     def golden(self) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         """Fused ids (G, S), numbers (G, N) and the training graph's scores (G,)."""
         return read_golden(self.path / GOLDEN)
+
+    def reference(self) -> Reference | None:
+        """The training rows by field, for `ctrfast.drift`; `None` where the bundle has none.
+
+        Raises:
+            ArtifactError: it cannot be read.
+        """
+        return Reference.load(self.path / REFERENCE) if REFERENCE in self.manifest["files"] else None
 
 
 def read_golden(

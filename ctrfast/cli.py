@@ -25,6 +25,7 @@ from ctrfast.allocator import keep_freed_memory
 from ctrfast.config import MODEL_NAMES, RULE_NAMES, load_config
 from ctrfast.console import (
     console,
+    print_costs,
     print_findings,
     print_forecast,
     print_memory,
@@ -34,7 +35,8 @@ from ctrfast.console import (
     print_sweep,
     progress_note,
 )
-from ctrfast.errors import Cancelled, CtrFastError, TrainingError, unknown_name
+from ctrfast.errors import Cancelled, ConfigError, CtrFastError, TrainingError, unknown_name
+from ctrfast.explain_cli import explain
 from ctrfast.folders import write_file
 from ctrfast.jobs_cli import jobs_app
 from ctrfast.schema import SPLITS, load_schema
@@ -50,6 +52,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(jobs_app, name="jobs")
+app.command()(explain)
 Preset = Annotated[str | None, typer.Option(help="Columns of a public data set: criteo, criteo_1tb or avazu.")]
 Seed = Annotated[int, typer.Option(help="Same seed, same result.")]
 ConfigFile = Annotated[Path | None, typer.Option(help="Settings as YAML.")]
@@ -328,14 +331,80 @@ def export(
     run: Annotated[Path, typer.Argument(help="Run folder.")],
     out: Annotated[Path, typer.Option(help="Bundle folder to write.")],
     saved_model: Annotated[bool, typer.Option("--saved-model", help="Also for TensorFlow Serving.")] = False,
+    quantize: Annotated[str | None, typer.Option(help="Keep weights as float16, or int8 with scales.")] = None,
+    prune: Annotated[float | None, typer.Option(help="Share of the MLP's hidden units to leave out.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="The run's dataset, to tell what --quantize and --prune cost.")
+    ] = None,
+    split: Split = "test",
+    max_auc_drop: Annotated[float, typer.Option(help="Refuse what costs more AUC than that.")] = 0.0005,
+    max_log_loss_rise: Annotated[float, typer.Option(help="Refuse what costs more log loss.")] = 0.0005,
+    force: Annotated[bool, typer.Option("--force", help="Refuse nothing.")] = False,
+    compare: Annotated[bool, typer.Option("--compare", help="Also show what the other forms cost.")] = False,
 ) -> None:
     """Write the bundle that is published and scored."""
+    if quantize is not None or prune is not None or compare:
+        _export_compressed(
+            run,
+            out,
+            quantize,
+            prune,
+            data,
+            split,
+            None if force else (max_auc_drop, max_log_loss_rise),
+            compare=compare,
+            saved_model=saved_model,
+        )
+    else:
+        _load_tensorflow()
+
+        from ctrfast.export import export_bundle
+
+        export_bundle(run, out, saved_model=saved_model)
+    console.print(f"bundle: {out}")
+
+
+def _export_compressed(
+    run: Path,
+    out: Path,
+    quantize: str | None,
+    prune: float | None,
+    data: Path | None,
+    split: str,
+    limits: tuple[float, float] | None,
+    *,
+    compare: bool,
+    saved_model: bool,
+) -> None:
+    """limits: of AUC and log loss. What was measured is shown, also where it is refused."""
+    from ctrfast.forms import Cost, Form, Gate
+
+    form = Form(quantize or "float32", prune)  # type: ignore[arg-type]
+    gate = None if limits is None else Gate(*limits)
+    if data is None:
+        raise ConfigError("`data` must name the run's dataset, to tell what the form costs. Give --data.", path="data")
+    if split not in SPLITS:
+        raise unknown_name("split", split, SPLITS, path="split")
     _load_tensorflow()
 
-    from ctrfast.export import export_bundle
+    from ctrfast.export_costs import export_compressed
 
-    export_bundle(run, out, saved_model=saved_model)
-    console.print(f"bundle: {out}")
+    costs: list[Cost] = []
+    try:
+        export_compressed(
+            run,
+            out,
+            form,
+            data,
+            split=split,
+            gate=gate,
+            compare=compare,
+            saved_model=saved_model,
+            on_cost=costs.append,
+        )
+    finally:
+        if costs:
+            print_costs(costs)
 
 
 @app.command()

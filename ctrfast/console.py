@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -12,8 +13,11 @@ from rich.table import Table
 from ctrfast.schema import SPLITS
 
 if TYPE_CHECKING:  # numpy and arrow are loaded by the commands that need them
+    from ctrfast.data.explain import FieldEncoding
     from ctrfast.data.prepare_progress import PrepareProgress, Speed
     from ctrfast.data.report import DataReport
+    from ctrfast.explain import Explanation
+    from ctrfast.forms import Cost
     from ctrfast.memory import MemoryEstimate
     from ctrfast.preflight import Finding, Preflight
     from ctrfast.segments import SegmentReport
@@ -24,6 +28,8 @@ console = Console(soft_wrap=True, highlight=False, markup=False)
 
 
 _MOST_WARNINGS = 20
+_LONGEST_VALUE = 30  # characters shown
+_COSTS_WIDTH = 112  # characters: a figure that a narrow terminal cuts off tells nothing
 
 
 def print_report(report: DataReport) -> None:
@@ -163,3 +169,54 @@ def _spread(spread: Spread | None, form: str, factor: float = 1.0) -> str:
         return "-"
     mean = f"{spread.mean * factor:{form}}"
     return mean if spread.sd is None else f"{mean} ± {spread.sd * factor:{form}}"
+
+
+def print_costs(costs: Iterable[Cost]) -> None:
+    """A line per form of a bundle: how well it scores, its weights and graph, and how long a call takes."""
+    table = Table(box=None, pad_edge=False, width=_COSTS_WIDTH)
+    table.add_column("weights", no_wrap=True)
+    figures = {"auc": "AUC", "log_loss": "log loss", "ece": "ECE", "calibration_ratio": "calibration ratio"}
+    for title in (*figures.values(), "MiB", "1 row, us", "1,000 rows, ms"):
+        table.add_column(title, justify="right")
+    for cost in costs:
+        shown = (f"{cost.metrics[name]:.6f}" if name in cost.metrics else "-" for name in figures)
+        latency = f"{cost.latency_s[1] * 1e6:,.0f}", f"{cost.latency_s[1000] * 1e3:,.2f}"
+        table.add_row(cost.form.name, *shown, f"{cost.model_bytes / 2**20:,.2f}", *latency)
+    console.print(table)
+
+
+def print_explanation(explained: Explanation) -> None:
+    """The score, a line per field, the largest contribution first, then the pairs."""
+    base = 1 / (1 + math.exp(-explained.base))
+    console.print(f"probability {explained.probability:.6f}, logit {explained.logit:.4f}")
+    console.print(f"without any value: probability {base:.6f}, logit {explained.base:.4f}\n")
+    table = Table(box=None, pad_edge=False)
+    table.add_column("field", no_wrap=True)
+    table.add_column("value", no_wrap=True)
+    table.add_column("adds to the logit", justify="right", no_wrap=True)
+    for field in explained.fields:
+        table.add_row(field.name, _shown(field.raw), f"{field.contribution:+.4f}")
+    for pair in explained.pairs:
+        table.add_row(f"{pair.first} with {pair.second}", "", f"{pair.contribution:+.4f}")
+    console.print(table)
+
+
+def print_encoding(fields: Iterable[FieldEncoding]) -> None:
+    """A line per value: what it became, and the number or the row of the embedding table that the network gets."""
+    table = Table(box=None, pad_edge=False)
+    for name in ("field", "value", "became", "input"):
+        table.add_column(name, no_wrap=True)
+    for field in fields:
+        if field.kind == "number":
+            became = "missing" if field.number is None else f"{field.number:g}, transformed {field.transformed:g}"
+            table.add_row(field.name, _shown(field.raw), became, f"{field.input:g}")
+            continue
+        for value in field.values:
+            table.add_row(field.name, _shown(value.text), value.became, f"row {value.row}, id {value.id}")
+        if field.left_out:
+            table.add_row(field.name, "", "left_out", f"{field.left_out} values after the first {len(field.values)}")
+    console.print(table)
+
+
+def _shown(value: object) -> str:
+    return "-" if value in (None, "") else str(value)[:_LONGEST_VALUE]

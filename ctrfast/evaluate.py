@@ -67,7 +67,7 @@ def evaluate(
     if field is not None and encoder.fitted.schema_.id_fields[field].separator is not None:
         raise ConfigError(f"`segment` must have one value a row. Got {segment}, a field of lists.", path="segment")
     folder = dataset_folder(data)
-    dataset = _open_dataset(folder, split, encoder) if folder is not None else None
+    dataset = open_split(folder, split, encoder) if folder is not None else None
     network = open_network(run)
     scored = _score_raw(network, data, encoder) if dataset is None else _score_split(network, dataset, split)
 
@@ -85,7 +85,13 @@ def evaluate(
     return Evaluation(predictions.metrics(), report)
 
 
-def _open_dataset(path: Path, split: str, encoder: Encoder) -> Dataset:
+def open_split(path: Path, split: str, encoder: Encoder) -> Dataset:
+    """A dataset that a model with this encoder can be measured on.
+
+    Raises:
+        ArtifactError: it cannot be used, or has another vocabulary.
+        DataError: the split has no rows.
+    """
     dataset = Dataset.open(path)
     if dataset.fitted.hash != encoder.fitted.hash:
         raise ArtifactError(

@@ -10,7 +10,9 @@ All predictions come from `corrected_logits`; the training loss alone takes the 
 
 from __future__ import annotations
 
+import copy
 import math
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -60,10 +62,7 @@ class Network:
         self._logit_offset = math.log(negative_rate)
         # GPUs would else round the factors of float32 products to 10 bits, and scores differ from the exported graph's.
         tf.config.experimental.enable_tensor_float_32_execution(False)
-        self._predict = tf.function(
-            self._logits,
-            input_signature=(tf.TensorSpec((None, schema.slots), tf.int32), tf.TensorSpec((None, N), tf.float32)),
-        )
+        self._predict = self._compiled()
 
     @classmethod
     def from_checkpoint(
@@ -77,6 +76,13 @@ class Network:
         network = cls(config, fitted, seed=0, embedding_init_std=0.0, negative_rate=negative_rate)
         checkpoint.restore(network.weights())
         return network
+
+    def with_model(self, model: CtrModel) -> Network:
+        """The same table under another model of as many fields."""
+        other = copy.copy(self)
+        other.model = model
+        other._predict = other._compiled()
+        return other
 
     def weights(self) -> dict[str, tf.Variable]:
         """The table and the dense weights, by their names in a checkpoint."""
@@ -99,6 +105,12 @@ class Network:
         """Ids (R, S) rows of the fused table -> pooled rows (R, F, D+1)."""
         rows = tf.gather(self.table, ids)  # (R, S, D+1)
         return rows if self.pooling is None else self.pooling(rows, ids)
+
+    def _compiled(self) -> Callable[..., tf.Tensor]:
+        ids = tf.TensorSpec((None, self.slots), tf.int32)
+        numbers = tf.TensorSpec((None, self.model.numeric_fields), tf.float32)
+        compiled: Callable[..., tf.Tensor] = tf.function(self._logits, input_signature=(ids, numbers))
+        return compiled
 
     def _logits(self, ids: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
         return self.corrected_logits(self.look_up(ids), numbers)  # (R,)

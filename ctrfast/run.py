@@ -7,6 +7,7 @@ schema.json  vocabulary/        the encoder, so that raw impressions can be scor
 checkpoints/step-*/             weights and moments, each with a manifest of its own
 metrics.jsonl  tensorboard/     one record per line, as training went
 golden.parquet                  encoded rows with the training graph's scores
+reference.json                  the training rows by field (`ctrfast.reference`); runs before it came have none
 receipt.json                    final metrics, versions, seed
 """
 

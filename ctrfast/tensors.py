@@ -22,7 +22,7 @@ import tensorflow as tf
 
 from ctrfast.storage import storing
 
-_NAMES = {"float32": "F32", "float64": "F64", "int32": "I32", "int64": "I64"}
+_NAMES = {"float16": "F16", "float32": "F32", "float64": "F64", "int8": "I8", "int32": "I32", "int64": "I64"}
 _ALIGNMENT = 8
 
 
@@ -31,7 +31,7 @@ def write_tensors(path: Path, tensors: Mapping[str, tf.Variable | npt.NDArray[An
 
     Args:
         path: of the file.
-        tensors: variables and arrays by name, of 4 or 8 byte numbers.
+        tensors: variables and arrays by name, of numbers.
 
     Raises:
         StorageError: the disk takes no more.

@@ -42,6 +42,7 @@ from ctrfast.memory import check_memory, estimate
 from ctrfast.network import Network
 from ctrfast.optim.scaling import make_plan
 from ctrfast.optim.step_settings import StepSettings
+from ctrfast.reference import REFERENCE, reference_of
 from ctrfast.replicas import Replicas, check_replicas, choose_devices
 from ctrfast.run import CHECKPOINTS, EndedBy, Ending, Run, check_same_run, finish_run, run_seal, start_run
 from ctrfast.step import choose_execution
@@ -196,6 +197,7 @@ class _Session:
             self.progress.total_steps = self.step
             self.progress.tell(self.step, self.metrics, force=True)
         write_golden(self.out / GOLDEN, self.network, self.dataset)
+        reference_of(self.dataset).save(self.out / REFERENCE)
         ending = Ending(self.metrics, path_of(self.checkpoints, final_step), self.step, ended_by, train_s)
         finish_run(self.out, self.dataset, self.config, ending)
         return RunResult(self.out, self.metrics)

@@ -96,8 +96,12 @@ def test_every_model_is_exported_to_the_same_scores(name, preset_name, tmp_path)
     prepare([raw], preset(preset_name), tmp_path / "data")
     config = parse_config({"batch_size": 256, "model": {**SMALL_MODEL, "name": name}})
     train(Dataset.open(tmp_path / "data"), config, tmp_path / "run")
-    export_bundle(tmp_path / "run", tmp_path / "bundle")
+    export_bundle(tmp_path / "run", tmp_path / "bundle", saved_model=True)
     assert Scorer.load(tmp_path / "bundle").check_golden() <= 1e-5
+    ids, numbers, expected = Bundle.open(tmp_path / "bundle").golden()
+    serve = tf.saved_model.load(str(tmp_path / "bundle" / "saved_model")).signatures["serving_default"]
+    served = serve(ids=tf.constant(ids), numbers=tf.constant(numbers))["probability"]
+    np.testing.assert_allclose(served, expected, rtol=0, atol=1e-5)
     for model in ("run", "bundle"):
         score_files(tmp_path / model, [raw], tmp_path / f"{model}.parquet")
     np.testing.assert_allclose(scores(tmp_path / "run.parquet"), scores(tmp_path / "bundle.parquet"), atol=1e-5)
@@ -108,14 +112,6 @@ def test_the_graph_reads_the_table_from_the_weights(bundle_path):
     (table,) = [tensor for tensor in graph.initializer if tensor.name == "table"]
     assert {entry.key: entry.value for entry in table.external_data}["location"] == "weights.safetensors"
     assert not table.raw_data
-
-
-def test_saved_model_scores_alike(run_path, tmp_path):
-    export_bundle(run_path, tmp_path / "bundle", saved_model=True)
-    ids, numbers, expected = Bundle.open(tmp_path / "bundle").golden()
-    serve = tf.saved_model.load(str(tmp_path / "bundle" / "saved_model")).signatures["serving_default"]
-    got = serve(ids=tf.constant(ids), numbers=tf.constant(numbers))["probability"]
-    np.testing.assert_allclose(got, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -22,9 +22,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ctrfast.data.cells import Cells, is_id_type, is_number_type
+from ctrfast.data.explain import FieldEncoding, explain_row
 from ctrfast.data.field_ids import FieldIds
 from ctrfast.data.lists import in_slots, list_separators
-from ctrfast.data.rows import Column, columns_of, read_numbers
+from ctrfast.data.rows import Column, columns_of, read_numbers, read_texts
 from ctrfast.data.transforms import NumberInputs
 from ctrfast.data.value_ids import ValueIds
 from ctrfast.data.vocabulary import Vocabulary, hash_vocabularies
@@ -152,6 +153,28 @@ class Encoder:
         """
         ids = self._value_ids.of(columns, rows)
         return self._encoded(ids, self._inputs.of(read_numbers(columns, self._numeric_sources, rows)))
+
+    def read_row(self, row: Mapping[str, object]) -> tuple[list[list[str | None]], list[float]]:
+        """What is looked up and transformed for one JSON-like row.
+
+        Returns:
+            texts: by id field, one (`None` = missing), or those of a list. numbers: by numeric field, NaN = missing.
+
+        Raises:
+            DataError: as `encode_rows`.
+        """
+        columns = columns_of([row], self.fitted.schema_)
+        fields = self.fitted.schema_.id_fields
+        texts = [read_texts(columns[field.source], (0,), field, self._edges.get(field.name))[0] for field in fields]
+        return texts, read_numbers(columns, self._numeric_sources, 1)[0].tolist()
+
+    def explain(self, row: Mapping[str, object]) -> tuple[FieldEncoding, ...]:
+        """What each value of one JSON-like row became (`ctrfast.data.explain`).
+
+        Raises:
+            DataError: as `encode_rows`.
+        """
+        return explain_row(self, row)
 
     def save(self, folder: Path) -> None:
         """Write `schema.json` and `vocabulary/` into a folder."""

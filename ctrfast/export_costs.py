@@ -1,0 +1,153 @@
+"""Export a run in a smaller or faster form, with its price beside it, or refuse where the price is too high.
+
+    costs = export_compressed(
+        Path("runs/first"), Path("bundles/small"), Form("int8"), Path("data/criteo"), gate=Gate(max_auc_drop=0.0005)
+    )
+    costs[-1].metrics["auc"] - costs[0].metrics["auc"], costs[-1].model_bytes / costs[0].model_bytes
+
+Every form is written as a bundle and scored as one: figures, bytes and times are those of what is published.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from ctrfast.bundle import GRAPH, KIND, WEIGHTS
+from ctrfast.data.batches import batches
+from ctrfast.data.shards import Dataset
+from ctrfast.errors import ArtifactError, ConfigError
+from ctrfast.evaluate import open_split
+from ctrfast.export import write_bundle
+from ctrfast.folders import new_folder, read_manifest, write_file, write_manifest
+from ctrfast.forms import TRAINED, Cost, Form, Gate
+from ctrfast.metrics import Predictions, logits_of
+from ctrfast.packing import PRECISIONS
+from ctrfast.run import Run
+from ctrfast.schema import SPLITS
+from ctrfast.score import Scorer
+
+_BATCH = 65_536
+_REPEATS = {1: 300, 1000: 30}  # calls by rows: the median tells the latency
+_SCRATCH = ".partial-"  # as `ctrfast.folders` names what is not whole
+
+
+def export_compressed(
+    run_path: Path,
+    out: Path,
+    form: Form,
+    data: Path,
+    *,
+    split: str = "test",
+    gate: Gate | None = None,
+    compare: bool = False,
+    saved_model: bool = False,
+    on_cost: Callable[[Cost], None] = lambda _: None,
+) -> list[Cost]:
+    """Write a bundle of this form, unless it costs more than the gate lets through.
+
+    Args:
+        run_path: a finished run.
+        out: the bundle's folder; must not exist.
+        form: of the bundle.
+        data: the run's dataset.
+        split: whose rows tell the cost.
+        gate: `None` writes the bundle at any cost.
+        compare: also measure each precision, and the trained precision pruned alike.
+        saved_model: also write `saved_model/`, with the same weights.
+        on_cost: called with each form's cost as it is known, the trained weights' first, this form's last.
+
+    Returns: what `on_cost` was called with.
+
+    Raises:
+        ArtifactError: the run or dataset cannot be used, or a graph scores differently.
+        DataError: the split has no rows.
+        ConfigError: it costs too much (`path` names the limit), `out` exists, the network has no such form, or the form
+            is that of the trained weights, which `export_bundle` writes.
+    """
+    if form == TRAINED:
+        raise ConfigError("A bundle of the trained weights costs nothing. Give `quantize` or `prune`.", path="quantize")
+    run = Run.open(run_path)
+    dataset = open_split(data, split, run.encoder())
+    costs: list[Cost] = []
+    with new_folder(out) as folder:
+        for other in _forms(form, compare=compare):
+            if other == form:
+                write_bundle(run, folder, form, saved_model=saved_model)
+                costs.append(_measure(folder, other, dataset, split))
+            else:
+                with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=folder.parent) as scratch:
+                    write_bundle(run, Path(scratch), other)
+                    costs.append(_measure(Path(scratch), other, dataset, split))
+            on_cost(costs[-1])
+        if gate is not None:
+            _refuse(costs[0], costs[-1], gate)
+        _record(folder, costs[0], costs[-1], split)
+    return costs
+
+
+def _forms(form: Form, *, compare: bool) -> Sequence[Form]:
+    """The trained weights' first, the wanted one last."""
+    others = [Form(precision) for precision in PRECISIONS] if compare else []
+    others += [Form(prune=form.prune)] if compare else []
+    return [*dict.fromkeys([TRAINED, *(other for other in others if other != form)]), form]
+
+
+def _measure(bundle: Path, form: Form, dataset: Dataset, split: str) -> Cost:
+    scorer = Scorer.load(bundle)
+    predictions = Predictions()
+    first = None
+    for batch in batches(dataset, split, _BATCH):
+        first = first or batch
+        predictions.add(batch.labels, logits_of(scorer.score_arrays(batch.ids, batch.numbers)))
+    if first is None:
+        raise ArtifactError(f"The shards of {split} hold no rows, but the manifest says so. Prepare the dataset again.")
+    latency = {rows: _latency(scorer, first.ids, first.numbers, rows) for rows in _REPEATS}
+    size = sum((bundle / name).stat().st_size for name in (WEIGHTS, GRAPH))
+    return Cost(form, predictions.metrics(), size, latency)
+
+
+def _latency(scorer: Scorer, ids: npt.NDArray[np.int32], numbers: npt.NDArray[np.float32], rows: int) -> float:
+    places = np.arange(rows) % len(ids)
+    ids, numbers = ids[places], numbers[places]
+    seconds = []
+    for _ in range(_REPEATS[rows]):
+        start = time.perf_counter()
+        scorer.score_arrays(ids, numbers)
+        seconds.append(time.perf_counter() - start)
+    return statistics.median(seconds)
+
+
+def _losses(trained: Cost, cost: Cost) -> dict[str, float]:
+    """By the gate's names without `max_`; a split with one class alone has no AUC to lose."""
+    drop = trained.metrics["auc"] - cost.metrics["auc"] if "auc" in trained.metrics else 0.0
+    return {"auc_drop": drop, "log_loss_rise": cost.metrics["log_loss"] - trained.metrics["log_loss"]}
+
+
+def _refuse(trained: Cost, cost: Cost, gate: Gate) -> None:
+    for name, lost in _losses(trained, cost).items():
+        limit = getattr(gate, f"max_{name}")
+        if not lost <= limit:
+            raise ConfigError(
+                f"`max_{name}` must be at least what the form {cost.form.name} costs, {lost:.2g}. "
+                f"Got max_{name}={limit:g}. Choose another form, or force the export.",
+                path=f"max_{name}",
+            )
+
+
+def _record(folder: Path, trained: Cost, cost: Cost, split: str) -> None:
+    """Tell the cost in the manifest, and put this form's figures in the place of the trained weights'."""
+    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    metrics = {name: value for name, value in metrics.items() if not name.startswith(tuple(f"{s}_" for s in SPLITS))}
+    metrics |= {f"{split}_{name}": value for name, value in cost.metrics.items()}
+    write_file(folder / "metrics.json", json.dumps(metrics, indent=1))
+    content = {name: value for name, value in read_manifest(folder, KIND).items() if name not in ("files", "seal")}
+    content["quantization"] |= {"split": split, **_losses(trained, cost)}
+    write_manifest(folder, content)
