@@ -49,7 +49,7 @@ def export_bundle(run_path: Path, out: Path, *, saved_model: bool = False) -> No
         for name in ("config.json", "plan.json", GOLDEN):
             shutil.copyfile(run.path / name, folder / name)
         write_file(folder / "metrics.json", json.dumps(run.metrics, indent=1))
-        write_file(folder / "calibration.json", json.dumps({"method": "identity"}, indent=1))
+        run.calibration().save(folder)
         if saved_model:
             _save_model(network, folder / "saved_model")
         manifest = {
