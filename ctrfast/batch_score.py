@@ -105,7 +105,6 @@ def score_files(
     """
     if out.exists():
         raise ConfigError(f"{out} exists already. Choose another name, or remove it.")
-    started = time.monotonic()
     opened = _open(model)
     work = WorkFolder(out, "score", keeping=(*KEEPING, Cancelled))
     parts = _parts(work, model, inputs, calibrated=calibrated)
@@ -113,7 +112,7 @@ def score_files(
         parts.refuse_others()
     with storing(f"The scores {out}"), work:
         parts.take_up(resume=resume)
-        kept_rows = parts.rows
+        kept_rows, started = parts.rows, time.monotonic()
         with closing(_blocks(opened, inputs, skip=parts.count)) as blocks:
             for scores, unseen in blocks:
                 more = {"calibrated": opened.calibrate(scores)} if calibrated else {}

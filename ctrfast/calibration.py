@@ -5,8 +5,8 @@ temperature   logit q = a logit p
 platt         logit q = a logit p + b
 isotonic      q linear between knots (p_i, q_i), both rising from (0, 0) to (1, 1)
 
-All of them rise with p, so ranks and AUC stay. p is the log's own probability: a network that was trained on a share of
-the rows without a click corrects for that first (`ctrfast.network`).
+All of them rise with p, so ranks stay, and AUC but for what float32 rounds to ties. p is the log's own probability: a
+network that was trained on a share of the rows without a click corrects for that first (`ctrfast.network`).
 
 Source: Platt 1999, Probabilistic outputs for support vector machines; Guo et al. 2017, On Calibration of Modern Neural
 Networks, arXiv:1706.04599 (temperature); Zadrozny & Elkan 2002 (isotonic). `ctrfast.calibration_fit` fits and chooses.
@@ -28,12 +28,19 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from ctrfast.errors import ArtifactError
 from ctrfast.folders import write_file
-from ctrfast.metrics import Predictions, sigmoid
+from ctrfast.metrics import (
+    Predictions,
+    brier_score,
+    calibration_ratio,
+    expected_calibration_error,
+    log_loss,
+    normalised_entropy,
+    sigmoid,
+)
 
 CALIBRATION = "calibration.json"
 MOST_SCALE, MOST_SHIFT = 10.0, 100.0  # within these no power of the odds overflows
 _LOWEST, _HIGHEST = 1e-20, 1 - 2**-24  # float32 knows no probability between the highest and 1
-_PREFIX = "calibrated_"
 
 Method = Literal["identity", "temperature", "platt", "isotonic"]
 Floats = npt.NDArray[np.floating]
@@ -44,7 +51,7 @@ class _Part(BaseModel):
 
 
 class Figures(_Part):
-    """Of some rows (`ctrfast.metrics`)."""
+    """How well the probabilities of some rows fit (`ctrfast.metrics`)."""
 
     log_loss: float
     ece: float
@@ -136,11 +143,15 @@ class Calibration(_Part):
     def metrics(self, predictions: Predictions) -> dict[str, float]:
         """The figures that calibration changes, by name (`calibrated_ece` ...), of rows with the network's logits."""
         labels, logits = predictions.arrays()
-        after = Predictions(predictions.negative_weight)
-        after.add(labels, logits_of(self.exact(scores_of(logits))))
-        names = ("log_loss", "normalised_entropy", "calibration_ratio", "ece", "brier")
-        figures = after.metrics()
-        return {f"{_PREFIX}{name}": figures[name] for name in names if name in figures}
+        after, weight = self.exact(scores_of(logits)), predictions.negative_weight
+        figures = {
+            "log_loss": log_loss(labels, logits_of(after), weight),
+            "normalised_entropy": normalised_entropy(labels, logits_of(after), weight),
+            "calibration_ratio": calibration_ratio(labels, after, weight),
+            "ece": expected_calibration_error(labels, after, negative_weight=weight),
+            "brier": brier_score(labels, after, weight),
+        }
+        return {f"calibrated_{name}": value for name, value in figures.items() if value is not None}
 
     @cached_property
     def _knots(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:

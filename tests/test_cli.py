@@ -47,7 +47,7 @@ def test_from_clicks_to_scores(tmp_path):
     assert done.stderr.strip() == ""  # TensorFlow's chatter stays away
     assert "log_loss" in ctrfast("evaluate", run, "--data", data).stdout
     ctrfast("export", run, "--out", bundle)
-    assert re.search(r"3,000 scores, [\d,]+ rows/s$", ctrfast("score", bundle, raw, "--out", out).stdout.strip())
+    assert re.search(r": 3,000 scores, [\d,]+ rows/s\n", ctrfast("score", bundle, raw, "--out", out).stdout)
     assert pq.read_metadata(out).num_rows == 3000
     assert "exists already" in refused("score", bundle, raw, "--out", out)
     both = tmp_path / "both.parquet"
