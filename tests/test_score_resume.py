@@ -141,7 +141,9 @@ def test_a_bad_row_far_down_leaves_nothing(bundle_path, raw, tmp_path, small_blo
 def test_a_second_call_for_the_same_file_is_refused(bundle_path, raw, tmp_path, small_blocks):
     out = tmp_path / "s.parquet"
 
-    def meanwhile(_):
+    def meanwhile(rows):
+        if rows > PER_BLOCK:
+            return
         with pytest.raises(ConfigError, match="Another process is making"):
             score_files(bundle_path, [raw], out, resume=True)
 
@@ -170,6 +172,14 @@ def test_calibrated_is_a_second_column(bundle_path, raw, stopped):
     assert table.column_names == ["score", "calibrated"]
     scores, calibrated = (table[name].to_numpy() for name in table.column_names)
     np.testing.assert_array_equal(calibrated, Scorer.load(bundle_path).calibrate(scores))
+
+
+def test_a_run_scores_blocks_in_threads_as_its_bundle_does(run_path, bundle_path, raw, tmp_path, small_blocks):
+    for model, name in ((run_path, "run"), (bundle_path, "bundle")):
+        score_files(model, [raw], tmp_path / name, calibrated=True)
+    by_run, by_bundle = (pq.read_table(tmp_path / name) for name in ("run", "bundle"))
+    for name in ("score", "calibrated"):
+        np.testing.assert_allclose(by_run[name], by_bundle[name], rtol=0, atol=1e-5)
 
 
 PROGRAM = """
