@@ -21,18 +21,20 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet as pq
 
+from ctrfast.calibration import CALIBRATION, Calibration
 from ctrfast.data.encode import Encoder
 from ctrfast.errors import ArtifactError
 from ctrfast.folders import read_manifest, verify_files
 from ctrfast.reference import REFERENCE, Reference
 
 KIND = "bundle"
-FORMAT = 1
+FORMAT = 2
+_FORMATS = (1, FORMAT)  # 1: before calibration; it holds the identity
 WEIGHTS = "weights.safetensors"
 GRAPH = "model.onnx"
 GOLDEN = "golden.parquet"
 GOLDEN_TOLERANCE = 1e-5
-_REQUIRED = {WEIGHTS, GRAPH, GOLDEN, "schema.json", "config.json", "plan.json", "metrics.json", "calibration.json"}
+_REQUIRED = {WEIGHTS, GRAPH, GOLDEN, "schema.json", "config.json", "plan.json", "metrics.json", CALIBRATION}
 
 
 @dataclass(frozen=True)
@@ -50,9 +52,9 @@ class Bundle:
             ArtifactError: it is missing, incomplete, changed, or of a newer format.
         """
         manifest = read_manifest(path, KIND)
-        if manifest.get("format") != FORMAT:
-            found = manifest.get("format")
-            raise ArtifactError(f"The bundle {path.name} must have format {FORMAT}. Got {found!r}. Update ctrfast.")
+        if (found := manifest.get("format")) not in _FORMATS:
+            known = " or ".join(map(str, _FORMATS))
+            raise ArtifactError(f"The bundle {path.name} must have format {known}. Got {found!r}. Update ctrfast.")
         absent = sorted(_REQUIRED - set(manifest["files"]))
         if absent:
             raise ArtifactError(f"The bundle {path.name} is incomplete: its manifest lacks {', '.join(absent)}.")
@@ -62,6 +64,10 @@ class Bundle:
     def encoder(self) -> Encoder:
         """Raw impressions -> ids and numbers, as in training."""
         return Encoder.load(self.path)
+
+    def calibration(self) -> Calibration:
+        """Calibrates the graph's probabilities. Raises ArtifactError where its file cannot be used."""
+        return Calibration.load(self.path)
 
     def golden(self) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         """Fused ids (G, S), numbers (G, N) and the training graph's scores (G,)."""

@@ -412,6 +412,8 @@ def score(
     model: Annotated[Path, typer.Argument(help="Run or bundle folder.")],
     inputs: Annotated[list[str], typer.Argument(help="Raw impressions, with or without label; or a dataset.")],
     out: Annotated[Path, typer.Option(help="Parquet file to write: one `score` per row, in order.")],
+    calibrated: Annotated[bool, typer.Option("--calibrated", help="Also a column `calibrated`.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from where a killed call stood.")] = False,
 ) -> None:
     """Score impressions: raw rows in, click probabilities out."""
     from ctrfast.batch_score import score_files
@@ -421,8 +423,11 @@ def score(
         _load_tensorflow()
 
     with _bar("rows") as show:
-        scored = score_files(model, inputs, out, on_progress=lambda done: show(done, None))
-    console.print(f"{out}: {scored.rows:,} scores")
+        scored = score_files(
+            model, inputs, out, calibrated=calibrated, resume=resume, on_progress=lambda done: show(done, None)
+        )
+    kept = f"; {scored.kept_rows:,} were there before" if scored.kept_rows else ""
+    console.print(f"{out}: {scored.rows:,} scores, {scored.rows_per_s:,.0f} rows/s{kept}")
     if any(scored.unseen.values()):
         counts = sorted(scored.unseen.items(), key=lambda item: -item[1])
         console.print("unseen values: " + ", ".join(f"{name} {count:,}" for name, count in counts))

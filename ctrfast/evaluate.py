@@ -36,7 +36,10 @@ _Floats = npt.NDArray[np.floating]
 
 @dataclass(frozen=True)
 class Evaluation:
-    """metrics: figures of all rows by name (`ctrfast.metrics`). segments: by value of the field that was asked for."""
+    """metrics: figures of all rows by name (`ctrfast.metrics`); `calibrated_ece` and the like after calibration.
+
+    segments: by value of the field that was asked for, before calibration.
+    """
 
     metrics: dict[str, float]
     segments: SegmentReport | None
@@ -79,10 +82,11 @@ def evaluate(
             slot = encoder.fitted.schema_.field_slots[field].start
             local = ids[:, slot] - encoder.fitted.slot_offsets[slot]
             by_value.add(labels, logits, encoder.fitted.id_rows[field].folded(local))
+    metrics = predictions.metrics() | run.calibration().metrics(predictions)
     report = None
     if segment is not None:
         report = by_value.report(segment, encoder.field_ids[segment].value_of)
-    return Evaluation(predictions.metrics(), report)
+    return Evaluation(metrics, report)
 
 
 def open_split(path: Path, split: str, encoder: Encoder) -> Dataset:

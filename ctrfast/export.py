@@ -67,7 +67,7 @@ def write_bundle(run: Run, folder: Path, form: Form = TRAINED, *, saved_model: b
     if (run.path / REFERENCE).is_file():
         shutil.copyfile(run.path / REFERENCE, folder / REFERENCE)
     write_file(folder / "metrics.json", json.dumps(run.metrics, indent=1))
-    write_file(folder / "calibration.json", json.dumps({"method": "identity"}, indent=1))
+    run.calibration().save(folder)
     if saved_model:
         _save_model(network, folder / "saved_model")
     manifest = {

@@ -146,7 +146,7 @@ class Predictions:
     """
 
     def __init__(self, negative_weight: float = 1.0) -> None:
-        self._weight = negative_weight
+        self.negative_weight = negative_weight
         self._labels: list[Floats] = []
         self._logits: list[Floats] = []
 
@@ -160,6 +160,11 @@ class Predictions:
         self._labels += other._labels
         self._logits += other._logits
 
+    def arrays(self) -> tuple[Floats, Floats]:
+        """Labels (R,) and logits (R,) of the rows."""
+        none = np.empty(0, np.float32)
+        return np.concatenate([none, *self._labels]), np.concatenate([none, *self._logits])
+
     def logit_range(self) -> tuple[float, float]:
         """Lowest and highest logit of the rows, of which there must be some."""
         return min(float(part.min()) for part in self._logits), max(float(part.max()) for part in self._logits)
@@ -168,8 +173,8 @@ class Predictions:
         """All figures by name, with `rows`; those that the labels leave undefined are absent. Empty without rows."""
         if not self._labels or not sum(map(len, self._labels)):
             return {}
-        labels, logits = np.concatenate(self._labels), np.concatenate(self._logits)
-        probabilities, weight = sigmoid(logits), self._weight
+        labels, logits = self.arrays()
+        probabilities, weight = sigmoid(logits), self.negative_weight
         figures = {
             "auc": auc(labels, logits),
             "log_loss": log_loss(labels, logits, weight),

@@ -6,6 +6,8 @@ config.json  plan.json          settings, and what the scaling rule made of them
 schema.json  vocabulary/        the encoder, so that raw impressions can be scored
 checkpoints/step-*/             weights and moments, each with a manifest of its own
 metrics.jsonl  tensorboard/     one record per line, as training went
+calibration.json                of the final weights, fitted on the validation split (`ctrfast.calibration`)
+report/reliability.png          predicted and seen click rates, before and after calibration
 golden.parquet                  encoded rows with the training graph's scores
 reference.json                  the training rows by field (`ctrfast.reference`); runs before it came have none
 receipt.json                    final metrics, versions, seed
@@ -24,6 +26,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from ctrfast.calibration import Calibration
 from ctrfast.config import TrainConfig
 from ctrfast.data.encode import Encoder
 from ctrfast.data.shards import Dataset
@@ -33,6 +36,7 @@ from ctrfast.optim.scaling import Plan
 
 RECEIPT = "receipt.json"
 CHECKPOINTS = "checkpoints"
+RELIABILITY = "report/reliability.png"
 EndedBy = Literal["epochs", "early_stop", "callback"]
 _KIND, _FORMAT = "run", 1
 _PACKAGES = ("ctrfast", "tensorflow", "tf-keras", "numpy", "pyarrow")
@@ -120,6 +124,10 @@ class Run:
     def seal(self) -> str:
         """What the run's checkpoints carry."""
         return run_seal(self.path)
+
+    def calibration(self) -> Calibration:
+        """The calibration of the final weights. Raises ArtifactError where its file cannot be used."""
+        return Calibration.load(self.path)
 
     def encoder(self) -> Encoder:
         """The encoder that the run's dataset was made with."""

@@ -31,7 +31,12 @@ class RunScorer:
     def __init__(self, run: Run) -> None:
         self.encoder = run.encoder()
         self._network = open_network(run)
+        self._calibration = run.calibration()
 
     def score_arrays(self, ids: npt.NDArray[np.int32], numbers: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Ids (R, S) rows of the fused table, numbers (R, N) -> probabilities (R,)."""
         return sigmoid(self._network.logits(ids, numbers)).astype(np.float32)
+
+    def calibrate(self, probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Probabilities (R,) -> calibrated ones (R,), by the run's `calibration.json`."""
+        return self._calibration.apply(probabilities)

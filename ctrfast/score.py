@@ -35,6 +35,7 @@ class Scorer:
     def __init__(self, bundle: Bundle, threads: int = 1) -> None:
         self.bundle = bundle
         self.encoder = bundle.encoder()
+        self._calibration = bundle.calibration()
         self.slot_offsets = np.asarray(self.encoder.fitted.slot_offsets, np.int32)
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
@@ -79,8 +80,8 @@ class Scorer:
         return np.concatenate(parts) if parts else np.empty(0, np.float32)
 
     def calibrate(self, probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Calibrated probabilities (R,). Bundles of format 1 carry the identity."""
-        return probabilities
+        """Probabilities (R,) -> calibrated ones (R,), by the bundle's `calibration.json`."""
+        return self._calibration.apply(probabilities)
 
     def check_golden(self) -> float:
         """Score the golden rows and return the largest difference from the training graph.

@@ -31,6 +31,7 @@ from ctrfast.folders import remove_partials
 from ctrfast.loop.callbacks import Callbacks, check_callbacks
 from ctrfast.loop.dataset_needs import check_dataset
 from ctrfast.loop.divergence import check_figures, check_loss, check_output, check_weights
+from ctrfast.loop.final_calibration import calibrate_run, picture_run
 from ctrfast.loop.golden import write_golden
 from ctrfast.loop.progress import Progress, ProgressMeter
 from ctrfast.loop.run_log import RunLog, kept_records
@@ -39,6 +40,7 @@ from ctrfast.loop.step_window import StepWindow
 from ctrfast.loop.validation_watch import PLATEAU_FACTOR, ValidationWatch
 from ctrfast.machine_memory import available_memory
 from ctrfast.memory import check_memory, estimate
+from ctrfast.metrics import Predictions
 from ctrfast.network import Network
 from ctrfast.optim.scaling import make_plan
 from ctrfast.optim.step_settings import StepSettings
@@ -98,6 +100,15 @@ def train(
             session.replicas.close()
 
 
+@dataclass(frozen=True)
+class _Scored:
+    """What the weights of a step gave for a split."""
+
+    split: str
+    step: int
+    predictions: Predictions
+
+
 class _Session:
     """One call of `train`: its parts, and the position in the run."""
 
@@ -145,6 +156,7 @@ class _Session:
         if start and checkpoint is None:
             self.replicas.restore(start.restore)
         self._take_up(checkpoint)
+        self.scored: _Scored | None = None
 
     def _make_network(self) -> Network:
         return Network(
@@ -193,9 +205,12 @@ class _Session:
             train_s = self._train_s()
             self.metrics["rows_per_s"] = self.step * self.config.batch_size / train_s
             final_step = self._take_final_weights()
+            self._calibrate(final_step)
             self._evaluate("test", final_step)
             self.progress.total_steps = self.step
             self.progress.tell(self.step, self.metrics, force=True)
+        if self.scored is not None:
+            picture_run(self.out, self.scored.predictions, self.calibration, self.scored.split)
         write_golden(self.out / GOLDEN, self.network, self.dataset)
         reference_of(self.dataset).save(self.out / REFERENCE)
         ending = Ending(self.metrics, path_of(self.checkpoints, final_step), self.step, ended_by, train_s)
@@ -285,12 +300,24 @@ class _Session:
             return None
         self.replicas.settle()
         predictions = evaluate_split(self.network, self.dataset, split)
+        self.scored = _Scored(split, step, predictions)
         figures = predictions.metrics()
+        if split == "test":
+            figures |= self.calibration.metrics(predictions)
         check_figures(split, figures, step)
         check_output(split, *predictions.logit_range(), rows=rows, step=step)
         record = {"kind": "evaluation", "split": split, "step": step, **figures}
         self._record(record)
         return record
+
+    def _calibrate(self, final_step: int) -> None:
+        """Fit the final weights' calibration; most runs have scored the validation split with those just now."""
+        last = self.scored
+        if last is None or (last.split, last.step) != ("valid", final_step):
+            self.replicas.settle()
+            last = _Scored("valid", final_step, evaluate_split(self.network, self.dataset, "valid"))
+        self.calibration = calibrate_run(self.out, self.dataset, last.predictions, self.config.seed)
+        self.scored = last if self.dataset.rows("valid") else None
 
     def _record(self, record: dict[str, Any]) -> None:
         self.log.write(record)

@@ -141,12 +141,16 @@ class EvaluateSpec(_Spec):
 
 
 class ScoreSpec(_Spec):
-    """Score raw files with a published model; `out` is the name of the parquet file among the job's outputs."""
+    """Score raw files with a published model; `out` is the name of the parquet file among the job's outputs.
+
+    calibrated: whether the file has a second column, `calibrated`.
+    """
 
     model: Name
     version: VersionNumber | None = None
     inputs: Annotated[tuple[str, ...], Field(min_length=1, max_length=10_000)]
     out: Name = "scores.parquet"
+    calibrated: bool = Field(default=False, strict=True)
 
 
 S = TypeVar("S", bound=BaseModel)

@@ -147,7 +147,7 @@ def _evaluate(assignment: Assignment, tell: Tell, stop: Stop) -> Product:
 
 
 def _score(assignment: Assignment, tell: Tell, stop: Stop) -> Product:
-    from ctrfast.batch_score import score_files
+    from ctrfast.batch_score import can_resume, score_files
 
     spec = parse_spec(ScoreSpec, assignment.spec)
     bundle = _required(assignment.bundle)
@@ -161,7 +161,11 @@ def _score(assignment: Assignment, tell: Tell, stop: Stop) -> Product:
         if ticker.is_due():
             tell({"type": "progress", "progress": 0.0, "eta_s": None, "facts": {"stage": "score", "rows": rows}})
 
-    scored = score_files(bundle, assignment.files, out, on_progress=on_progress)
+    # Another version, behind an alias, or other files since the last attempt: then it begins anew.
+    resume = can_resume(bundle, assignment.files, out, calibrated=spec.calibrated)
+    scored = score_files(
+        bundle, assignment.files, out, calibrated=spec.calibrated, resume=resume, on_progress=on_progress
+    )
     result = {
         "rows": scored.rows,
         "unseen": dict(scored.unseen),
@@ -169,7 +173,7 @@ def _score(assignment: Assignment, tell: Tell, stop: Stop) -> Product:
         "model": spec.model,
         "version": int(bundle.name),
     }
-    return Product(result=result)
+    return Product({"rows_per_s": scored.rows_per_s}, result)
 
 
 class _Ticker:

@@ -47,9 +47,12 @@ def test_from_clicks_to_scores(tmp_path):
     assert done.stderr.strip() == ""  # TensorFlow's chatter stays away
     assert "log_loss" in ctrfast("evaluate", run, "--data", data).stdout
     ctrfast("export", run, "--out", bundle)
-    assert "3,000 scores" in ctrfast("score", bundle, raw, "--out", out).stdout
+    assert re.search(r": 3,000 scores, [\d,]+ rows/s\n", ctrfast("score", bundle, raw, "--out", out).stdout)
     assert pq.read_metadata(out).num_rows == 3000
     assert "exists already" in refused("score", bundle, raw, "--out", out)
+    both = tmp_path / "both.parquet"
+    ctrfast("score", bundle, raw, "--out", both, "--calibrated", "--resume")
+    assert pq.read_schema(both).names == ["score", "calibrated"]
     assert "exists already" in refused("export", run, "--out", bundle)
     assert "finished already" in refused(
         *("train", "--data", data, "--batch-size", 512, "--out", run, "--resume"),

@@ -116,7 +116,15 @@ def test_the_graph_reads_the_table_from_the_weights(bundle_path):
 
 @pytest.mark.parametrize(
     "name",
-    ["weights.safetensors", "model.onnx", "schema.json", "vocabulary/C1.parquet", "golden.parquet", "config.json"],
+    [
+        "weights.safetensors",
+        "model.onnx",
+        "schema.json",
+        "vocabulary/C1.parquet",
+        "golden.parquet",
+        "config.json",
+        "calibration.json",
+    ],
 )
 def test_a_changed_byte_is_refused(bundle_path, tmp_path, name):
     copy = tmp_path / "bundle"
@@ -144,7 +152,7 @@ def test_a_format_of_the_future_is_refused(bundle_path, tmp_path):
     copy = tmp_path / "bundle"
     shutil.copytree(bundle_path, copy)
     reseal(copy, lambda manifest: manifest.update(format=99))
-    with pytest.raises(ArtifactError, match=r"must have format 1\. Got 99"):
+    with pytest.raises(ArtifactError, match=r"must have format 1 or 2\. Got 99"):
         Bundle.open(copy)
 
 

@@ -94,7 +94,8 @@ def same_run(left: Path, right: Path) -> None:
     assert [file.relative_to(left) for file in left_files] == [file.relative_to(right) for file in right_files]
     for mine, other in zip(left_files, right_files, strict=True):
         assert mine.suffix == ".json" or mine.read_bytes() == other.read_bytes(), mine
-    assert (left / "golden.parquet").read_bytes() == (right / "golden.parquet").read_bytes()
+    for name in ("golden.parquet", "calibration.json"):
+        assert (left / name).read_bytes() == (right / name).read_bytes(), name
     assert list(map(without_times, records(left))) == list(map(without_times, records(right)))
     receipts = (json.loads((path / "receipt.json").read_text()) for path in (left, right))
     mine, other = map(without_times, receipts)

@@ -22,24 +22,26 @@ from ctrfast.folders import refuse_existing, sync
 from ctrfast.storage import is_full
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
-_KEEPING = (DamagedFileError, StorageError)
+KEEPING: tuple[type[CtrFastError], ...] = (DamagedFileError, StorageError)
 
 
 class WorkFolder:
     """The folder.
 
-    A kill, Ctrl-C, a full disk or a damaged file leave it to go on from; all other errors and a cancel remove it.
+    A kill, Ctrl-C and the errors of `keeping` leave it to go on from; all other errors of ctrfast remove it.
 
     Args:
         out: the result that is being made; must not exist.
         what: the kind of work, part of the folder's name.
+        keeping: errors after which it stays; a full disk and a damaged file unless others are given.
 
     Raises:
         ConfigError: another process is at work on the same result, or its parent cannot be written.
     """
 
-    def __init__(self, out: Path, what: str) -> None:
+    def __init__(self, out: Path, what: str, *, keeping: tuple[type[CtrFastError], ...] = KEEPING) -> None:
         self._out = out
+        self._keeping = keeping
         self.path = out.parent / f".{out.name}.{what}"
         self._lock = -1
 
@@ -57,7 +59,7 @@ class WorkFolder:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 os.close(lock)
-                problem = f"Another process is preparing {self._out}."
+                problem = f"Another process is making {self._out}."
                 raise ConfigError(f"{problem} Wait for it, or choose another name.") from error
             if _is_at(lock, self.path / "lock"):
                 self._lock = lock
@@ -69,7 +71,7 @@ class WorkFolder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        is_refused = isinstance(error, CtrFastError) and not isinstance(error, _KEEPING)
+        is_refused = isinstance(error, CtrFastError) and not isinstance(error, self._keeping)
         if error is None or is_refused:
             self.remove()
         os.close(self._lock)

@@ -8,5 +8,6 @@ split_evaluation   labels and logits of a split
 validation_watch   what the validation figures decide: stop, lower rates, best weights
 divergence         signs that training has gone wrong
 callbacks          Keras callbacks
+final_calibration  calibration of the final weights, and its picture
 golden             rows with the training graph's scores
 """

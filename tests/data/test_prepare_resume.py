@@ -93,7 +93,7 @@ def test_cancelled_work_is_removed(tmp_path, raw, tiny):
 
 def test_a_second_process_is_told_of_the_first(tmp_path, raw, tiny):
     with WorkFolder(tmp_path / "out", "prepare"):
-        with pytest.raises(ConfigError, match=r"Another process is preparing .*out\. Wait for it"):
+        with pytest.raises(ConfigError, match=r"Another process is making .*out\. Wait for it"):
             prepare(raw, tiny, tmp_path / "out")
         assert (tmp_path / WORK).exists()
     prepare(raw, tiny, tmp_path / "out")

@@ -155,6 +155,47 @@ def test_score(tmp_path: Path, raw_file: Path, bundle: Path) -> None:
     assert pq.read_table(work.folder / "outputs" / "s.parquet").num_rows == 6000
 
 
+def test_a_stopped_scoring_goes_on_and_another_version_begins_anew(
+    tmp_path: Path, raw_file: Path, bundle: Path, stop: Stop
+) -> None:
+    home = tmp_path / "7"
+    home.symlink_to(bundle)
+    spec = {"model": "m", "inputs": ["x"], "calibrated": True}
+    registered = {"bundle": home, "bundle_sha256": file_hash(bundle / "manifest.json")}
+    files = (raw_file, raw_file, raw_file)
+    work = assignment(tmp_path / "job", Kind.SCORE, spec, files=files, **registered)
+    kept = work.folder / "outputs" / ".scores.parquet.score"
+    with pytest.raises(Cancelled):
+        do_work(work, lambda _: os.kill(os.getpid(), signal.SIGTERM), stop)
+    assert [part.name for part in kept.glob("part-*")] == ["part-000000.parquet"]
+    first = (kept / "part-000000.parquet").stat().st_mtime_ns
+
+    seen: list[tuple[int, int]] = []
+
+    def look(message: Mapping[str, Any]) -> None:
+        seen.append((message["facts"]["rows"], (kept / "part-000000.parquet").stat().st_mtime_ns))
+
+    product = do_work(work, look, Stop())
+    assert seen[0] == (6000, first)  # the first block is as the last attempt left it
+    assert product.result["rows"] == 9000
+    assert product.metrics["rows_per_s"] > 0
+    output = work.folder / "outputs" / "scores.parquet"
+    assert pq.read_table(output).column_names == ["score", "calibrated"]
+
+    output.unlink()
+    with pytest.raises(Cancelled):
+        do_work(work, lambda _: os.kill(os.getpid(), signal.SIGTERM), _listening())
+    fewer = work.model_copy(update={"files": files[:2]})
+    assert do_work(fewer, ignore, Stop()).result["rows"] == 6000
+    assert [path.name for path in output.parent.iterdir()] == ["scores.parquet"]
+
+
+def _listening() -> Stop:
+    stop = Stop()
+    stop.listen()
+    return stop
+
+
 @pytest.mark.parametrize(
     ("kind", "spec"),
     [
