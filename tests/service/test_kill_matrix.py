@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.service.conftest import fill_data_root
 from tests.service.kill_matrix.cases import Bench, Case
-from tests.service.kill_matrix.fleet import quick_fleet
+from tests.service.kill_matrix.fleet import quick_fleet, wait_until
 from tests.service.kill_matrix.postgres import Postgres
 
 SPEC = {"dataset": "small", "batch_size": 200, "model": {"name": "deepfm"}}
@@ -57,3 +58,19 @@ def test_after_a_kill_on_postgresql_the_job_ends_once_and_as_if_nothing_had_been
     on_postgres: Bench, case: Case
 ) -> None:
     assert on_postgres.run(case).wrong == []
+
+
+def test_without_its_database_the_api_asks_for_patience_and_recovers_by_itself(on_postgres: Bench) -> None:
+    fleet = on_postgres.fleet
+    process = fleet.processes["api"]
+    fleet.kill("postgres")
+    try:
+        for path in ("/v1/jobs", "/v1/models", "/v1/datasets", "/readyz"):
+            answer = httpx.get(f"{fleet.url}{path}", timeout=10)
+            assert (answer.status_code, answer.json()["code"]) == (503, "not_ready"), path
+            assert path == "/readyz" or answer.headers["Retry-After"] == "1"
+        assert httpx.get(f"{fleet.url}/healthz", timeout=10).status_code == 200
+    finally:
+        fleet.start("postgres")
+    wait_until(fleet.answers, "the API's answer", 30)
+    assert process.poll() is None

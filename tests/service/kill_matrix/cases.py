@@ -59,7 +59,7 @@ class Bench:
     """
 
     def __init__(self, fleet: Fleet, spec: Mapping[str, Any], compare_runs: CompareRuns | None = None) -> None:
-        self._fleet = fleet
+        self.fleet = fleet
         self._spec = spec
         self._compare_runs = compare_runs
         self._undisturbed, *_ = self._submit()
@@ -76,7 +76,7 @@ class Bench:
         raise MissedError(f"{case}: {_TRIES} jobs passed the moment")
 
     def _run(self, case: Case, missed: int) -> Outcome:
-        fleet = self._fleet
+        fleet = self.fleet
         fillers: dict[str, str] = {}
         if case.moment == "submit":
             job_id, key, model, fillers, seconds = self._kill_at_submit(case.target)
@@ -105,7 +105,7 @@ class Bench:
 
     def _kill_at_submit(self, target: str) -> tuple[str, str, str, dict[str, str], float]:
         """Kill while requests are on their way; the training process needs a job before."""
-        fleet = self._fleet
+        fleet = self.fleet
         job_id, key, model = self._submit()
         if target == "training":
             wait_until(fleet.runner, "the training process", _PATIENCE_S)
@@ -126,7 +126,7 @@ class Bench:
     def _cancel(self, job_id: str) -> None:
         """Cancel a filler, unless its turn came and it has ended."""
         try:
-            self._fleet.client.cancel(job_id)
+            self.fleet.client.cancel(job_id)
         except ProblemError as error:
             if error.code != "illegal_state":
                 raise
@@ -135,37 +135,37 @@ class Bench:
     def _submit(self) -> tuple[str, str, str]:
         """A new published train job: its id, key and model."""
         name = f"case-{next(_numbers)}"
-        job = self._fleet.client.submit("train", {**self._spec, "publish_as": name}, idempotency_key=name)
+        job = self.fleet.client.submit("train", {**self._spec, "publish_as": name}, idempotency_key=name)
         return job.id, name, name
 
     def _kill(self, target: str, job_id: str) -> tuple[float, int, int]:
         """Kill; returns the time, and the job's newest event and attempt before."""
         before = self._job(job_id)
-        self._fleet.kill(target)
+        self.fleet.kill(target)
         return time.monotonic(), before.last_seq, before.attempt
 
     def _go_on(self, target: str, job_id: str, killed_at: float, seq: int, attempt: int) -> float:
         """Start what was killed, as a supervisor would; returns the seconds from the kill until the job went on."""
         if target != "training":
-            self._fleet.start(target)
+            self.fleet.start(target)
 
         def goes_on() -> bool:
-            job = self._fleet.job(job_id)
+            job = self.fleet.job(job_id)
             if job is None or job.last_seq <= seq:
                 return False
             return target in {"api", "postgres"} or job.attempt > attempt or job.state in FINAL
 
         wait_until(goes_on, "the job's next event", _PATIENCE_S)
-        wait_until(self._fleet.answers, "the API's answer", _PATIENCE_S)
+        wait_until(self.fleet.answers, "the API's answer", _PATIENCE_S)
         return time.monotonic() - killed_at
 
     def _ended(self, job_id: str) -> Job:
         wait_until(lambda: self._job(job_id).state in FINAL, "the end of the job", _PATIENCE_S)
-        wait_until(lambda: self._fleet.runner() is None, "the end of its process", _PATIENCE_S)
+        wait_until(lambda: self.fleet.runner() is None, "the end of its process", _PATIENCE_S)
         return self._job(job_id)
 
     def _job(self, job_id: str) -> Job:
-        return wait_until(lambda: self._fleet.job(job_id), "the database", _PATIENCE_S)
+        return wait_until(lambda: self.fleet.job(job_id), "the database", _PATIENCE_S)
 
     def _folder(self, job_id: str) -> Path:
-        return self._fleet.settings.job_folder(job_id) / RUN
+        return self.fleet.settings.job_folder(job_id) / RUN

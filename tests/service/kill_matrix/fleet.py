@@ -80,8 +80,9 @@ class Fleet:
         self.database.migrate()
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self._logs = (self.home / "processes.log").open("ab")
-        self.client = Client(f"http://127.0.0.1:{port}", patience=_PATIENCE)
-        self.impatient = Client(f"http://127.0.0.1:{port}", patience=Patience(retries=0), timeout_s=1.0)
+        self.url = f"http://127.0.0.1:{port}"
+        self.client = Client(self.url, patience=_PATIENCE)
+        self.impatient = Client(self.url, patience=Patience(retries=0), timeout_s=1.0)
         for name in self._commands:
             self.start(name)
 
