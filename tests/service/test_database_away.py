@@ -63,7 +63,7 @@ def break_twice(monkeypatch: pytest.MonkeyPatch) -> Break:
 def test_a_job_succeeds_in_one_attempt(services: Services, break_twice: Break, kind: type, name: str) -> None:
     failed = break_twice(kind, name)
     job_id = submit(services)
-    with working(quick_settings(services.settings.home_dir, lease_s=6.0), "slow"):
+    with working(quick_settings(services.settings.home_dir, lease_s=3.0), "slow"):
         job = ended(services, job_id)
     assert (job.state, job.attempt, job.metrics) == ("succeeded", 1, {"loss": 0.5, "test_auc": 0.75})
     assert failed == [name, name]

@@ -44,16 +44,12 @@ def on_postgres(
             yield bench
 
 
-@pytest.mark.parametrize(
-    "case", [Case("api", "submit"), Case("training", "checkpoint"), Case("worker", "publish")], ids=str
-)
+@pytest.mark.parametrize("case", [Case("api", "submit"), Case("worker", "publish")], ids=str)
 def test_after_a_kill_on_sqlite_the_job_ends_once_and_as_if_nothing_had_been(on_sqlite: Bench, case: Case) -> None:
     assert on_sqlite.run(case).wrong == []
 
 
-@pytest.mark.parametrize(
-    "case", [Case("worker", "run"), Case("postgres", "submit"), Case("postgres", "publish")], ids=str
-)
+@pytest.mark.parametrize("case", [Case("training", "checkpoint"), Case("postgres", "publish")], ids=str)
 def test_after_a_kill_on_postgresql_the_job_ends_once_and_as_if_nothing_had_been(
     on_postgres: Bench, case: Case
 ) -> None:

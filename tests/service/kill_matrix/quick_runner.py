@@ -23,7 +23,7 @@ from service.states import Kind
 from service.stopping import Stop
 from service.work import Product, Tell
 
-STEPS = 40
+STEPS = 32
 _STEP_S, _WRITE_S = 0.015, 0.02
 _EVERY = 8  # steps between two checkpoints
 
