@@ -92,8 +92,7 @@ class Attempt:
             try:
                 return write()
             except _AWAY as error:
-                over = time.monotonic() > self._lease_end
-                if over or self._shutdown.wait(self._settings.heartbeat_s):
+                if time.monotonic() > self._lease_end or self._shutdown.wait(self._settings.heartbeat_s):
                     raise
                 log.warning("job %s: the database is away: %s", self._lease.job_id, type(error).__name__)
 

@@ -172,7 +172,7 @@ class Worker:
                 self._leases.sweep()
                 self._roll.sign(self.name, self._kind, rss_of_family())
             except SQLAlchemyError as error:  # no reason to give the job at work up
-                log.warning("lapsed leases cannot be looked for: %s", error.__class__.__name__)
+                log.warning("no sign of life, and no look for lapsed leases: %s", error.__class__.__name__)
 
 
 def _death(code: int) -> str:
