@@ -5,7 +5,7 @@ PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
 BENCHES := bench-train bench-prepare bench-input bench-bounded bench-memory bench-scaling bench-allocator bench-rules
 
-.PHONY: setup demo test fuzz lint serve $(BENCHES) clean
+.PHONY: setup demo test fuzz kill-matrix lint serve $(BENCHES) clean
 
 setup: .venv/.ready-dev
 
@@ -48,6 +48,10 @@ test: lint
 # 10,000 mutated raw files, where the tests take a few hundred.
 fuzz: .venv/.ready-dev
 	$(BIN)/python -m pytest tests/data/test_raw_fuzz.py --hypothesis-profile=fuzz
+
+# Each part of the service killed at each moment of a job, five times on both databases; about an hour.
+kill-matrix: .venv/.ready-dev
+	$(BIN)/python -m tests.service.kill_matrix $(KILL_OPTIONS)
 
 # bench/README.md says what each shows; `make bench-train BENCH_OPTIONS='--rounds 3'` and the like.
 $(BENCHES): bench-%: .venv/.ready

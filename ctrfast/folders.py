@@ -43,9 +43,8 @@ def new_folder(out: Path) -> Iterator[Path]:
         raise _unwritable(out.parent, error) from error
     try:
         yield partial
-        for file in partial.rglob("*"):
-            if file.is_file():
-                sync(file)
+        for part in [*partial.rglob("*"), partial]:  # files, and the lists of names that lead to them
+            sync(part)
         try:
             partial.replace(out)
         except OSError as error:

@@ -22,6 +22,7 @@ from ctrfast.errors import CtrFastError
 from service.access import require_right
 from service.dependencies import problems
 from service.guard import Guard
+from service.leases import SWEEPS_PER_LEASE
 from service.openapi import DescribedApi
 from service.paths import without_server_paths
 from service.problems import (
@@ -95,7 +96,7 @@ def create_app(settings: Settings) -> FastAPI:
 async def _sweep_leases(services: Services) -> None:
     """Notice lost workers even where no worker is left to notice."""
     while True:
-        await asyncio.sleep(services.settings.lease_s / 6)
+        await asyncio.sleep(services.settings.lease_s / SWEEPS_PER_LEASE)
         try:
             await asyncio.to_thread(services.leases.sweep)
         except SQLAlchemyError as error:

@@ -6,8 +6,9 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from typing import TypeVar
 
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 
 from service.child import Child
 from service.leases import Lease, LeaseLostError, LeaseStore
@@ -17,6 +18,9 @@ from service.settings import Settings
 
 log = logging.getLogger("service.worker")
 
+T = TypeVar("T")
+
+_AWAY = (OperationalError, InterfaceError)  # what the drivers raise when the database cannot be reached
 _LISTEN_S = 0.1
 _EXIT_GRACE_S = 10.0  # for a child that has said its last word and does not end
 
@@ -74,7 +78,23 @@ class Attempt:
             self.transcript.add(message)
         self.transcript.report.lines += self._tail.read_to_the_end()
         if not self.transcript.report.is_empty():
-            self._leases.renew(self._lease, self.transcript.take_report())
+            report = self.transcript.take_report()
+            self.insist(lambda: self._leases.renew(self._lease, report))
+
+    def insist(self, write: Callable[[], T]) -> T:
+        """Do a write that must not get lost because the database is away for a while: again until the lease is over.
+
+        Raises:
+            SQLAlchemyError: the lease has run out meanwhile, or the worker should end.
+            Exception: anything else that `write` raises.
+        """
+        while True:
+            try:
+                return write()
+            except _AWAY as error:
+                if time.monotonic() > self._lease_end or self._shutdown.wait(self._settings.heartbeat_s):
+                    raise
+                log.warning("job %s: the database is away: %s", self._lease.job_id, type(error).__name__)
 
     def _hear(self) -> None:
         for message in self._child.read(_LISTEN_S):

@@ -14,8 +14,10 @@ def put_in_place(made: Path, target: Path) -> None:
     What lies at `target` is left over from a publication that died before its row was written: no reader knows it, and
     the caller holds the row's lock, so it is removed.
     """
+    new = [folder for folder in target.parents if not folder.exists()]
     target.parent.mkdir(parents=True, exist_ok=True)
     if target.exists():
         shutil.rmtree(target)
     made.replace(target)
-    sync(target.parent)
+    for folder in [target.parent, *(folder.parent for folder in new)]:  # a power cut must not take what a row names
+        sync(folder)

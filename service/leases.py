@@ -30,6 +30,7 @@ from service.states import IDLE, LEASED, RETRIED, Action, Kind, Reason, State
 from service.tables import Job
 from service.waiting import next_job
 
+SWEEPS_PER_LEASE = 6  # of each process that looks after lapsed leases
 SWEEP_MARGIN_S = 1.0  # beyond the lease, for the message that tells a child to go on to arrive late
 
 

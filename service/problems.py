@@ -337,7 +337,7 @@ class NotReadyError(ServiceError):
 
 def database_unavailable() -> NotReadyError:
     """The refusal of whatever needs the database while it does not answer."""
-    return NotReadyError("The database does not answer. Try again later.")
+    return NotReadyError("The database does not answer. Try again in a second.", headers={"Retry-After": "1"})
 
 
 def problem_response(

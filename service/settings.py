@@ -73,7 +73,7 @@ class Settings(BaseSettings):
     data_roots: Annotated[tuple[Path, ...], NoDecode] = ()
     database_url: str | None = Field(default=None, repr=False)  # it may hold a password
     require_key: bool | None = None
-    lease_s: Seconds = 30.0
+    lease_s: Seconds = 20.0
     heartbeat_s: Seconds = 1.0
     poll_s: Seconds = 0.3
     cancel_grace_s: Seconds = 60.0

@@ -15,9 +15,11 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 
 from ctrfast.errors import CtrFastError
 from service.assignments import LOG, Assigner
@@ -27,11 +29,11 @@ from service.database import Database
 from service.datasets import DatasetStore
 from service.deliveries import ChampionMovedError, Deliveries
 from service.jobs import JobStore
-from service.leases import Lease, LeaseLostError, LeaseStore
+from service.leases import SWEEPS_PER_LEASE, Lease, LeaseLostError, LeaseStore
 from service.log_tail import LogTail
 from service.logs import about
 from service.memory_use import rss_of_family
-from service.outcomes import Outcome, Transcript, failure_of
+from service.outcomes import Outcome, failure_of
 from service.problems import ServiceError
 from service.registry import Registry
 from service.settings import Settings
@@ -139,20 +141,30 @@ class Worker:
             code = child.close()
         transcript = attempt.transcript
         if transcript.outcome is Outcome.DONE:
-            return self._deliver(lease, transcript)
+            return self._deliver(attempt, lease)
         if transcript.outcome is Outcome.FAILED:
-            return self._leases.fail(lease, transcript.reason, transcript.message)
+            return attempt.insist(lambda: self._leases.fail(lease, transcript.reason, transcript.message))
         if attempt.was_told_to_stop:
-            return self._leases.stopped(lease)
-        return self._leases.fail(lease, Reason.WORKER_LOST, _death(code))
+            return attempt.insist(lambda: self._leases.stopped(lease))
+        return attempt.insist(lambda: self._leases.fail(lease, Reason.WORKER_LOST, _death(code)))
 
-    def _deliver(self, lease: Lease, transcript: Transcript) -> State:
+    def _deliver(self, attempt: Attempt, lease: Lease) -> State:
+        transcript = attempt.transcript
+        has_begun = False
+
+        def deliver(session: Session) -> Mapping[str, Any]:
+            nonlocal has_begun
+            has_begun = True
+            return self._deliveries.deliver(session, lease, transcript.metrics, transcript.result)
+
+        def succeed() -> State:
+            if has_begun:  # its folder may have moved: another attempt makes it again, unless the commit did arrive
+                message = "The database went away while the job's result was put in place."
+                return self._leases.fail(lease, Reason.STORAGE, message)
+            return self._leases.succeed(lease, transcript.metrics, deliver)
+
         try:
-            return self._leases.succeed(
-                lease,
-                transcript.metrics,
-                lambda session: self._deliveries.deliver(session, lease, transcript.metrics, transcript.result),
-            )
+            return attempt.insist(succeed)
         except (SQLAlchemyError, LeaseLostError):
             raise
         except ChampionMovedError:
@@ -168,15 +180,12 @@ class Worker:
     def _sweep(self) -> None:
         now = time.monotonic()
         if now >= self._next_sweep:
-            self._next_sweep = now + self._settings.lease_s / 6
-            self._leases.sweep()
-            self._sign()
-
-    def _sign(self) -> None:
-        try:
-            self._roll.sign(self.name, self._kind, rss_of_family())
-        except SQLAlchemyError as error:  # no reason to give a job up
-            log.warning("the worker could not sign in: %s", error.__class__.__name__)
+            self._next_sweep = now + self._settings.lease_s / SWEEPS_PER_LEASE
+            try:
+                self._leases.sweep()
+                self._roll.sign(self.name, self._kind, rss_of_family())
+            except SQLAlchemyError as error:  # no reason to give the job at work up
+                log.warning("no sign of life, and no look for lapsed leases: %s", error.__class__.__name__)
 
 
 def _death(code: int) -> str:

@@ -84,3 +84,13 @@ def test_write_file_replaces_at_once(tmp_path):
     write_file(tmp_path / "a.json", json.dumps(1))
     write_file(tmp_path / "a.json", json.dumps(2))
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("a.json", "2")]
+
+
+def test_a_new_folder_is_on_the_disk_with_all_its_names(tmp_path, monkeypatch):
+    synced = []
+    monkeypatch.setattr("ctrfast.folders.sync", synced.append)
+    with new_folder(tmp_path / "thing") as partial:
+        (partial / "sub").mkdir()
+        (partial / "sub" / "a.bin").write_bytes(b"abc")
+    assert sorted(synced[:3]) == [partial, partial / "sub", partial / "sub" / "a.bin"]
+    assert synced[3:] == [tmp_path]  # after it was renamed

@@ -24,6 +24,11 @@ def main() -> None:
         tell(type="progress", progress=0.5, eta_s=1.0, facts={"step": 1}, record=record, metrics={"loss": 0.5})
         tell(type="progress", progress=0.9, eta_s=None, record={"step": 2, "loss": float("nan")})
         tell(type="done", metrics={"test_auc": 0.75, "bad": float("inf")}, result={"note": "made"})
+    elif mode == "slow":
+        for step in range(6):
+            tell(type="progress", progress=step / 6, eta_s=1.0, metrics={"loss": 0.5})
+            time.sleep(0.1)
+        tell(type="done", metrics={"test_auc": 0.75}, result={})
     elif mode == "talk":
         for number in range(int(arguments[0])):
             sys.stdout.write(f"line {number}\n")

