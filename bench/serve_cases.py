@@ -79,7 +79,7 @@ class Loads:
         """Put a server under one load.
 
         Raises:
-            SystemFailedError: no request was answered.
+            SystemFailedError: no request was answered in time.
         """
         figures = measure(
             Plan(
@@ -92,10 +92,10 @@ class Loads:
                 headers=target.headers,
             )
         )
-        if not figures.requests:
+        if not figures.requests_per_s:
             raise SystemFailedError(
-                f"{target.server.name} answered none of {figures.errors:,} requests: {figures.error_kinds}; "
-                f"the first: {figures.first_error}"
+                f"{target.server.name} answered no request in {self.seconds:g} s of {case.text}; "
+                f"errors: {figures.error_kinds}; the first: {figures.first_error}"
             )
         return figures
 

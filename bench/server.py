@@ -23,7 +23,7 @@ import httpx
 from bench.turns import SystemFailedError
 from bench.watched import descendants, tree_bytes
 
-_START_TIMEOUT_S = 180
+_START_TIMEOUT_S = 120
 _END_TIMEOUT_S = 15
 _PAUSE_S = 0.1
 _LOOPBACK = "127.0.0.1"
@@ -114,6 +114,8 @@ class Server:
                 continue
             if answer.status_code == httpx.codes.OK:
                 return answer
+            if answer.status_code == httpx.codes.INTERNAL_SERVER_ERROR:  # others may mean that it is not ready yet
+                raise self._failure(f"answered 500: {answer.text[:200]}")
             said = f"answered {answer.status_code}: {answer.text[:200]}"
             time.sleep(_PAUSE_S)
         raise self._failure(f"{said} within {_START_TIMEOUT_S} s")

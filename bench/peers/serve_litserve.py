@@ -1,5 +1,7 @@
 """LitServe: plain, with its batching, or plain with its fast queue (ZeroMQ between its processes)."""
 
+from itertools import accumulate
+
 import litserve
 
 from bench.peers.serving import Model, arguments
@@ -31,10 +33,8 @@ class BatchedScores(Scores):
         return [row for rows in requests for row in rows]
 
     def unbatch(self, scores):
-        start = 0
-        for length in self.lengths:
-            yield scores[start : start + length]
-            start += length
+        ends = list(accumulate(self.lengths))
+        return [scores[end - length : end] for end, length in zip(ends, self.lengths, strict=True)]
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import socket
 import numpy as np
 from mlserver import MLModel, MLServer, ModelSettings, Settings
 from mlserver.settings import ModelParameters
-from mlserver.types import InferenceRequest, InferenceResponse, RequestOutput
+from mlserver.types import InferenceRequest, InferenceResponse, ResponseOutput
 
 from bench.peers.serving import Model, arguments
 
@@ -27,7 +27,7 @@ class Scores(MLModel):
         columns = [texts[field::fields] for field in range(fields)]
         values = np.array(list(numbers.data), dtype=np.float64).reshape(numbers.shape)
         scores = self.scorer.predict_columns(columns, values)
-        output = RequestOutput(name="probability", shape=[rows], datatype="FP32", data=scores)
+        output = ResponseOutput(name="probability", shape=[rows], datatype="FP32", data=scores)
         return InferenceResponse(model_name=self.name, outputs=[output])
 
 
