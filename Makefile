@@ -3,7 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
-BENCHES := bench-train bench-prepare bench-input bench-bounded bench-memory bench-scaling bench-allocator bench-rules
+BENCHES := bench-train bench-prepare bench-input bench-bounded bench-memory bench-scaling bench-allocator bench-rules \
+	bench-serve bench-swap bench-soak
 
 .PHONY: setup demo test fuzz lint serve $(BENCHES) clean
 

@@ -30,10 +30,15 @@ def body_file(form: str, size: int) -> str:
     return f"{form}-{size}.jsonl"
 
 
-def write_bodies(raw: Path, rows: int, out: Path) -> None:
-    """Write a file for each form and size, from the last lines of a raw file in Criteo's format."""
+def last_rows(raw: Path, rows: int) -> list[Row]:
+    """The last impressions of a raw file in Criteo's format, as a client sends them: what is missing is left out."""
     with raw.open(encoding="utf-8") as file:
-        held_out = [_row(line.rstrip("\n").split(SEPARATOR)) for line in deque(file, maxlen=rows)]
+        return [_row(line.rstrip("\n").split(SEPARATOR)) for line in deque(file, maxlen=rows)]
+
+
+def write_bodies(raw: Path, rows: int, out: Path) -> None:
+    """Write a file for each form and size, from the last lines of a raw file."""
+    held_out = last_rows(raw, rows)
     for form, body_of in FORMS.items():
         for size, bodies in SIZES.items():
             starts = [index * size % (len(held_out) - size + 1) for index in range(bodies)]

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 import httpx
+import psutil
 
 from bench.turns import SystemFailedError
 from bench.watched import descendants, tree_bytes
@@ -72,7 +73,7 @@ class Server:
             raise
 
     def memory_bytes(self) -> int:
-        """Of the process and all that it started, now.
+        """Proportional sizes (Pss) of the process and all that it started, now.
 
         Raises:
             SystemFailedError: it has ended.
@@ -82,6 +83,11 @@ class Server:
                 return tree_bytes(self._process.pid)
             time.sleep(_PAUSE_S)
         raise self._failure("cannot be looked at")
+
+    def resident_bytes(self) -> int:
+        """The same with shared pages counted in full (RSS): it does not change with what others share."""
+        process = psutil.Process(self._process.pid)
+        return sum(member.memory_info().rss for member in (process, *process.children(recursive=True)))
 
     def end(self) -> None:
         """End it, and whatever of its children is left then."""

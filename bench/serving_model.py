@@ -1,10 +1,10 @@
 """The model that serving is measured on, made by the product itself, and the service that has it published.
 
-    made = make_model(Path("build/bench"), rows=500_000)      # a home with versions 1 and 2 of the model `ctr`
+    made = make_model(Path("build/bench"), rows=700_000)      # a home with versions 1 and 2 of the model `ctr`
     with api(made) as service:
         service.url, service.key                              # `ctrfast-service api`, one process, keys demanded
 
-DeepFM, 26 id fields of 8 hexadecimal digits, 13 counts, D = 10, MLP 400-400-400; 500,000 synthetic impressions have
+DeepFM, 26 id fields of 8 hexadecimal digits, 13 counts, D = 10, MLP 400-400-400; 700,000 synthetic impressions have
 about a million ids. Version 1 is trained at a tenth of the learning rates, so that the scores of the two differ and
 version 2 is the better one. Made once per (rows, seed) and kept.
 """
@@ -30,7 +30,7 @@ from service.projects import DEFAULT_PROJECT
 from service.settings import Settings
 
 NAME = "ctr"
-ROWS = 500_000
+ROWS = 700_000
 TEST_FRACTION = 0.1  # of the rows, the last ones: what is sent to be scored
 _VALID_FRACTION = 0.05
 _WEAK, _STRONG = {"lr_dense": 8e-5, "lr_embed": 1e-5}, {"lr_dense": 8e-4, "lr_embed": 1e-4}
