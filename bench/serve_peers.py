@@ -4,8 +4,8 @@
     Server(peer.name, peer.command(bundle, port), Probe(peer.url(port), body), peer.environment(bundle))
     peer.scores(answer)                                      # [0.231, ...]
 
-The programs are `bench.peers.serve_*`. BentoML has an environment of its own: it asks for an older OpenTelemetry than
-Ray does.
+The programs are `bench.peers.serve_*`. MLServer and BentoML have environments of their own: they ask for older versions
+of packages that the others use.
 """
 
 from __future__ import annotations
@@ -16,8 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-SERVE = Path(".venv-serve/bin/python")
-BENTOML = Path(".venv-serve-bentoml/bin/python")
+_MOST, _MLSERVER, _BENTOML = (Path(f".venv-serve-{name}/bin/python") for name in ("ray", "mlserver", "bentoml"))
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class Peer:
     package: str
     module: str
     variant: str = ""
-    python: Path = SERVE
+    python: Path = _MOST
     path: str = "/predict"
     form: str = "instances"
     read: Callable[[Any], list[float]] = lambda answer: answer["predictions"]
@@ -76,11 +75,12 @@ PEERS: Mapping[str, Peer] = {
             "V2 JSON, in its own process",
             "mlserver",
             "serve_mlserver",
+            python=_MLSERVER,
             path="/v2/models/ctr/infer",
             form="v2",
             read=lambda answer: answer["outputs"][0]["data"],
         ),
-        Peer("BentoML", "adaptive batching", "bentoml", "bentoml", python=BENTOML, read=lambda answer: answer),
+        Peer("BentoML", "adaptive batching", "bentoml", "bentoml", python=_BENTOML, read=lambda answer: answer),
         Peer("Ray Serve", "throughput-optimised", "ray", "serve_ray"),
     )
 }

@@ -61,7 +61,7 @@ def test_ratios_are_medians_of_the_rounds_and_failures_are_named():
     assert forms.rows[-1][2:4] == ["Poisson at 100 (100-100)/s", "90 (90-90)"]
     assert [note for note in made.notes if note.startswith(("Left", "FAILED", "No table"))] == [
         "No table of parts: the service has no metric ctrfast_scoring_seconds.",
-        "Left out: MLServer; mlserver is not installed in .venv-serve.",
+        "Left out: MLServer; mlserver is not installed in .venv-serve-mlserver.",
         "FAILED: BentoML ended: why",
     ]
     json.dumps(made.figures)
