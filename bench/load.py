@@ -104,13 +104,13 @@ class _Load:
         head = f"POST {address.path} HTTP/1.1\r\nHost: {address.netloc}\r\nContent-Type: application/json\r\n{fields}"
         self.requests = [f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body for body in bodies]
         self._next = 0
+        self._start = self._end = math.inf  # of what counts
         self._idle: list[_Connection] = []
         self._open: set[_Connection] = set()
         self._waiting: deque[tuple[int, float]] = deque()
         self._latencies = array.array("d")
-        self._in_time = self._answer_bytes = 0
+        self._in_time, self._answer_bytes, self._first_error = 0, 0, ""
         self._errors: Counter[str] = Counter()
-        self._first_error: str | None = None
         self._answers: Counter[tuple[int, bytes, bytes]] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -118,16 +118,18 @@ class _Load:
         """Connect, warm up, send for so many seconds, and wait for what is under way."""
         loop = asyncio.get_running_loop()
         self._failed: asyncio.Future[None] = loop.create_future()
-        now = time.perf_counter()
-        self._start = now + self._plan.warm_up_s
-        self._end = self._start + self._plan.seconds
-        cpu = time.process_time()
         try:
             for _ in range(self._plan.connections):
                 await self._connect()
         except OSError as error:
             raise SystemFailedError(f"Nothing answers there: {error.strerror or error}.") from error
-        if self._plan.rate is not None:
+        now, cpu = time.perf_counter(), time.process_time()
+        self._start = now + self._plan.warm_up_s
+        self._end = self._start + self._plan.seconds
+        if self._plan.rate is None:
+            for _ in range(len(self._idle)):
+                self._idle.pop().send(self._number(), now)
+        else:
             self._follow_schedule(loop, now, self._plan.rate)
         await self._rest(self._end - time.perf_counter())
         cpu = time.process_time() - cpu
@@ -144,7 +146,7 @@ class _Load:
         self._open.add(connection)
         if self._waiting:
             connection.send(*self._waiting.popleft())
-        elif self._plan.rate is not None:
+        elif self._plan.rate is not None or self._start == math.inf:  # it begins when all connections are there
             self._idle.append(connection)
         elif (now := time.perf_counter()) < self._end:
             connection.send(self._number(), now)
@@ -251,7 +253,7 @@ class _Load:
             max_ms=ordered[-1] * 1e3 if ordered else None,
             errors=self._errors.total(),
             error_kinds=dict(self._errors),
-            first_error=self._first_error,
+            first_error=self._first_error or None,
             answer_bytes=self._answer_bytes,
             seconds=self._plan.seconds,
             connections=self._plan.connections,

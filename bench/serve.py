@@ -20,6 +20,7 @@ from tempfile import TemporaryDirectory
 import httpx
 import numpy as np
 
+from bench.load_plan import Figures
 from bench.peer_environment import peer_versions
 from bench.plots import bars
 from bench.report import write
@@ -121,7 +122,7 @@ def _check(peer: Peer, answer: httpx.Response, expected: Sequence[float]) -> Non
         raise AnswersDifferError(f"{peer.name} and {OURS} do not score the same: {scores[:3]}, {list(expected[:3])}.")
 
 
-def _keep(runs: Runs, case: Case, figures: object) -> None:
+def _keep(runs: Runs, case: Case, figures: Figures) -> None:
     runs.figures.setdefault(case, []).append(figures)
 
 

@@ -28,14 +28,15 @@ def report(
     """All tables, with what they leave out. versions: of the other systems' packages."""
     tables = [_systems(runs, ours, size) for size in SIZES]
     tables.append(_forms(ours, runs[ours]))
-    if any(runs[ours].micros.values()) and any(map(any, runs[ours].micros.values())):
+    has_parts = any(micros for rounds in runs[ours].micros.values() for micros in rounds)
+    if has_parts:
         tables.append(_parts(ours, runs[ours]))
     return Report(
         name="serve",
         title=f"Scoring online: DeepFM, 26 id fields, 13 counts, {made.ids:,} ids",
         tables=tables,
         notes=[
-            *_notes(len(runs[ours].memory_bytes), seconds, bool(len(tables) > len(SIZES) + 1)),
+            *_notes(len(runs[ours].memory_bytes), seconds, has_parts),
             *(
                 f"Left out: {peer.name}; {peer.package} is not installed in {peer.python.parent.parent}."
                 for peer in absent

@@ -65,7 +65,7 @@ def serving(reply: Reply) -> Iterator[str]:
 def load(tmp_path: Path, reply: Reply, **options: object) -> Figures:
     bodies = tmp_path / "bodies.jsonl"
     bodies.write_text('{"number": 0}\n{"number": 1}\n')
-    settings = {"connections": 2, "seconds": 0.3, "warm_up_s": 0.05, **options}
+    settings = {"connections": 2, "seconds": 0.3, "warm_up_s": 0.0, **options}
     with serving(reply) as url:
         return measure(Plan(url, bodies, **settings))
 
@@ -78,10 +78,10 @@ def test_closed_loop_sends_the_bodies_in_turn_and_keeps_the_answers(tmp_path: Pa
         return 0.001, GOOD
 
     answers = tmp_path / "answers.jsonl"
-    figures = load(tmp_path, reply, answers=answers, connections=1)
+    figures = load(tmp_path, reply, answers=answers, connections=1, warm_up_s=0.1, seconds=0.5)
     assert bodies[:3] == [b'{"number": 0}', b'{"number": 1}', b'{"number": 0}']
-    assert 0 < figures.requests <= len(bodies)
-    assert figures.requests_per_s == pytest.approx(figures.requests / 0.3, rel=0.1, abs=4)
+    assert 0 < figures.requests < len(bodies)  # those of the warm-up do not count
+    assert figures.requests_per_s == pytest.approx(figures.requests / 0.5, abs=2)  # one may come too late
     assert figures.answer_bytes == 2 * figures.requests
     assert figures.errors == 0
     assert 1 <= figures.p50_ms <= figures.p99_ms <= figures.p99_9_ms <= figures.max_ms
@@ -92,7 +92,7 @@ def test_closed_loop_sends_the_bodies_in_turn_and_keeps_the_answers(tmp_path: Pa
 
 def test_open_loop_counts_the_wait_of_requests_that_the_server_kept_waiting(tmp_path: Path) -> None:
     # 60 requests in 0.3 s, of which one connection serves 50 a second: the last waits for most of the 1.2 s.
-    figures = load(tmp_path, lambda _: (0.02, GOOD), connections=1, rate=200.0, warm_up_s=0)
+    figures = load(tmp_path, lambda _: (0.02, GOOD), connections=1, rate=200.0)
     assert 30 < figures.requests < 100
     assert figures.max_ms > 200  # each alone takes 20
     assert figures.requests_per_s < figures.requests / 0.3  # some were answered after the time
@@ -111,7 +111,7 @@ def test_other_statuses_and_lost_connections_are_errors(tmp_path: Path) -> None:
 def test_a_connection_that_the_server_ends_in_good_order_is_opened_again(tmp_path: Path) -> None:
     figures = load(tmp_path, lambda _: (0.001, LAST))
     assert figures.errors == 0
-    assert figures.requests > 3
+    assert figures.requests > 2  # as many as there are connections, and more
 
 
 def test_what_it_cannot_read_or_reach_ends_the_run(tmp_path: Path) -> None:
