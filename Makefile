@@ -3,7 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
-BENCHES := bench-train bench-prepare bench-input bench-bounded bench-memory bench-scaling bench-allocator bench-rules
+BENCHES := bench-train bench-prepare bench-input bench-bounded bench-memory bench-scaling bench-allocator bench-rules \
+	bench-serve bench-swap bench-soak
 
 .PHONY: setup demo test fuzz kill-matrix lint serve $(BENCHES) clean
 
@@ -29,6 +30,14 @@ setup: .venv/.ready-dev
 	.venv-peers/bin/pip --disable-pip-version-check --quiet install --requirement $<
 	.venv-peers/bin/pip --disable-pip-version-check --quiet install --no-deps --requirement $(word 2,$^)
 	@touch $@
+
+# Those that serve, in environments of their own: they ask for different versions of the same packages. One that this
+# Python cannot have is left out, and the results say so.
+SERVE_PEERS := $(foreach name,ray mlserver bentoml,.venv-serve-$(name)/.ready)
+$(SERVE_PEERS): .venv-serve-%/.ready: bench/peers/requirements-serve-%.txt
+	$(PYTHON) -m venv .venv-serve-$*
+	.venv-serve-$*/bin/pip --disable-pip-version-check --quiet install --requirement $< && \
+		touch $@ || echo "bench-serve leaves out what $< names: it could not be installed."
 
 demo: .venv/.ready
 	$(BIN)/python -m service.demo
@@ -58,6 +67,7 @@ $(BENCHES): bench-%: .venv/.ready
 	$(BIN)/python -m bench.$* $(BENCH_OPTIONS)
 
 bench-train bench-prepare: .venv-peers/.ready
+bench-serve: $(SERVE_PEERS)
 
 clean:
-	rm -rf .venv .venv-peers build/bench .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-peers .venv-serve-* build/bench .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -67,7 +67,7 @@ class Watched:
         while not self._ended.wait(interval):
             try:
                 resident, peak = _sizes(pid)
-                children = _descendants(pid)
+                children = descendants(pid)
                 if children:
                     resident = sum(_proportional(member) for member in (pid, *children))
             except (OSError, StopIteration):  # it, or a child, has just ended, or the system has no such files
@@ -75,6 +75,15 @@ class Watched:
             interval = _TREE_INTERVAL_S if children else _INTERVAL_S
             self.samples.append((time.perf_counter() - self._started, resident))
             self.peak_bytes = max(self.peak_bytes, resident, peak)
+
+
+def tree_bytes(pid: int) -> int:
+    """Memory of a process and all that it started, now: their proportional sizes, summed.
+
+    Raises:
+        OSError: one of them has just ended.
+    """
+    return sum(_proportional(member) for member in (pid, *descendants(pid)))
 
 
 def _sizes(pid: int) -> tuple[int, int]:
@@ -91,10 +100,10 @@ def _bytes(lines: Sequence[str], label: str) -> int:
     return int(next(line for line in lines if line.startswith(label)).split()[1]) * 1024
 
 
-def _descendants(pid: int) -> list[int]:
+def descendants(pid: int) -> list[int]:
     """Children of a process, their children, and so on."""
     found = []
     for listing in (_PROC / str(pid) / "task").glob("*/children"):
         for child in map(int, listing.read_text().split()):
-            found += [child, *_descendants(child)]
+            found += [child, *descendants(child)]
     return found
