@@ -31,9 +31,10 @@ from ctrfast.console import (
     print_metrics,
     print_report,
     print_segments,
+    print_sweep,
     progress_note,
 )
-from ctrfast.errors import Cancelled, CtrFastError, unknown_name
+from ctrfast.errors import Cancelled, CtrFastError, TrainingError, unknown_name
 from ctrfast.folders import write_file
 from ctrfast.jobs_cli import jobs_app
 from ctrfast.schema import SPLITS, load_schema
@@ -361,6 +362,36 @@ def score(
     if any(scored.unseen.values()):
         counts = sorted(scored.unseen.items(), key=lambda item: -item[1])
         console.print("unseen values: " + ", ".join(f"{name} {count:,}" for name, count in counts))
+
+
+@app.command()
+def sweep(
+    config: Annotated[Path, typer.Option(help="YAML with `base` (settings of all runs), `grid` and `data`.")],
+    out: Annotated[Path, typer.Option(help="Folder to write; of the same sweep: go on with it.")],
+    data: Annotated[Path | None, typer.Option(help="Dataset folder (default `data` of the file).")] = None,
+) -> None:
+    """Train on a grid of settings (rules x batch sizes x seeds), each point in a process of its own."""
+    from ctrfast.data.shards import Dataset
+    from ctrfast.sweep import run_sweep
+    from ctrfast.sweep.grid import read_sweep
+
+    settings, named = read_sweep(config)
+    folder = data or named
+    if folder is None:
+        raise typer.BadParameter("Give --data, or `data` in the file.")
+    dataset = Dataset.open(folder)
+    with _bar("points") as show, _stop_on_interrupt() as should_stop:
+        result = run_sweep(
+            dataset,
+            settings,
+            out,
+            on_progress=lambda progress: show(progress.done, progress.points, progress.point),
+            should_stop=should_stop,
+        )
+    print_sweep(result)
+    console.print(f"sweep: {out}")
+    if result.failed:
+        raise TrainingError(f"{len(result.failed):,} of {len(result.rows):,} points failed: see {out}/points.jsonl.")
 
 
 @contextmanager

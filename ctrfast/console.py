@@ -17,6 +17,8 @@ if TYPE_CHECKING:  # numpy and arrow are loaded by the commands that need them
     from ctrfast.memory import MemoryEstimate
     from ctrfast.preflight import Finding, Preflight
     from ctrfast.segments import SegmentReport
+    from ctrfast.sweep import SweepResult
+    from ctrfast.sweep.groups import Spread
 
 console = Console(soft_wrap=True, highlight=False, markup=False)
 
@@ -129,3 +131,35 @@ def print_segments(report: SegmentReport) -> None:
     gauc = "-" if report.gauc is None else f"{report.gauc:.6f}"
     left_out = f"{report.skipped_values:,} with one class alone are left out ({report.skipped_rows:,} rows)"
     console.print(f"gauc {gauc} over {report.values:,} values of {report.field}; {left_out}")
+
+
+def print_sweep(result: SweepResult) -> None:
+    """A line per group of points that differ in their seed alone, then the points that failed, and the best."""
+    if result.groups:
+        table = Table(box=None, pad_edge=False)
+        for name in result.groups[0].settings:
+            table.add_column(name, no_wrap=True)
+        for name in ("runs", "test AUC", "test log loss", "minutes", "rows/s"):
+            table.add_column(name, justify="right", no_wrap=True)
+        for group in result.groups:
+            of = group.figures
+            table.add_row(
+                *(str(value) for value in group.settings.values()),
+                str(group.runs),
+                *(_spread(of.get(name), ".4f") for name in ("test_auc", "test_log_loss")),
+                _spread(of.get("seconds"), ".1f", 1 / 60),
+                _spread(of.get("rows_per_s"), ",.0f"),
+            )
+        console.print(table)
+    if result.best is not None:
+        console.print(f"best by validation AUC: {result.best.name} ({result.best.figures['valid_auc']:.4f})")
+    for row in result.failed:
+        console.print(f"failed: {row['name']}: {row['reason']}: {row['message']}")
+
+
+def _spread(spread: Spread | None, form: str, factor: float = 1.0) -> str:
+    """Mean, and the standard deviation where there are several; `-` without any."""
+    if spread is None:
+        return "-"
+    mean = f"{spread.mean * factor:{form}}"
+    return mean if spread.sd is None else f"{mean} ± {spread.sd * factor:{form}}"

@@ -59,8 +59,9 @@ def submit(
 @jobs_app.command("list")
 def list_(
     state: Annotated[str | None, typer.Option(help="queued, running, paused, succeeded, failed, ...")] = None,
-    kind: Annotated[str | None, typer.Option(help="train, prepare, evaluate or score.")] = None,
+    kind: Annotated[str | None, typer.Option(help="train, prepare, evaluate, score or sweep.")] = None,
     label: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="A label that it has.")] = None,
+    parent: Annotated[str | None, typer.Option(metavar="JOB", help="The sweep whose runs to show.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=200, help="Most jobs to show.")] = 20,
     url: Url = None,
     key_env: KeyEnv = None,
@@ -68,7 +69,7 @@ def list_(
 ) -> None:
     """Jobs, newest first."""
     with _service(url, key_env) as service:
-        page = service.jobs(state=state, kind=kind, labels=_labels(label or []), limit=limit)
+        page = service.jobs(state=state, kind=kind, labels=_labels(label or []), parent=parent, limit=limit)
     if as_json:
         console.print_json(page.model_dump_json())
         return

@@ -26,13 +26,17 @@ class Scorer:
     Args:
         bundle: a verified bundle.
         threads: of one call; 1 gives the lowest latency for a few rows.
+
+    Attributes:
+        encoder: raw impressions -> inputs.
+        slot_offsets: (S,) what local ids need to become rows of the fused table.
     """
 
     def __init__(self, bundle: Bundle, threads: int = 1) -> None:
         self.bundle = bundle
         self.encoder = bundle.encoder()
         self._calibration = bundle.calibration()
-        self._slot_offsets = np.asarray(self.encoder.fitted.slot_offsets, np.int32)  # once, not with every request
+        self.slot_offsets = np.asarray(self.encoder.fitted.slot_offsets, np.int32)
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
@@ -57,7 +61,7 @@ class Scorer:
 
     def score(self, encoded: Encoded) -> npt.NDArray[np.float32]:
         """Click probabilities (R,) of encoded impressions, in order."""
-        return self.score_arrays(encoded.ids + self._slot_offsets, encoded.numbers)
+        return self.score_arrays(encoded.ids + self.slot_offsets, encoded.numbers)
 
     def score_rows(self, rows: Sequence[Mapping[str, object]]) -> npt.NDArray[np.float32]:
         """Click probabilities (R,) of raw impressions.

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from types import MappingProxyType
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
 
 from ctrfast.memory import MemoryEstimate
 from ctrfast.optim.scaling import Plan
@@ -23,20 +25,31 @@ class _Request(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class JobCreate(JobOptions):
-    """A job to queue. `spec` depends on the kind (`service.specs`)."""
+_TRAIN: JsonDict = {"dataset": "criteo", "model": {"name": "deepfm"}, "batch_size": 1024, "publish_as": "ctr"}
+_SWEEP: JsonDict = {
+    "base": {"dataset": "criteo", "epochs": 2},
+    "grid": {"scaling.rule": ["none", "cowclip"], "batch_size": [1024, 2048], "seed": [1, 2, 3]},
+    "publish_best_as": "ctr",
+}
 
-    kind: str = Field(examples=["train"])
-    spec: dict[str, Any] = Field(
-        examples=[{"dataset": "criteo", "model": {"name": "deepfm"}, "batch_size": 1024, "publish_as": "ctr"}]
+
+class JobCreate(JobOptions):
+    """A job to queue. `spec` depends on the kind (`service.specs`, `service.sweep_specs`)."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"kind": "train", "spec": _TRAIN}, {"kind": "sweep", "spec": _SWEEP}]}
     )
+
+    kind: str
+    spec: dict[str, Any]
 
 
 class JobPublic(BaseModel):
     """A job as its caller sees it. Times are UTC; `eta_s` is None until known.
 
     position: place in the queue, from 1, while it waits there. not_before: the end of the wait for a retry.
-    pausing: it runs, and will pause when its work is saved.
+    pausing: it runs, and will pause when its work is saved. parent: the sweep that it is a run of.
+    children: of a sweep, how many of its runs are in each state; None for any other kind.
     """
 
     id: str
@@ -54,6 +67,8 @@ class JobPublic(BaseModel):
     position: int | None
     pausing: bool
     labels: dict[str, str]
+    parent: str | None
+    children: dict[str, int] | None
     deadline_at: str | None
     not_before: str | None
     created_at: str
@@ -61,8 +76,10 @@ class JobPublic(BaseModel):
     finished_at: str | None
 
     @classmethod
-    def of(cls, job: Job, positions: Mapping[str, int]) -> Self:
-        """A row as an answer. positions: of waiting jobs (`JobStore.positions`)."""
+    def of(
+        cls, job: Job, positions: Mapping[str, int], children: Mapping[str, dict[str, int]] = MappingProxyType({})
+    ) -> Self:
+        """A row as an answer. positions: of waiting jobs (`JobStore.positions`). children: of sweeps."""
         waits = State(job.state) is State.QUEUED and job.not_before > 0
         return cls(
             id=job.id,
@@ -80,6 +97,8 @@ class JobPublic(BaseModel):
             position=positions.get(job.id),
             pausing=job.pausing,
             labels=job.labels,
+            parent=job.parent_id,
+            children=children.get(job.id),
             deadline_at=iso_time_or_none(job.deadline_at),
             not_before=iso_time(job.not_before) if waits else None,
             created_at=iso_time(job.created_at),
@@ -159,22 +178,28 @@ class VersionStatus(BaseModel):
     status: StatusCode = StatusCode()
 
     @classmethod
-    def of(cls, version: int, on_disk: bool) -> Self:
+    def of(cls, row: VersionRow, on_disk: bool) -> Self:
         """A version that can be loaded when it is asked for, or one whose folder is gone."""
         if on_disk:
-            return cls(version=str(version))
-        status = StatusCode(error_code="NOT_FOUND", error_message="The version's files are missing.")
-        return cls(version=str(version), state="END", status=status)
+            return cls(version=str(row.version))
+        message = "The version's files are missing." if row.removed_at is None else "The version was removed."
+        status = StatusCode(error_code="NOT_FOUND", error_message=message)
+        return cls(version=str(row.version), state="END", status=status)
 
 
 class VersionPublic(BaseModel):
-    """A published version. sha256: of the bundle's manifest, which holds those of all its files."""
+    """A published version. sha256: of the bundle's manifest, which holds those of all its files.
+
+    verdict: of its gates (`service.gates`). removed_at: since when its files are gone.
+    """
 
     version: int
     sha256: str
     metrics: dict[str, Any]
+    verdict: dict[str, Any] | None
     job: str | None
     created_at: str
+    removed_at: str | None
 
     @classmethod
     def of(cls, row: VersionRow) -> Self:
@@ -183,8 +208,10 @@ class VersionPublic(BaseModel):
             version=row.version,
             sha256=row.sha256,
             metrics=row.metrics,
+            verdict=row.verdict,
             job=row.job_id,
             created_at=iso_time(row.created_at),
+            removed_at=iso_time_or_none(row.removed_at),
         )
 
 
@@ -202,7 +229,7 @@ class ModelPublic(BaseModel):
         rows = [row for row in reversed(model.versions) if only is None or row.version == only]
         return cls(
             name=model.name,
-            model_version_status=[VersionStatus.of(row.version, row.version in model.on_disk) for row in rows],
+            model_version_status=[VersionStatus.of(row, row.version in model.on_disk) for row in rows],
             versions=[VersionPublic.of(row) for row in rows],
             aliases={alias: version for alias, version in model.aliases.items() if only is None or version == only},
         )
@@ -215,9 +242,10 @@ class ModelList(BaseModel):
 
 
 class AliasPut(_Request):
-    """The version that an alias should point at."""
+    """The version that an alias should point at. force: `latest` also on one that its gates refused."""
 
     version: Annotated[VersionNumber, Field(examples=[1])]
+    force: bool = Field(default=False, strict=True)
 
 
 class AliasPublic(BaseModel):

@@ -31,7 +31,8 @@ from service.problems import (
     problem_response,
     service_problem,
 )
-from service.routes import audit, datasets, docs, health, jobs, models, plans, records, scoring
+from service.routes import audit, datasets, docs, health, jobs, model_traffic, models, open_inference, plans, records
+from service.scoring.endpoints import ScoringRoutes
 from service.settings import Settings
 from service.upkeep import keep_books
 from service.webhooks import send_webhooks
@@ -57,6 +58,7 @@ def create_app(settings: Settings) -> FastAPI:
             asyncio.create_task(services.shelf.watch()),
             asyncio.create_task(_sweep_leases(services)),
             asyncio.create_task(keep_books(services)),
+            asyncio.create_task(services.shadow.run()),
             *([asyncio.create_task(send_webhooks(services))] if settings.webhook_secret is not None else []),
         ]
         yield
@@ -76,15 +78,16 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.services = services
     asks_for_a_right = [Depends(require_right)]
-    for module in (jobs, records, datasets, plans, models, scoring, audit):
+    for module in (jobs, records, datasets, plans, models, model_traffic, open_inference, audit):
         app.include_router(module.router, responses=problems(401, 403, 422, 429), dependencies=asks_for_a_right)
-    for module in (health, docs):
-        app.include_router(module.router, dependencies=asks_for_a_right)
+    for router in (health.router, open_inference.health, docs.router):
+        app.include_router(router, dependencies=asks_for_a_right)
     app.add_exception_handler(ServiceError, _on_service_error)
     app.add_exception_handler(CtrFastError, _on_library_error)
     app.add_exception_handler(SQLAlchemyError, _on_database_error)
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
     app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_middleware(ScoringRoutes, services=services)
     app.add_middleware(Guard, services=services, require_key=settings.require_key is not False)
     return app
 

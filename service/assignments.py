@@ -25,8 +25,20 @@ from service.registry import LATEST, Registry
 from service.settings import Settings
 from service.specs import EvaluateSpec, ScoreSpec, existing_files, parse_prepare_spec, parse_spec, parse_train_spec
 from service.states import Kind
+from service.sweep_specs import parse_sweep_spec
 
 RUN, BUNDLE, DATASET, OUTPUTS, LOG = "run", "bundle", "dataset", "outputs", "log.txt"
+
+
+class Champion(BaseModel):
+    """The version behind `latest`, which a model that is to be published is compared with. metrics: of its run."""
+
+    model_config = ConfigDict(frozen=True)
+
+    version: int
+    bundle: Path
+    sha256: str
+    metrics: dict[str, Any]
 
 
 class Assignment(BaseModel):
@@ -49,6 +61,7 @@ class Assignment(BaseModel):
     run: Path | None = None
     bundle: Path | None = None
     bundle_sha256: str | None = None
+    champion: Champion | None = None
     files: tuple[Path, ...] = ()
     given: dict[str, str] = {}
 
@@ -78,6 +91,7 @@ class Assigner:
             Kind.PREPARE: inside._prepare,
             Kind.EVALUATE: inside._evaluate,
             Kind.SCORE: inside._score,
+            Kind.SWEEP: inside._sweep,
         }[lease.kind](lease)
         return Assignment(
             job_id=lease.job_id,
@@ -96,6 +110,7 @@ class Assigner:
         return {
             **self._dataset(spec.dataset),
             "run": self._run(start.job, start.model, start.version) if start is not None else None,
+            "champion": self._champion(spec.publish_as) if spec.publish_as is not None else None,
         }
 
     def _prepare(self, lease: Lease) -> dict[str, Any]:
@@ -114,8 +129,17 @@ class Assigner:
         version = self._version(spec.model, spec.version)
         return {
             "bundle": self._registry.folder(spec.model, version),
-            "bundle_sha256": self._registry.get_version(spec.model, version).sha256,
+            "bundle_sha256": self._registry.live_version(spec.model, version).sha256,
             **self._files(spec.inputs, "spec.inputs"),
+        }
+
+    def _sweep(self, lease: Lease) -> dict[str, Any]:
+        """All runs have succeeded; what is left is to publish the best."""
+        spec = parse_sweep_spec(lease.spec)
+        return {
+            **self._dataset(spec.base["dataset"]),
+            "run": self._run(self._jobs.get(lease.job_id).result["best"], None, None),
+            "champion": self._champion(spec.publish_best_as) if spec.publish_best_as is not None else None,
         }
 
     def _dataset(self, name: str) -> dict[str, Any]:
@@ -127,6 +151,13 @@ class Assigner:
         if model is not None:
             job = self._registry.get_version(model, self._version(model, version)).job_id
         return self._settings.job_folder(self._jobs.get(job or "").id) / RUN
+
+    def _champion(self, model: str) -> Champion | None:
+        row = self._registry.champion(model)
+        if row is None:
+            return None
+        bundle = self._registry.folder(model, row.version)
+        return Champion(version=row.version, bundle=bundle, sha256=row.sha256, metrics=row.metrics)
 
     def _version(self, model: str, version: int | None) -> int:
         return version if version is not None else self._registry.get(model).aliases[LATEST]

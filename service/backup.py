@@ -136,7 +136,8 @@ def _copy_database(live: Database, target: Path) -> None:
 def _named_in(database: Database) -> tuple[Sequence[VersionRow], Sequence[DatasetRow], Sequence[tuple[str, str]]]:
     with database.read() as session:
         jobs = [(job_id, state) for job_id, state in session.execute(select(Job.id, Job.state).order_by(Job.id))]
-        return session.scalars(select(VersionRow)).all(), session.scalars(select(DatasetRow)).all(), jobs
+        versions = session.scalars(select(VersionRow).where(VersionRow.removed_at.is_(None))).all()
+        return versions, session.scalars(select(DatasetRow)).all(), jobs
 
 
 def _save_version(settings: Settings, folder: Path, row: VersionRow, saved: Saved) -> None:

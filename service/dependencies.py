@@ -66,26 +66,27 @@ def _caller(request: Request) -> str:
     return caller.id
 
 
-def _known_form(what: str, name: str) -> str:
+def known_form(what: str, name: str) -> str:
+    """A name as names are written. Raises NotFoundError: nothing can be called so."""
     if not _NAME.fullmatch(name):
         raise NotFoundError(what, name[:100])
     return name
 
 
 def _model_name(name: str) -> str:
-    return _known_form("model", name)
+    return known_form("model", name)
 
 
 def _dataset_name(name: str) -> str:
-    return _known_form("dataset", name)
+    return known_form("dataset", name)
 
 
 def _alias(alias: str) -> str:
-    return _known_form("alias", alias)
+    return known_form("alias", alias)
 
 
 def _job_id(job_id: str) -> str:
-    return _known_form("job", job_id)
+    return known_form("job", job_id)
 
 
 SettingsDep = Annotated[Settings, Depends(_settings)]

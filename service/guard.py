@@ -7,15 +7,16 @@ name of its own at 127.0.0.1, and a state-changing request from another page's O
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import re
 import secrets
 import time
+from collections.abc import Mapping
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from sqlalchemy.exc import SQLAlchemyError
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -42,7 +43,7 @@ from service.wiring import Services
 log = logging.getLogger("service.api")
 access_log = logging.getLogger("service.access")
 
-OPEN_PATHS = frozenset({"/healthz", "/readyz"})
+OPEN_PATHS = frozenset({"/healthz", "/readyz", "/v2/health/live", "/v2/health/ready"})
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 CLIENT_CLOSED_REQUEST = 499  # counted, never sent
 _DOTS_OF_A_TOKEN = 2  # of a JWT; a key has one
@@ -64,15 +65,17 @@ class Guard:
         self._services = services
         self._require_key = require_key
         self._rates = RateLimit(services.settings.rate_per_s)
+        self._name = secrets.token_hex(4)  # of this process, before the numbers of its requests
+        self._numbers = itertools.count(1)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Check, pass on, count."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
+        headers = _headers(scope)
         given = headers.get("x-request-id", "")
-        request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+        request_id = given if _REQUEST_ID.fullmatch(given) else f"{self._name}{next(self._numbers):08x}"
         scope.setdefault("state", {})["request_id"] = request_id
         logs.begin(request_id=request_id)
         started = time.perf_counter()
@@ -82,10 +85,8 @@ class Guard:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                marked = MutableHeaders(scope=message)
-                marked["x-request-id"] = request_id
-                secure(marked)
-                await self._note(scope, status, marked.get("location"), request_id)
+                message["headers"] = secure([*message["headers"], (b"x-request-id", request_id.encode())])
+                await self._note(scope, message, request_id)
             await send(message)
 
         try:
@@ -98,7 +99,9 @@ class Guard:
             self._services.telemetry.count_request(scope["method"], route, status, seconds)
             _log_answer(scope, route, status, seconds)
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send, headers: Headers, request_id: str) -> None:
+    async def _answer(
+        self, scope: Scope, receive: Receive, send: Send, headers: Mapping[str, str], request_id: str
+    ) -> None:
         has_begun = False
 
         async def send_noted(message: Message) -> None:
@@ -108,7 +111,7 @@ class Guard:
 
         refusal: Response
         try:
-            if sum(len(name) + len(value) for name, value in headers.raw) > MAX_HEAD_BYTES:
+            if sum(len(name) + len(value) for name, value in scope["headers"]) > MAX_HEAD_BYTES:
                 raise HeadersTooLargeError(f"The headers must hold at most {MAX_HEAD_BYTES:,} bytes.")
             if scope["path"] not in OPEN_PATHS:
                 scope["state"]["caller"] = caller = await self._caller(scope, headers)
@@ -137,7 +140,7 @@ class Guard:
             )
         await refusal(scope, receive, send)
 
-    async def _caller(self, scope: Scope, headers: Headers) -> Caller:
+    async def _caller(self, scope: Scope, headers: Mapping[str, str]) -> Caller:
         """Whose key this is; the local caller where none is needed and none is given."""
         if not self._require_key:
             _require_local(scope["method"], headers)
@@ -157,7 +160,7 @@ class Guard:
             raise UnauthorizedError()
         return caller
 
-    async def _body(self, receive: Receive, headers: Headers) -> Receive:
+    async def _body(self, receive: Receive, headers: Mapping[str, str]) -> Receive:
         limit_s = self._services.settings.body_timeout_s
         try:
             async with asyncio.timeout(limit_s):
@@ -165,14 +168,15 @@ class Guard:
         except TimeoutError as error:
             raise BodyTimeoutError(limit_s) from error
 
-    async def _note(self, scope: Scope, status: int, location: str | None, request_id: str) -> None:
+    async def _note(self, scope: Scope, answer: Message, request_id: str) -> None:
         """Write a change into the audit log before its answer leaves. The change stands whether or not it can be."""
         route = getattr(scope.get("route"), "path", None)
         caller: Caller | None = scope["state"].get("caller")
         if route is None or caller is None or not changes_something(scope["method"], route):
             return
-        target = location or scope["path"]
-        deed = Deed(caller.id, caller.project, scope["method"], route, target, status, request_id)
+        location: bytes = dict(answer["headers"]).get(b"location", b"")
+        target = location.decode("latin-1") or scope["path"]
+        deed = Deed(caller.id, caller.project, scope["method"], route, target, answer["status"], request_id)
         try:
             await asyncio.to_thread(self._services.audit.write, deed)
         except SQLAlchemyError as error:
@@ -193,7 +197,12 @@ def _log_answer(scope: Scope, route: str, status: int, seconds: float) -> None:
         access_log.log(level, "answered", extra=facts)
 
 
-def _require_local(method: str, headers: Headers) -> None:
+def _headers(scope: Scope) -> Mapping[str, str]:
+    """Headers by name; the first of several with one name."""
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(scope["headers"])}
+
+
+def _require_local(method: str, headers: Mapping[str, str]) -> None:
     host = headers.get("host", "")
     if _host_name(f"//{host}") not in LOCAL_HOSTS:
         raise ForeignCallerError(f"Without an API key only local Host names are answered. Got {host[:100]!r}.")
@@ -218,16 +227,15 @@ def _netloc(url: str) -> str | None:
         return None
 
 
-async def _limited(receive: Receive, headers: Headers, limit: int) -> Receive:
+async def _limited(receive: Receive, headers: Mapping[str, str], limit: int) -> Receive:
     """Read the body up to the limit and hand it on. A length that is announced too large is refused unread.
 
     Raises:
         TooLargeError: see above. ClientDisconnect: the caller hung up before the body was whole.
     """
     announced = headers.get("content-length", "")
-    too_large = TooLargeError(f"The body must hold at most {limit:,} bytes.", headers={"Connection": "close"})
     if announced.isascii() and announced.isdigit() and (len(announced) > 15 or int(announced) > limit):
-        raise too_large
+        raise _too_large(limit)
     if not announced and "transfer-encoding" not in headers:
         return receive
     chunks: list[bytes] = []
@@ -240,10 +248,14 @@ async def _limited(receive: Receive, headers: Headers, limit: int) -> Receive:
         chunk = message.get("body", b"")
         size += len(chunk)
         if size > limit:
-            raise too_large
+            raise _too_large(limit)
         chunks.append(chunk)
         more = message.get("more_body", False)
     return _replay([{"type": "http.request", "body": b"".join(chunks), "more_body": False}], receive)
+
+
+def _too_large(limit: int) -> TooLargeError:
+    return TooLargeError(f"The body must hold at most {limit:,} bytes.", headers={"Connection": "close"})
 
 
 def _replay(messages: list[Message], then: Receive) -> Receive:

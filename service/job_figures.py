@@ -116,5 +116,5 @@ def _queue_age_s(session: Session, now: float) -> float:
     since = case((Job.not_before > Event.at, Job.not_before), else_=Event.at)
     newest = (Event.job_id == Job.id) & (Event.seq == Job.last_seq)
     query = select(func.min(since)).select_from(Job).join(Event, newest)
-    oldest = session.scalar(query.where(Job.state == State.QUEUED, Job.not_before <= now))
+    oldest = session.scalar(query.where(Job.state == State.QUEUED, ~Job.waits_for_children, Job.not_before <= now))
     return 0.0 if oldest is None else max(0.0, now - oldest)

@@ -6,9 +6,9 @@ Every change of a job locks its row first; `moves.move` asks the table and write
 from __future__ import annotations
 
 import logging
-import secrets
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,24 +16,28 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from service import families, wishes
 from service.database import Database
 from service.events import STATE, EventPage, LogPage, append_event, read_events, read_log, read_metric_series
 from service.fingerprints import fingerprint
-from service.moves import move
+from service.new_jobs import new_job, new_job_id, runs_of_a_sweep
 from service.options import NO_OPTIONS, JobOptions
 from service.problems import (
     IdempotencyConflictError,
     IllegalStateError,
     NotFoundError,
     QueueFullError,
+    SweepEndedError,
 )
 from service.projects import DEFAULT_PROJECT
 from service.settings import Settings
-from service.states import FINAL, Action, IllegalMoveError, Kind, State
+from service.states import FINAL, IllegalMoveError, Kind, State
 from service.tables import Job, JobLabel
 from service.waiting import count_queued, queue_positions
 
 log = logging.getLogger("service.jobs")
+
+Wish = Callable[[Session, Job, float], None]
 
 _TRY_AGAIN_S = 10
 
@@ -44,11 +48,6 @@ class JobPage:
 
     jobs: Sequence[Job]
     next_cursor: str | None
-
-
-def new_job_id() -> str:
-    """An id that sorts by time: 12 hex digits of milliseconds, then 10 random ones."""
-    return f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(5)}"
 
 
 class JobStore:
@@ -108,42 +107,41 @@ class JobStore:
         key: str | None = None,
         options: JobOptions = NO_OPTIONS,
         job_id: str | None = None,
+        children: Sequence[Mapping[str, Any]] = (),
     ) -> Job:
         """Queue a job, or answer the one that the same key and body made; `job_id` is for a new one alone.
+
+        children: train specs of a sweep's runs, which are queued with it or not at all.
 
         Raises:
             IdempotencyConflictError: the key belongs to another body.
             QueueFullError: as many jobs wait as may.
         """
-        now = self._clock()
-        job = Job(
-            id=job_id or new_job_id(),
-            kind=kind,
-            state=State.QUEUED,
-            spec=dict(spec),
+        job = new_job(
+            job_id or new_job_id(),
+            kind,
+            spec,
+            options,
             owner=owner,
             project=self._project,
-            idempotency_key=key,
-            fingerprint=fingerprint(kind, spec, options),
-            attempts_left=self._settings.max_attempts,
-            attempt=0,
-            last_seq=0,
-            priority=options.priority,
-            deadline_s=options.deadline_s,
-            deadline_at=None if options.deadline_s is None else now + options.deadline_s,
-            labels=options.labels,
-            webhook=options.webhook.model_dump(mode="json") if options.webhook is not None else None,
-            created_at=now,
+            attempts=self._settings.max_attempts,
+            now=self._clock(),
         )
+        job.idempotency_key = key
+        made = [job, *runs_of_a_sweep(job, children, options)]
         try:
             with self._database.write() as session:
                 self._database.lock_queue(session)
                 session.add(job)
                 session.flush()  # a twin is found before a full queue is: it takes no further place
-                if count_queued(session) > self._settings.max_queued:
+                if count_queued(session) + len(children) > self._settings.max_queued:
                     raise QueueFullError(self._settings.max_queued, _TRY_AGAIN_S)
-                session.add_all(JobLabel(job_id=job.id, key=key, value=value) for key, value in job.labels.items())
-                append_event(session, job, STATE, {"state": State.QUEUED, "attempt": 0})
+                session.add_all(made)
+                session.flush()
+                for one in made:
+                    labels = one.labels.items()
+                    session.add_all(JobLabel(job_id=one.id, key=name, value=value) for name, value in labels)
+                    append_event(session, one, STATE, {"state": State.QUEUED, "attempt": 0})
         except IntegrityError:
             twin = self.find_twin(kind, spec, owner, key, options)
             if twin is None:
@@ -179,6 +177,7 @@ class JobStore:
         limit: int,
         cursor: str | None,
         labels: Mapping[str, str] | None = None,
+        parent: str | None = None,
     ) -> JobPage:
         """Jobs that match in everything given, newest first, a page at a time: filtered first, then cut."""
         query = select(Job).where(Job.project == self._project).order_by(Job.id.desc()).limit(limit + 1)
@@ -186,6 +185,8 @@ class JobStore:
             query = query.where(Job.state == state)
         if kind is not None:
             query = query.where(Job.kind == kind)
+        if parent is not None:
+            query = query.where(Job.parent_id == parent)
         for key, value in (labels or {}).items():
             found = select(JobLabel.job_id).where(JobLabel.key == key, JobLabel.value == value)
             query = query.where(Job.id.in_(found))
@@ -196,6 +197,12 @@ class JobStore:
         more = len(jobs) > limit
         return JobPage(jobs[:limit], next_cursor=jobs[limit - 1].id if more else None)
 
+    def runs_of(self, sweep_id: str) -> Sequence[Job]:
+        """The runs of a sweep, in the order of its points."""
+        query = select(Job).where(Job.parent_id == sweep_id, Job.project == self._project).order_by(Job.id)
+        with self._database.read() as session:
+            return session.scalars(query).all()
+
     def cancel(self, job_id: str) -> Job:
         """Stop a job: at once while it waits, with time to save while it runs.
 
@@ -203,11 +210,7 @@ class JobStore:
             NotFoundError: there is no such job.
             IllegalStateError: it has ended already. Cancelling twice is no error.
         """
-        with self._database.write() as session:
-            job = self._lock(session, job_id)
-            if job.state != State.CANCELLING:
-                self._move(session, job, Action.CANCEL)
-            return job
+        return self._ask(job_id, wishes.cancel, families.cancel)
 
     def pause(self, job_id: str) -> Job:
         """Keep a job from running: at once while it waits; a running one saves its work first.
@@ -216,13 +219,7 @@ class JobStore:
             NotFoundError: there is no such job.
             IllegalStateError: it is paused already, being cancelled, or has ended. Asking a running one twice is none.
         """
-        with self._database.write() as session:
-            job = self._lock(session, job_id)
-            if job.state == State.RUNNING:
-                job.pausing = True  # its worker sees it with the next renewal, and moves it when the work is saved
-            else:
-                self._move(session, job, Action.PAUSE)
-            return job
+        return self._ask(job_id, wishes.pause, families.pause)
 
     def resume(self, job_id: str) -> Job:
         """Queue a paused job; it goes on from its checkpoint. One that is still about to pause goes on too.
@@ -230,14 +227,7 @@ class JobStore:
         Raises:
             NotFoundError, IllegalStateError: there is no such job, or nobody has paused it.
         """
-        with self._database.write() as session:
-            job = self._lock(session, job_id)
-            if job.state == State.RUNNING and job.pausing:
-                job.pausing = False
-            else:
-                self._move(session, job, Action.RESUME)
-                job.not_before = 0.0
-            return job
+        return self._ask(job_id, wishes.resume, families.resume)
 
     def retry(self, job_id: str) -> Job:
         """Queue a failed or cancelled job again; it goes on from its last checkpoint where it has one.
@@ -246,16 +236,16 @@ class JobStore:
 
         Raises:
             NotFoundError, IllegalStateError: there is no such job, or it has not ended or has succeeded.
+            SweepEndedError: it is a run of a sweep that has ended.
         """
         with self._database.write() as session:
+            parent = self._lock_parent(session, job_id)
             job = self._lock(session, job_id)
-            self._move(session, job, Action.RETRY)
-            job.attempts_left = self._settings.max_attempts
-            job.not_before = 0.0
-            if job.deadline_s is not None:
-                job.deadline_at = self._clock() + job.deadline_s
-            job.progress, job.metrics = 0.0, {}
-            job.reason = job.message = job.started_at = job.finished_at = job.eta_s = None
+            if parent is not None and State(parent.state) in FINAL | {State.CANCELLING}:
+                raise SweepEndedError(parent.id)
+            ask = families.retry if job.kind == Kind.SWEEP else wishes.retry
+            with _as_refusal():
+                ask(session, job, self._clock(), self._settings.max_attempts)
             return job
 
     def events(self, job_id: str, after: int, limit: int = 500) -> EventPage:
@@ -288,14 +278,42 @@ class JobStore:
         found = {state: count for state, count in rows}  # noqa: C416 - rows are no pairs for the type checker
         return {state.value: found.get(state.value, 0) for state in State}
 
-    def _move(self, session: Session, job: Job, action: Action) -> None:
-        try:
-            move(session, job, action, self._clock())
-        except IllegalMoveError as error:
-            raise IllegalStateError(error.current, error.action) from error
+    def children(self, jobs: Collection[Job]) -> dict[str, dict[str, int]]:
+        """Of those jobs that are sweeps, how many children are in each state that there is one in, by id."""
+        sweeps = {job.id for job in jobs if job.kind == Kind.SWEEP}
+        if not sweeps:
+            return {}
+        with self._database.read() as session:
+            return families.count_children(session, sweeps)
+
+    def _ask(self, job_id: str, of_one: Wish, of_family: Wish) -> Job:
+        """Change a job as asked, a sweep with its children, and see to the sweep that a child belongs to."""
+        with self._database.write() as session:
+            parent = self._lock_parent(session, job_id)
+            job = self._lock(session, job_id)
+            now = self._clock()
+            with _as_refusal():
+                (of_family if job.waits_for_children else of_one)(session, job, now)
+            if parent is not None:
+                session.flush()
+                families.settle(session, parent, now)
+            return job
+
+    def _lock_parent(self, session: Session, job_id: str) -> Job | None:
+        """The sweep that a job belongs to; it is always locked before the job."""
+        parent_id = session.scalar(select(Job.parent_id).where(Job.id == job_id, Job.project == self._project))
+        return None if parent_id is None else session.get(Job, parent_id, with_for_update=True)
 
     def _lock(self, session: Session, job_id: str) -> Job:
         job = session.get(Job, job_id, with_for_update=True)
         if job is None or job.project != self._project:
             raise NotFoundError("job", job_id)
         return job
+
+
+@contextmanager
+def _as_refusal() -> Iterator[None]:
+    try:
+        yield
+    except IllegalMoveError as error:
+        raise IllegalStateError(error.current, error.action) from error

@@ -17,9 +17,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import and_, or_, select
+from sqlalchemy import Select, and_, or_, select
 from sqlalchemy.orm import Session
 
+from service import families
 from service.database import Database
 from service.events import LOG, METRIC, PROGRESS, WARNING, append_event, append_notes
 from service.moves import move
@@ -45,6 +46,7 @@ class Lease:
     kind: Kind
     spec: Mapping[str, Any]
     project: str = DEFAULT_PROJECT
+    parent_id: str | None = None
 
 
 @dataclass
@@ -95,7 +97,7 @@ class LeaseStore:
             job.started_at = job.started_at or now
             job.progress, job.eta_s = 0.0, None
             move(session, job, Action.CLAIM, now, worker=worker)
-            return Lease(job.id, job.attempt, Kind(job.kind), dict(job.spec), job.project)
+            return Lease(job.id, job.attempt, Kind(job.kind), dict(job.spec), job.project, job.parent_id)
 
     def renew(self, lease: Lease, report: Report | None = None) -> bool:
         """Extend the lease and write what the child reported.
@@ -141,8 +143,13 @@ class LeaseStore:
             job, now = self._locked(session, lease)
             return self._settle(session, job, now, reason, message)
 
-    def stopped(self, lease: Lease) -> State:
-        """The child ended because it was told to, which costs the job no attempt. Raises LeaseLostError."""
+    def stopped(self, lease: Lease, message: str = "The worker stopped it; the job waits for another.") -> State:
+        """The attempt ended through no fault of the job's, which costs it none. Raises LeaseLostError.
+
+        Args:
+            lease: of the attempt.
+            message: why it goes back into the queue.
+        """
         with self._database.write() as session:
             job, now = self._locked(session, lease)
             if job.state == State.CANCELLING:
@@ -152,22 +159,36 @@ class LeaseStore:
             job.attempts_left += 1
             if job.pausing:
                 return move(session, job, Action.PAUSE, now)
-            return move(session, job, Action.REQUEUE, now, message="The worker stopped it; the job waits for another.")
+            return move(session, job, Action.REQUEUE, now, message=message)
 
     def sweep(self) -> int:
-        """Take jobs away from workers whose lease ran out, and end idle ones beyond their deadline.
+        """Take jobs away from workers whose lease ran out, end idle ones beyond their deadline, and look after sweeps.
 
         Any process may do it at any time.
 
-        Returns: how many jobs it moved.
+        Returns: how many jobs it moved, sweeps not counted.
         """
         now = self._clock()
         lapsed = and_(Job.state.in_(sorted(LEASED)), Job.lease_until < now - SWEEP_MARGIN_S)
-        overdue = and_(Job.state.in_(sorted(IDLE)), Job.deadline_at <= now)
+        overdue = and_(Job.state.in_(sorted(IDLE)), Job.deadline_at <= now, ~Job.waits_for_children)
         due = select(Job).where(or_(lapsed, overdue))
         with self._database.read() as session:
-            if session.scalar(due.with_only_columns(Job.id).limit(1)) is None:
-                return 0
+            found = session.scalar(due.with_only_columns(Job.id).limit(1))
+        moved = 0 if found is None else self._take_away(due, now)
+        with self._database.read() as session:
+            sweeps = families.sweeps_to_settle(session)
+        for sweep_id in sweeps:
+            self.settle(sweep_id)
+        return moved
+
+    def settle(self, sweep_id: str) -> None:
+        """Bring a sweep to where its children are."""
+        with self._database.write() as session:
+            sweep = session.get(Job, sweep_id, with_for_update=True)
+            if sweep is not None:
+                families.settle(session, sweep, self._clock())
+
+    def _take_away(self, due: Select[Job], now: float) -> int:
         with self._database.write() as session:
             jobs = session.scalars(due.with_for_update(skip_locked=True)).all()
             for job in jobs:

@@ -6,6 +6,7 @@ The framework gives a refusal's form under `application/json` alone; ours are `a
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +14,7 @@ from fastapi import FastAPI
 
 from service.guard import OPEN_PATHS
 from service.problems import MEDIA_TYPE, STATUS_OF, ServiceError
+from service.scoring.described import PATHS
 
 _SECURITY = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "An API key, or a token of the identity provider"},
@@ -31,6 +33,7 @@ class DescribedApi(FastAPI):
         is_new = self.openapi_schema is None
         document = super().openapi()
         if is_new:
+            document["paths"].update(copy.deepcopy(dict(PATHS)))
             _complete(document)
         return document
 

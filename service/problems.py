@@ -1,9 +1,10 @@
 """Errors as answers: RFC 9457 problem documents with stable codes, and one table from ctrfast's errors to HTTP.
 
     {"type": "urn:ctrfast:problem:not_found", "title": "Not found", "status": 404, "code": "not_found",
-     "detail": "There is no job 'x'.", "path": "spec.dataset", "request_id": "..."}
+     "detail": "There is no job 'x'.", "error": "There is no job 'x'.", "path": "spec.dataset", "request_id": "..."}
 
-`path` names the field at fault, where there is one. A document holds no stack trace and no path of the server.
+`path` names the field at fault, where there is one; `error` is what clients of TensorFlow Serving and of the Open
+Inference Protocol look for. A document holds no stack trace and no path of the server.
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ class Problem(BaseModel):
     title: str
     status: int
     detail: str
+    error: str
     code: str
     path: str | None = None
     request_id: str | None = None
@@ -92,6 +94,30 @@ class IllegalStateError(ServiceError):
         super().__init__(str(IllegalMoveError(current, action)))
 
 
+class NoReportError(ServiceError):
+    """A job whose kind has no report, or whose files are gone."""
+
+    status, code, title = 404, "not_found", "Not found"
+
+
+class NotReportedError(ServiceError):
+    """A job that has no report yet, or will have none."""
+
+    status, code, title = 409, "illegal_state", "The job has no report"
+
+    def __init__(self, state: State) -> None:
+        super().__init__(f"A job that is {state} has no report. Ask again when it has succeeded.")
+
+
+class SweepEndedError(ServiceError):
+    """A run of a sweep that has ended cannot be retried by itself: the sweep's figures would not be its own."""
+
+    status, code, title = 409, "illegal_state", "The sweep has ended"
+
+    def __init__(self, parent: str) -> None:
+        super().__init__(f"The job is a run of the sweep {parent!r}, which has ended. Retry the sweep.")
+
+
 class EventsExpiredError(ServiceError):
     """Events that were asked for were removed. `X-First-Seq` says which is the first that is left."""
 
@@ -126,6 +152,48 @@ class ModelUnavailableError(ServiceError):
     """A published version that cannot be served: its files are missing or were changed."""
 
     status, code, title = 409, "bad_artifact", "The model cannot be served"
+
+
+class VersionRemovedError(ServiceError):
+    """A version whose files were removed, by a caller or by retention; its row stays."""
+
+    status, code, title = 410, "version_removed", "The version was removed"
+
+    def __init__(self, name: str, version: int) -> None:
+        super().__init__(f"Version {version} of the model {name!r} was removed. Choose another one, or train it again.")
+
+
+class VersionInUseError(ServiceError):
+    """A version that an alias points at cannot be removed."""
+
+    status, code, title = 409, "version_in_use", "The version is in use"
+
+    def __init__(self, name: str, version: int, aliases: Iterable[str]) -> None:
+        named = ", ".join(sorted(aliases))
+        super().__init__(f"Version {version} of the model {name!r} is behind {named}. Move that first.")
+
+
+class GatesRefusedError(ServiceError):
+    """A version that is worse than the champion, without force."""
+
+    status, code, title = 409, "gates_refused", "The version is worse than the champion"
+
+    def __init__(self, name: str, version: int) -> None:
+        super().__init__(
+            f'Version {version} of the model {name!r} did not pass its gates. Send `"force": true` to put `latest` on '
+            "it nonetheless, or choose another alias.",
+            path="force",
+        )
+
+
+class AliasMovedError(ServiceError):
+    """`If-Match` names an earlier state of the alias."""
+
+    status, code, title = 412, "alias_moved", "The alias was moved meanwhile"
+
+    def __init__(self, alias: str, version: int | None) -> None:
+        now = "does not exist" if version is None else f"points at version {version} now"
+        super().__init__(f"The alias {alias!r} {now}. Read it again, and send the ETag of that answer.")
 
 
 class DatasetUnavailableError(ServiceError):
@@ -216,6 +284,24 @@ class TooManyRequestsError(ServiceError):
         super().__init__(f"Ask again in {seconds} s.", headers={"Retry-After": str(seconds)})
 
 
+class OverloadedError(ServiceError):
+    """As many scoring requests, or rows of them, are under way as may."""
+
+    status, code, title = 503, "overloaded", "Too much to score"
+
+    def __init__(self) -> None:
+        super().__init__("As much is being scored as may be. Ask again in 1 s.", headers={"Retry-After": "1"})
+
+
+class MethodNotAllowedError(ServiceError):
+    """The path is there, for another method."""
+
+    status, code, title = 405, "method_not_allowed", "Method Not Allowed"
+
+    def __init__(self, method: str, allowed: str) -> None:
+        super().__init__(f"{method} is not possible here.", headers={"Allow": allowed})
+
+
 class BodyTimeoutError(ServiceError):
     """The body took too long to arrive."""
 
@@ -270,6 +356,7 @@ def problem_response(
         title=_valid_text(title),
         status=status,
         detail=_valid_text(detail),
+        error=_valid_text(detail),
         code=code,
         path=None if path is None else _valid_text(path),
         request_id=request_id,

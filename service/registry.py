@@ -2,28 +2,37 @@
 
 A version's row, the alias `latest` and the end of its job are one transaction, which checks the fencing token and puts
 the verified folder in place: a reader sees all of a version or nothing, and a worker that lost its lease publishes
-nothing.
+nothing. A version that its gates refused (`service.gates`) is stored and leaves `latest` where it is.
+
+Each writer holds its model's row, and counts what API processes must notice last (`service.pointers`).
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Dialect, select
+from sqlalchemy import Dialect, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from ctrfast.folders import MANIFEST, file_hash
 from service.database import Database
 from service.folders import put_in_place
-from service.problems import BadValueError, NotFoundError
+from service.pointers import count_change
+from service.problems import (
+    AliasMovedError,
+    BadValueError,
+    GatesRefusedError,
+    NotFoundError,
+    VersionRemovedError,
+)
 from service.projects import DEFAULT_PROJECT
 from service.settings import Settings
-from service.tables import AliasRow, ModelRow, VersionRow
+from service.tables import AliasMove, AliasRow, ModelRow, VersionRow
 
 LATEST = "latest"
 
@@ -50,16 +59,30 @@ class Registry:
         """The models of another project."""
         return Registry(self._database, self._settings, project)
 
-    def publish(self, session: Session, name: str, bundle: Path, job_id: str, metrics: Mapping[str, Any]) -> int:
+    def publish(
+        self,
+        session: Session,
+        name: str,
+        bundle: Path,
+        job_id: str,
+        metrics: Mapping[str, Any],
+        verdict: Mapping[str, Any] | None = None,
+    ) -> int:
         """Put a verified bundle in place as the next version and point `latest` at it, in the caller's transaction.
+
+        Args:
+            session: the transaction.
+            name: of the model.
+            bundle: the folder.
+            job_id: of the train job.
+            metrics: of its run.
+            verdict: of the gates; `latest` stays where it is if they refused the version.
 
         Returns: the version's number.
         """
         now = time.time()
-        bind = session.get_bind()
-        first = {"project": self._project, "name": name, "last_version": 0, "created_at": now}
-        session.execute(_insert_unless_there(bind.dialect, first))
-        model = session.get_one(ModelRow, (self._project, name), with_for_update=True)
+        self.hold(session, name)
+        model = session.get_one(ModelRow, (self._project, name))
         model.last_version += 1
         version = model.last_version
         row = VersionRow(
@@ -68,30 +91,88 @@ class Registry:
             version=version,
             sha256=file_hash(bundle / MANIFEST),
             metrics=dict(metrics),
+            verdict=None if verdict is None else dict(verdict),
             job_id=job_id,
             created_at=now,
         )
         session.add(row)
         session.flush()
-        session.merge(AliasRow(project=self._project, name=name, alias=LATEST, version=version, updated_at=now))
-        session.flush()
         put_in_place(bundle, self.folder(name, version))
+        if not is_refused(row):
+            self._point(session, name, LATEST, version, job_id=job_id)
         return version
 
-    def set_alias(self, name: str, alias: str, version: int) -> None:
+    def hold(self, session: Session, name: str) -> int | None:
+        """Make the model's row if it is not there, hold it for writing, and tell the version behind `latest`."""
+        first = {"project": self._project, "name": name, "last_version": 0, "created_at": time.time()}
+        session.execute(_insert_unless_there(session.get_bind().dialect, first))
+        session.get_one(ModelRow, (self._project, name), with_for_update=True)
+        return self._behind(session, name, LATEST)
+
+    def set_alias(
+        self,
+        name: str,
+        alias: str,
+        version: int,
+        *,
+        caller: str = "",
+        force: bool = False,
+        expected: Container[int | None] | None = None,
+    ) -> int:
         """Point an alias at a version, atomically.
+
+        Args:
+            name: of the model.
+            alias: any; it is made if it is not there.
+            version: of the model.
+            caller: id of the key that asks for it.
+            force: put `latest` also on a version that its gates refused.
+            expected: what must hold the id of the alias's newest move; without, the alias may be anywhere.
+
+        Returns: the id of the alias's newest move.
 
         Raises:
             NotFoundError: there is no such model.
             BadValueError: it has no such version.
+            VersionRemovedError, GatesRefusedError, AliasMovedError: see above.
         """
         with self._database.write() as session:
             if session.get(ModelRow, (self._project, name), with_for_update=True) is None:
                 raise NotFoundError("model", name, self._names(session))
-            if session.get(VersionRow, (self._project, name, version)) is None:
+            row = session.get(VersionRow, (self._project, name, version))
+            if row is None:
                 raise BadValueError(f"The model {name!r} has no version {version}.", path="version")
-            now = time.time()
-            session.merge(AliasRow(project=self._project, name=name, alias=alias, version=version, updated_at=now))
+            if row.removed_at is not None:
+                raise VersionRemovedError(name, version)
+            if alias == LATEST and is_refused(row) and not force:
+                raise GatesRefusedError(name, version)
+            newest = session.scalar(select(func.max(AliasMove.id)).where(*self._of_alias(AliasMove, name, alias)))
+            if expected is not None and newest not in expected:
+                raise AliasMovedError(alias, self._behind(session, name, alias))
+            if newest is not None and self._behind(session, name, alias) == version:
+                return newest
+            return self._point(session, name, alias, version, caller=caller)
+
+    def history(self, name: str, alias: str, most: int) -> Sequence[AliasMove]:
+        """Moves of an alias, newest first. Raises NotFoundError."""
+        with self._database.read() as session:
+            if session.get(ModelRow, (self._project, name)) is None:
+                raise NotFoundError("model", name, self._names(session))
+            of = self._of_alias(AliasMove, name, alias)
+            moves = session.scalars(select(AliasMove).where(*of).order_by(AliasMove.id.desc()).limit(most)).all()
+        if not moves:
+            raise NotFoundError("alias", alias, of=f"model {name!r}")
+        return moves
+
+    def version_behind(self, name: str, alias: str) -> int:
+        """Where an alias points. Raises NotFoundError."""
+        return self.history(name, alias, 1)[0].to_version
+
+    def champion(self, name: str) -> VersionRow | None:
+        """The version behind `latest`, if there is one."""
+        with self._database.read() as session:
+            version = self._behind(session, name, LATEST)
+            return None if version is None else session.get_one(VersionRow, (self._project, name, version))
 
     def get(self, name: str) -> Model:
         """One model. Raises NotFoundError."""
@@ -111,6 +192,13 @@ class Registry:
             raise NotFoundError("version", version, of=f"model {name!r}")
         return row
 
+    def live_version(self, name: str, version: int) -> VersionRow:
+        """One version whose folder is there. Raises NotFoundError, VersionRemovedError."""
+        row = self.get_version(name, version)
+        if row.removed_at is not None:
+            raise VersionRemovedError(name, version)
+        return row
+
     def all(self) -> Sequence[Model]:
         """All models, by name."""
         with self._database.read() as session:
@@ -121,23 +209,44 @@ class Registry:
         with self._database.read() as session:
             return self._names(session)
 
-    def alias_table(self) -> dict[tuple[str, str, str], int]:
-        """Every alias of every model of every project: (project, name, alias) -> version."""
-        query = select(AliasRow.project, AliasRow.name, AliasRow.alias, AliasRow.version)
-        with self._database.read() as session:
-            rows = session.execute(query).all()
-        return {(project, name, alias): version for project, name, alias, version in rows}
-
     def folder(self, name: str, version: int) -> Path:
         """Where a version's bundle lies."""
         return self._settings.model_folder(self._project, name, version)
+
+    def _point(
+        self, session: Session, name: str, alias: str, version: int, *, caller: str = "", job_id: str | None = None
+    ) -> int:
+        """Move an alias and note the move; the caller holds the model's row. Returns the move's id."""
+        now = time.time()
+        move = AliasMove(
+            project=self._project,
+            name=name,
+            alias=alias,
+            from_version=self._behind(session, name, alias),
+            to_version=version,
+            caller=caller,
+            job_id=job_id,
+            at=now,
+        )
+        session.add(move)
+        session.merge(AliasRow(project=self._project, name=name, alias=alias, version=version, updated_at=now))
+        session.flush()
+        count_change(session)
+        return move.id
+
+    def _behind(self, session: Session, name: str, alias: str) -> int | None:
+        return session.scalar(select(AliasRow.version).where(*self._of_alias(AliasRow, name, alias)))
+
+    def _of_alias(self, table: type[AliasRow] | type[AliasMove], name: str, alias: str) -> tuple[Any, ...]:
+        return (table.project == self._project, table.name == name, table.alias == alias)
 
     def _models(self, session: Session, name: str | None) -> list[Model]:
         by_name, pointers = self._versions(session, name), self._aliases(session, name)
         return [Model(known, rows, pointers.get(known, {}), self._on_disk(rows)) for known, rows in by_name.items()]
 
     def _on_disk(self, rows: Sequence[VersionRow]) -> frozenset[int]:
-        return frozenset(row.version for row in rows if (self.folder(row.name, row.version) / MANIFEST).is_file())
+        held = (row for row in rows if row.removed_at is None)
+        return frozenset(row.version for row in held if (self.folder(row.name, row.version) / MANIFEST).is_file())
 
     def _names(self, session: Session) -> Sequence[str]:
         query = select(ModelRow.name).where(ModelRow.project == self._project)
@@ -157,6 +266,11 @@ class Registry:
         for row in session.scalars(query if name is None else query.where(AliasRow.name == name)):
             found.setdefault(row.name, {})[row.alias] = row.version
         return found
+
+
+def is_refused(row: VersionRow) -> bool:
+    """Whether the gates refused a version, and nobody forced it."""
+    return bool(row.verdict and row.verdict["refused"])
 
 
 def _insert_unless_there(dialect: Dialect, values: Mapping[str, Any]) -> Any:

@@ -6,21 +6,20 @@ be. No page of the service may be framed.
 
 from __future__ import annotations
 
-from starlette.datastructures import MutableHeaders
+RawHeaders = list[tuple[bytes, bytes]]  # names in lower case, as ASGI has them
 
 _FIXED = (
-    ("x-content-type-options", "nosniff"),
-    ("x-frame-options", "DENY"),
-    ("referrer-policy", "no-referrer"),
-    ("cross-origin-resource-policy", "same-origin"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
 )
-_NO_FRAMES = "frame-ancestors 'none'"
+_POLICY = b"content-security-policy"
 
 
-def secure(headers: MutableHeaders) -> None:
-    """Add them to an answer's headers."""
-    for name, value in _FIXED:
-        headers[name] = value
-    headers.setdefault("cache-control", "no-store")
-    policy = headers.get("content-security-policy", "default-src 'none'")
-    headers["content-security-policy"] = f"{policy}; {_NO_FRAMES}"
+def secure(headers: RawHeaders) -> RawHeaders:
+    """An answer's headers with these."""
+    own = dict(headers)
+    cache_control = () if b"cache-control" in own else ((b"cache-control", b"no-store"),)
+    policy = own.get(_POLICY, b"default-src 'none'") + b"; frame-ancestors 'none'"
+    return [*(pair for pair in headers if pair[0] != _POLICY), *_FIXED, *cache_control, (_POLICY, policy)]

@@ -17,8 +17,13 @@
 | CTRFAST_MAX_RUNNING_PER_KEY    | jobs of one API key that may run at once; without it any number                    |
 | CTRFAST_MAX_BODY_BYTES         | largest request body                                                               |
 | CTRFAST_MAX_INSTANCES          | most rows in one scoring request                                                   |
+| CTRFAST_MAX_SCORING_REQUESTS   | most scoring requests under way; beyond it a further one is refused with 503       |
+| CTRFAST_MAX_SCORING_ROWS       | most rows of theirs; a larger request is taken when nothing else is under way      |
 | CTRFAST_ALIAS_REFRESH_S        | seconds after which another process's publication is noticed                       |
 | CTRFAST_MAX_LOADED_MODELS      | model versions held in memory                                                      |
+| CTRFAST_KEEP_LOADED_S          | seconds for which the version before is held besides, for a rollback at once       |
+| CTRFAST_KEEP_VERSIONS          | newest versions of a model that are kept; all without; those behind an alias stay  |
+| CTRFAST_KEEP_VERSIONS_DAYS     | days for which any version is kept                                                 |
 | CTRFAST_BODY_TIMEOUT_S         | seconds within which a request's body must arrive                                  |
 | CTRFAST_RATE_PER_S             | requests that one caller may send to one API process in a second; no limit without |
 | CTRFAST_OIDC_ISSUER            | `iss` of bearer tokens that are taken beside keys (`service.oidc`)                 |
@@ -80,8 +85,13 @@ class Settings(BaseSettings):
     max_running_per_key: int | None = Field(default=None, ge=1)
     max_body_bytes: int = Field(default=16 * 1024 * 1024, ge=1024)
     max_instances: int = Field(default=10_000, ge=1)
+    max_scoring_requests: int = Field(default=1024, ge=1)
+    max_scoring_rows: int = Field(default=50_000, ge=1)
     alias_refresh_s: Seconds = 0.5
     max_loaded_models: int = Field(default=8, ge=1)
+    keep_loaded_s: Seconds = 300.0
+    keep_versions: int | None = Field(default=None, ge=1)
+    keep_versions_days: float = Field(default=7.0, ge=0, allow_inf_nan=False)
     body_timeout_s: Seconds = 60.0
     rate_per_s: Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)] | None = None
     oidc_issuer: str | None = None

@@ -1,32 +1,38 @@
-"""Published models in memory: found by alias or version, loaded in the background, swapped by pointer.
+"""Published models in memory: found by alias, version or traffic, loaded in the background, swapped by pointer.
 
-An alias is answered from a table that is read again every `alias_refresh_s`; a version that an alias newly points at is
-loaded and verified in a thread while the one before goes on answering. A version that cannot be loaded never replaces
-one that can; it is tried again after a wait that doubles, or at once when an alias is put on it.
+An alias is answered from a table that is read again when the registry has changed, for which it is asked every
+`alias_refresh_s`. A version that an alias newly points at is loaded, verified and warmed up in a thread while the one
+before goes on answering; that one is then held for `keep_loaded_s`, so that a rollback finds it. A version that cannot
+be loaded never replaces one that can; it is tried again after a wait that doubles, or at once when an alias is put on
+it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from ctrfast.errors import CtrFastError
 from ctrfast.score import Scorer
 from service.paths import without_server_paths
+from service.pointers import Alias, Key, Pointers, PointerStore
 from service.problems import ModelUnavailableError, NotFoundError
-from service.registry import Registry
+from service.registry import LATEST, Registry
 from service.retries import Retries
+from service.scoring.batches import Batches
+from service.scoring.bodies import BodyReader
 from service.seals import require_bundle
+from service.traffic import Traffic, TrafficTable
 
 log = logging.getLogger("service.shelf")
-
-Alias = tuple[str, str, str]  # project, model, alias
-Key = tuple[str, str, int]  # project, model, version
 
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 10.0, 300.0
 
@@ -40,26 +46,77 @@ class Served:
     version: int
     scorer: Scorer
 
+    @cached_property
+    def bodies(self) -> BodyReader:
+        """Reads requests in its schema."""
+        return BodyReader(self.scorer.encoder.fitted.schema_)
+
+    @cached_property
+    def batches(self) -> Batches:
+        """Scores the rows of several requests at once."""
+        return Batches(self.scorer.score_arrays)
+
 
 class Shelf:
     """Loaded versions of this process. All methods belong to one event loop.
 
     Args:
         registry: what is published, in any project.
-        refresh_s: seconds between two looks at the aliases.
+        pointers: where its aliases point.
+        refresh_s: seconds between two looks at them.
         capacity: versions held; the one that was asked for longest ago goes first.
+        keep_s: seconds for which the version that an alias left is held beyond that.
+        clock: monotonic seconds.
     """
 
-    def __init__(self, registry: Registry, refresh_s: float, capacity: int) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        pointers: PointerStore,
+        refresh_s: float,
+        capacity: int,
+        keep_s: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._registry = registry
+        self._store = pointers
         self._refresh_s = refresh_s
         self._capacity = capacity
-        self._aliases: Mapping[Alias, int] = {}
+        self._keep_s = keep_s
+        self._clock = clock
+        self._changes: int | None = None  # when the pointers were read
+        self._pointers = Pointers()
+        self._traffic: Mapping[tuple[str, str], TrafficTable] = {}
         self._serving: dict[Alias, int] = {}
+        self._left: dict[Alias, tuple[int, float]] = {}  # the version before, and until when it is held
         self._loaded: OrderedDict[Key, Served] = OrderedDict()
         self._loading: dict[Key, asyncio.Task[Served]] = {}
         self._retries: Retries[Key] = Retries(_FIRST_WAIT_S, _LONGEST_WAIT_S)
         self._one_at_a_time = asyncio.Semaphore(1)  # loading takes a core from scoring: never more than one
+
+    async def by_traffic(self, project: str, name: str, row: Mapping[str, Any] | None) -> Served:
+        """The version that answers a request which names none.
+
+        Args:
+            project: of the caller.
+            name: of the model.
+            row: the request's first one, raw; it decides where there is a split.
+
+        Raises:
+            NotFoundError, ModelUnavailableError: as `by_alias`.
+        """
+        if self._changes is None:
+            await self._read_pointers()
+        table = self._traffic.get((project, name))
+        return await self.by_alias(project, name, LATEST if table is None else table.alias_for(row))
+
+    def traffic(self, project: str, name: str) -> TrafficTable | None:
+        """A model's traffic as it was last read; None where all of it goes to `latest`."""
+        return self._traffic.get((project, name))
+
+    def version_behind(self, project: str, name: str, alias: str) -> int | None:
+        """Where an alias pointed when that was last read."""
+        return self._pointers.aliases.get((project, name, alias))
 
     async def by_alias(self, project: str, name: str, alias: str) -> Served:
         """The version that an alias points at.
@@ -72,78 +129,135 @@ class Shelf:
         if version is not None and (served := self._loaded.get((project, name, version))) is not None:
             self._loaded.move_to_end((project, name, version))
             return served
-        await self._read_aliases()
-        wanted = self._aliases.get((project, name, alias))
+        await self._read_pointers()
+        wanted = self._pointers.aliases.get((project, name, alias))
         if wanted is None:
             await asyncio.to_thread(self._registry.of(project).get, name)
             raise NotFoundError("alias", alias, of=f"model {name!r}")
         served = await self._load((project, name, wanted))
-        self._serving[(project, name, alias)] = wanted
+        self._switch((project, name, alias), wanted)
         return served
 
     async def by_version(self, project: str, name: str, version: int) -> Served:
-        """One version. Raises NotFoundError, ModelUnavailableError."""
+        """One version. Raises NotFoundError, VersionRemovedError, ModelUnavailableError."""
         key = (project, name, version)
         served = self._loaded.get(key)
         if served is not None:
             self._loaded.move_to_end(key)
             return served
-        await asyncio.to_thread(self._registry.of(project).get_version, name, version)
-        return await self._load(key)
+        served = await self._live(key)
+        self._evict()
+        return served
 
-    async def promote(self, project: str, name: str, alias: str, version: int) -> None:
+    async def promote(
+        self,
+        project: str,
+        name: str,
+        alias: str,
+        version: int,
+        *,
+        caller: str = "",
+        force: bool = False,
+        expected: Container[int | None] | None = None,
+    ) -> int:
         """Load a version, then point an alias at it: the next request is answered by it.
 
+        Arguments and result as `Registry.set_alias`.
+
         Raises:
-            NotFoundError, ModelUnavailableError: the alias stays where it was.
+            NotFoundError, ModelUnavailableError, VersionRemovedError, GatesRefusedError, AliasMovedError: the alias
+            stays where it was.
         """
         self._retries.forget((project, name, version))  # its files may have been mended: somebody wants to know now
-        await self.by_version(project, name, version)
-        await asyncio.to_thread(self._registry.of(project).set_alias, name, alias, version)
-        await self._read_aliases()
-        self._serving[(project, name, alias)] = version
+        await self._live((project, name, version))
+        set_alias = self._registry.of(project).set_alias
+        move = await asyncio.to_thread(set_alias, name, alias, version, caller=caller, force=force, expected=expected)
+        await self._read_pointers()
+        if self.version_behind(project, name, alias) == version:  # else somebody else has moved it on already
+            self._switch((project, name, alias), version)
+        return move
 
     async def watch(self) -> None:
-        """Follow the aliases for ever; runs as a task beside the requests."""
+        """Follow the registry for ever; runs as a task beside the requests."""
         while True:
-            await asyncio.sleep(self._refresh_s)
             try:
-                await self._read_aliases()
-                await self._follow()
+                if await asyncio.to_thread(self._store.changes) != self._changes:
+                    await self._read_pointers()
+                self._follow()
+                self._evict()
             except SQLAlchemyError as error:
                 log.warning("the aliases cannot be read: %s", type(error).__name__)
             except Exception:  # the end of this task would leave every alias where it is, for good
                 log.exception("the aliases cannot be followed")
+            await asyncio.sleep(self._refresh_s)
 
-    async def _follow(self) -> None:
-        for followed, version in list(self._serving.items()):
-            project, name, _ = followed
-            wanted = self._aliases.get(followed)
+    def _follow(self) -> None:
+        """Switch aliases that have moved; those whose version is not loaded yet switch once it is."""
+        for alias, version in list(self._serving.items()):
+            wanted = self._pointers.aliases.get(alias)
             if wanted is None:
-                del self._serving[followed]
+                del self._serving[alias]
             elif wanted != version:
-                try:
-                    await self._load((project, name, wanted))
-                except ModelUnavailableError:
-                    continue  # told when it failed; the version before goes on answering
-                self._serving[followed] = wanted
+                key = (*alias[:2], wanted)
+                if key in self._loaded:
+                    self._switch(alias, wanted)
+                elif self._retries.waiting(key) is None:
+                    self._begin_load(key)
 
-    async def _read_aliases(self) -> None:
-        self._aliases = await asyncio.to_thread(self._registry.alias_table)
+    def _switch(self, alias: Alias, version: int) -> None:
+        before = self._serving.get(alias)
+        self._serving[alias] = version
+        if before is not None and before != version:
+            self._left[alias] = (before, self._clock() + self._keep_s)
+        self._evict()
+
+    async def _read_pointers(self) -> None:
+        """Read them all, and let go of versions that were removed."""
+        changes = await asyncio.to_thread(self._store.changes)  # before them: a change between is seen next time
+        pointers = await asyncio.to_thread(self._store.read)
+        removed = await asyncio.to_thread(self._store.removed_among, list(self._loaded))
+        if self._changes is not None and changes < self._changes:
+            return  # another read began later and ended earlier
+        self._pointers, self._changes = pointers, changes
+        self._traffic = {
+            (project, name): TrafficTable(project, name, Traffic.model_validate(stored))
+            for (project, name), stored in pointers.traffic.items()
+        }
+        for key in removed:
+            self._loaded.pop(key, None)
+
+    def _evict(self) -> None:
+        """Let go of what is beyond the capacity; the version that an alias has just left does not count."""
+        now = self._clock()
+        self._left = {alias: (version, until) for alias, (version, until) in self._left.items() if now < until}
+        held = {(*alias[:2], version) for alias, (version, _) in self._left.items()}
+        held -= {(*alias[:2], version) for alias, version in self._serving.items()}
+        countable = [key for key in self._loaded if key not in held]
+        for key in countable[: max(0, len(countable) - self._capacity)]:
+            del self._loaded[key]
+
+    async def _live(self, key: Key) -> Served:
+        """A version that was not removed. Raises NotFoundError, VersionRemovedError, ModelUnavailableError."""
+        project, name, version = key
+        await asyncio.to_thread(self._registry.of(project).live_version, name, version)
+        return await self._load(key)
 
     async def _load(self, key: Key) -> Served:
         if key in self._loaded:
             return self._loaded[key]
+        return await asyncio.shield(self._begin_load(key))  # a caller that hangs up must not stop it for the others
+
+    def _begin_load(self, key: Key) -> asyncio.Task[Served]:
         task = self._loading.get(key)
         if task is None:
             task = self._loading[key] = asyncio.create_task(self._load_once(key))
             task.add_done_callback(lambda done: self._loaded_or_not(key, done))
-        return await asyncio.shield(task)  # a caller that hangs up must not stop the load for the others
+        return task
 
     def _loaded_or_not(self, key: Key, task: asyncio.Task[Served]) -> None:
         self._loading.pop(key, None)
-        if not task.cancelled():
-            task.exception()  # looked at here, since every caller may have hung up
+        if not task.cancelled() and task.exception() is None:  # looked at here: every caller may have hung up
+            self._follow()
 
     async def _load_once(self, key: Key) -> Served:
         project, name, version = key
@@ -162,8 +276,6 @@ class Shelf:
             raise ModelUnavailableError(detail) from error
         self._retries.forget(key)
         served = self._loaded[key] = Served(project, name, version, scorer)
-        while len(self._loaded) > self._capacity:
-            self._loaded.popitem(last=False)
         return served
 
 

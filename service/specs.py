@@ -20,6 +20,7 @@ from ctrfast.data.sources import is_address, local_files
 from ctrfast.data.splitter import check_split
 from ctrfast.errors import ConfigError, DataError, unknown_name
 from ctrfast.schema import Schema, preset
+from service.gates import Gates
 from service.paths import allowed_path
 from service.problems import PathNotAllowedError
 
@@ -51,12 +52,19 @@ class WarmStartSpec(_Spec):
 
 
 class TrainSpec(_Spec):
-    """Train on a registered dataset; publish the model where `publish_as` is set."""
+    """Train on a registered dataset; publish the model where `publish_as` is set, if it passes the gates."""
 
     dataset: Name
     publish_as: Name | None = None
+    gates: Gates | None = None
     warm_start: WarmStartSpec | None = None
     config: TrainConfig
+
+    @model_validator(mode="after")
+    def _gates_a_publication(self) -> Self:
+        if self.gates is not None and self.publish_as is None:
+            raise ValueError("`gates` goes with `publish_as`, the model whose champion is to be beaten")
+        return self
 
 
 class PlanRequest(_Spec):
@@ -65,6 +73,7 @@ class PlanRequest(_Spec):
     dataset: Name | None = None
     preset: str = "criteo"
     publish_as: Name | None = None
+    gates: Gates | None = None
     warm_start: WarmStartSpec | None = None
     config: TrainConfig
 
@@ -144,7 +153,7 @@ class ScoreSpec(_Spec):
     calibrated: bool = Field(default=False, strict=True)
 
 
-S = TypeVar("S", bound=_Spec)
+S = TypeVar("S", bound=BaseModel)
 
 
 def parse_train_spec(values: Mapping[str, Any], prefix: str = "spec") -> TrainSpec:

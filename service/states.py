@@ -64,6 +64,7 @@ class Kind(enum.StrEnum):
     PREPARE = "prepare"
     EVALUATE = "evaluate"
     SCORE = "score"
+    SWEEP = "sweep"
 
 
 TRANSITIONS: Mapping[Action, Mapping[State, State]] = {

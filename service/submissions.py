@@ -10,10 +10,18 @@ from typing import Any
 from ctrfast.config import TrainConfig
 from ctrfast.errors import ConfigError, CtrFastError, unknown_name
 from ctrfast.preflight import examine, refuse
+from ctrfast.sweep.checks import check_points
 from service.datasets import DatasetStore
-from service.jobs import JobStore, new_job_id
+from service.jobs import JobStore
+from service.new_jobs import new_job_id
 from service.options import NO_OPTIONS, JobOptions
-from service.problems import BadValueError, NameTakenError, NotAvailableError, NotFoundError, ServiceError
+from service.problems import (
+    BadValueError,
+    NameTakenError,
+    NotFoundError,
+    ServiceError,
+    VersionRemovedError,
+)
 from service.registry import Registry
 from service.seals import open_registered
 from service.settings import Settings
@@ -26,10 +34,9 @@ from service.specs import (
     parse_train_spec,
 )
 from service.states import Kind, State
+from service.sweep_specs import first_train_spec, parse_sweep_spec
 from service.tables import DatasetRow, Job
 from service.webhook_checks import check_webhook
-
-PLANNED_KINDS = ("sweep",)
 
 
 @dataclass(frozen=True)
@@ -76,13 +83,14 @@ class Submissions:
                 raise
             return twin, True  # submitted at the same moment, it took the name that this one asks for
         job_id = new_job_id()
-        job = self.jobs.enqueue(Kind(kind), spec, owner=owner, key=key, options=options, job_id=job_id)
+        children = parse_sweep_spec(spec, prefix).child_specs() if kind == Kind.SWEEP else ()
+        job = self.jobs.enqueue(
+            Kind(kind), spec, owner=owner, key=key, options=options, job_id=job_id, children=children
+        )
         return job, job.id != job_id
 
     def check(self, kind: str, spec: Mapping[str, Any], prefix: str = "spec") -> None:
         """Refuse a spec that cannot succeed."""
-        if kind in PLANNED_KINDS:
-            raise NotAvailableError(f"Jobs of the kind {kind!r} are not available in this version.", path="kind")
         if kind not in set(Kind):
             raise unknown_name("kind", kind, [*Kind], path="kind")
         {
@@ -90,6 +98,7 @@ class Submissions:
             Kind.PREPARE: self._check_prepare,
             Kind.EVALUATE: self._check_evaluate,
             Kind.SCORE: self._check_score,
+            Kind.SWEEP: self._check_sweep,
         }[Kind(kind)](spec, prefix)
 
     def _check_train(self, values: Mapping[str, Any], prefix: str) -> None:
@@ -140,7 +149,34 @@ class Submissions:
     def _check_score(self, values: Mapping[str, Any], prefix: str) -> None:
         spec = parse_spec(ScoreSpec, values, prefix)
         self._model(spec.model, spec.version, prefix)
+        if spec.version is not None:
+            self._require_files(spec.model, spec.version, f"{prefix}.version")
         existing_files(spec.inputs, self.settings.roots, f"{prefix}.inputs")
+
+    def _check_sweep(self, values: Mapping[str, Any], prefix: str) -> None:
+        spec = parse_sweep_spec(values, prefix)
+        points, most = spec.points, self.settings.max_queued
+        if len(points) > most:
+            raise ConfigError(
+                f"The grid must have at most as many points as jobs may wait, {most:,}. Got {len(points):,}.",
+                path=f"{prefix}.grid",
+            )
+        first = first_train_spec(spec, prefix)
+        dataset = self._dataset(first.dataset, f"{prefix}.base.dataset")
+        try:
+            check_points(open_registered(Path(dataset.path), dataset.hash, verify=False), points)
+        except CtrFastError as error:
+            at_fault = error.path or "dataset"
+            error.path = f"{prefix}.{at_fault if at_fault.startswith(('base', 'grid')) else f'base.{at_fault}'}"
+            raise
+        if (start := first.warm_start) is not None:
+            self._check_run(start.job, start.model, start.version, f"{prefix}.base.warm_start")
+
+    def _require_files(self, model: str, version: int, path: str) -> None:
+        try:
+            self.registry.live_version(model, version)
+        except VersionRemovedError as error:
+            raise BadValueError(error.detail, path=path) from error
 
     def _dataset(self, name: str, path: str) -> DatasetRow:
         row = self.datasets.find(name)

@@ -53,7 +53,8 @@ class Job(Base):
 
     last_seq counts its events, log_events those of them that repeat its log. attempts_left: runs that failures may
     still cost. not_before: the end of a retry's back-off. pausing: its worker is asked to stop it and keep its work.
-    labels never change; `JobLabel` finds them. webhook: a `service.options.Webhook`.
+    labels never change; `JobLabel` finds them. webhook: a `service.options.Webhook`. parent_id: the sweep that made it.
+    waits_for_children: a sweep whose children have not ended; it holds no worker (`service.families`).
     """
 
     __tablename__ = "jobs"
@@ -63,6 +64,7 @@ class Job(Base):
         Index(None, "kind", "id"),
         Index(None, "state", "priority", "id"),
         Index(None, "project", "id"),
+        Index(None, "parent_id", "id"),
     )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
@@ -92,6 +94,8 @@ class Job(Base):
     labels: Mapped[dict[str, str]] = mapped_column(Json, default=dict, server_default="{}")
     log_events: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
     webhook: Mapped[dict[str, Any] | None] = mapped_column(JsonOrNull)
+    parent_id: Mapped[str | None] = mapped_column(String(32))
+    waits_for_children: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
     created_at: Mapped[float] = mapped_column(Time)
     started_at: Mapped[float | None] = mapped_column(Time)
     finished_at: Mapped[float | None] = mapped_column(Time)
@@ -169,18 +173,22 @@ class DatasetRow(Base):
 
 
 class ModelRow(Base):
-    """A model's name; `last_version` only grows, so a number is never given twice."""
+    """A model's name; `last_version` only grows, so a number is never given twice. traffic: `service.traffic`."""
 
     __tablename__ = "models"
 
     project: Mapped[str] = mapped_column(ProjectName, primary_key=True, default=DEFAULT_PROJECT)
     name: Mapped[str] = mapped_column(Name, primary_key=True)
     last_version: Mapped[int] = mapped_column(Integer, default=0)
+    traffic: Mapped[dict[str, Any] | None] = mapped_column(JsonOrNull)
     created_at: Mapped[float] = mapped_column(Time)
 
 
 class VersionRow(Base):
-    """One published bundle. Rows are written once, after the folder is in place."""
+    """One published bundle. A row is written with its folder, and outlives it.
+
+    verdict: of the gates (`service.gates`). removed_at: when its folder was given up.
+    """
 
     __tablename__ = "model_versions"
     __table_args__ = (ForeignKeyConstraint(["project", "name"], ["models.project", "models.name"], ondelete="CASCADE"),)
@@ -190,14 +198,17 @@ class VersionRow(Base):
     version: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
     sha256: Mapped[str] = mapped_column(String(64))
     metrics: Mapped[dict[str, Any]] = mapped_column(Json)
+    verdict: Mapped[dict[str, Any] | None] = mapped_column(JsonOrNull)
     job_id: Mapped[str | None] = mapped_column(ForeignKey("jobs.id", ondelete="SET NULL"))
+    removed_at: Mapped[float | None] = mapped_column(Time)
     created_at: Mapped[float] = mapped_column(Time)
 
 
 class AliasRow(Base):
     """A movable name of a version.
 
-    Each publication moves `latest`, also after somebody has moved it; any other name stays where it was put.
+    Each publication that passes its gates moves `latest`, also after somebody has moved it; any other name stays where
+    it was put.
     """
 
     __tablename__ = "aliases"
@@ -213,6 +224,49 @@ class AliasRow(Base):
     name: Mapped[str] = mapped_column(Name, primary_key=True)
     alias: Mapped[str] = mapped_column(Name, primary_key=True)
     version: Mapped[int] = mapped_column(Integer)
+    updated_at: Mapped[float] = mapped_column(Time)
+
+
+class AliasMove(Base):
+    """One move of an alias; the newest one of an alias says where it is. caller: key id. job_id: that published."""
+
+    __tablename__ = "alias_moves"
+    __table_args__ = (
+        ForeignKeyConstraint(["project", "name"], ["models.project", "models.name"], ondelete="CASCADE"),
+        Index(None, "project", "name", "alias", "id"),
+    )
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    project: Mapped[str] = mapped_column(ProjectName)
+    name: Mapped[str] = mapped_column(Name)
+    alias: Mapped[str] = mapped_column(Name)
+    from_version: Mapped[int | None] = mapped_column(Integer)
+    to_version: Mapped[int] = mapped_column(Integer)
+    caller: Mapped[str] = mapped_column(String(32), default="")
+    job_id: Mapped[str | None] = mapped_column(String(32))
+    at: Mapped[float] = mapped_column(Time)
+
+
+class RegistryChanges(Base):
+    """One row that counts what API processes must notice: moved aliases, new traffic, removed versions."""
+
+    __tablename__ = "registry_changes"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    number: Mapped[int] = mapped_column(Integer)
+
+
+class ShadowRow(Base):
+    """How the scores of a shadow differ from those that were answered: sums (`service.shadow_sums`)."""
+
+    __tablename__ = "shadow_figures"
+    __table_args__ = (ForeignKeyConstraint(["project", "name"], ["models.project", "models.name"], ondelete="CASCADE"),)
+
+    project: Mapped[str] = mapped_column(ProjectName, primary_key=True, default=DEFAULT_PROJECT)
+    name: Mapped[str] = mapped_column(Name, primary_key=True)
+    version: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    shadow_version: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    sums: Mapped[dict[str, Any]] = mapped_column(Json)
     updated_at: Mapped[float] = mapped_column(Time)
 
 

@@ -1,4 +1,4 @@
-"""What an API process writes beside its requests: when keys were last used, and the end of old entries and events."""
+"""What an API process writes beside its requests: last uses of keys, and ends of old entries, events, versions."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ async def keep_books(services: Services) -> None:
         while True:
             if number % _HOUR == 0:
                 await _try(lambda: services.audit.forget(services.settings.audit_days), "old audit entries")
+                await _try(services.removal.remove_old, "removals of old versions")
                 await _try(
                     lambda: remove_old_events(services.database, services.settings.event_retention_days), "old events"
                 )

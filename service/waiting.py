@@ -1,7 +1,7 @@
 """The queue: which job is next, where a job stands, and how many wait.
 
 Order: higher priority first, then older. A job that waits out a back-off, is past its deadline, or whose owner has as
-many running as allowed is passed by the next one.
+many running as allowed is passed by the next one. A sweep that waits for its children is not in the queue.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from service.states import LEASED, State
 from service.tables import Job
 
 _ORDER = (Job.priority.desc(), Job.id)
+_WAITING = (Job.state == State.QUEUED, ~Job.waits_for_children)
 
 
 def next_job(now: float, most_per_owner: int | None) -> Select[Job]:
@@ -25,14 +26,14 @@ def next_job(now: float, most_per_owner: int | None) -> Select[Job]:
         most_per_owner: jobs of one owner that may run at once.
     """
     query = select(Job).where(
-        Job.state == State.QUEUED,
+        *_WAITING,
         Job.not_before <= now,
         or_(Job.deadline_at.is_(None), Job.deadline_at > now),
     )
     if most_per_owner is not None:
         busy = (
             select(Job.owner)
-            .where(Job.state.in_(sorted(LEASED)))
+            .where(Job.state.in_(sorted(LEASED)), ~Job.waits_for_children)
             .group_by(Job.owner)
             .having(func.count() >= most_per_owner)
         )
@@ -43,11 +44,11 @@ def next_job(now: float, most_per_owner: int | None) -> Select[Job]:
 def queue_positions(session: Session, ids: Collection[str]) -> dict[str, int]:
     """The places of waiting jobs, from 1; a job that does not wait has none."""
     place = func.row_number().over(order_by=_ORDER).label("place")
-    queue = select(Job.id, place).where(Job.state == State.QUEUED).subquery()
+    queue = select(Job.id, place).where(*_WAITING).subquery()
     rows = session.execute(select(queue.c.id, queue.c.place).where(queue.c.id.in_(sorted(ids)))).all()
     return {job_id: position for job_id, position in rows}  # noqa: C416 - rows are no pairs for the type checker
 
 
 def count_queued(session: Session) -> int:
     """How many jobs wait for a worker."""
-    return session.scalar(select(func.count()).where(Job.state == State.QUEUED)) or 0
+    return session.scalar(select(func.count()).where(*_WAITING)) or 0

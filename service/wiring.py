@@ -12,12 +12,17 @@ from service.job_figures import FigureStore
 from service.jobs import JobStore
 from service.keys import KeyStore
 from service.leases import LeaseStore
+from service.pointers import PointerStore
 from service.registry import Registry
 from service.reports import ReportShelf
 from service.settings import Settings
+from service.shadow import ShadowScorer
+from service.shadow_store import ShadowStore
 from service.shelf import Shelf
 from service.submissions import Submissions
 from service.telemetry import Telemetry
+from service.traffic_store import TrafficStore
+from service.version_removal import VersionRemoval
 from service.worker_roll import WorkerRoll
 
 if TYPE_CHECKING:
@@ -37,6 +42,10 @@ class Services:
     registry: Registry
     submissions: Submissions
     shelf: Shelf
+    traffic: TrafficStore
+    shadow: ShadowScorer
+    shadow_store: ShadowStore
+    removal: VersionRemoval
     keys: KeyStore
     audit: AuditLog
     tokens: TokenVerifier | None
@@ -51,6 +60,15 @@ class Services:
         datasets = DatasetStore(database)
         registry = Registry(database, settings)
         roll = WorkerRoll(database)
+        telemetry = Telemetry(FigureStore(database, jobs, roll, settings.lease_s).read)
+        shelf = Shelf(
+            registry,
+            PointerStore(database),
+            settings.alias_refresh_s,
+            settings.max_loaded_models,
+            settings.keep_loaded_s,
+        )
+        shadow_store = ShadowStore(database)
         return cls(
             settings=settings,
             database=database,
@@ -60,12 +78,16 @@ class Services:
             reports=ReportShelf(settings, datasets),
             registry=registry,
             submissions=Submissions(settings, jobs, datasets, registry),
-            shelf=Shelf(registry, settings.alias_refresh_s, settings.max_loaded_models),
+            shelf=shelf,
+            traffic=TrafficStore(database, settings),
+            shadow=ShadowScorer(shelf, shadow_store, telemetry.registry),
+            shadow_store=shadow_store,
+            removal=VersionRemoval(database, settings),
             keys=KeyStore(database),
             audit=AuditLog(database),
             tokens=_token_verifier(settings),
             workers=roll,
-            telemetry=Telemetry(FigureStore(database, jobs, roll, settings.lease_s).read),
+            telemetry=telemetry,
         )
 
 

@@ -16,9 +16,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ctrfast.allocator import keep_freed_memory
 from ctrfast.data.prepare import prepare
 from ctrfast.data.prepare_progress import Pace, PrepareProgress
+from ctrfast.data.shards import Dataset
 from ctrfast.folders import kind_of
 from ctrfast.run import RECEIPT, Run
 from service.assignments import BUNDLE, DATASET, OUTPUTS, RUN, Assignment
+from service.champions import compare
+from service.gates import COMPARISON
 from service.seals import open_registered, require_bundle
 from service.specs import EvaluateSpec, ScoreSpec, TrainSpec, parse_prepare_spec, parse_spec, parse_train_spec
 from service.states import Kind
@@ -60,7 +63,7 @@ def _train(assignment: Assignment, tell: Tell, stop: Stop) -> Product:
     metrics = Run.open(run).metrics
     if spec.publish_as is not None:
         tell({"type": "progress", "progress": 1.0, "eta_s": None, "facts": {"stage": "publish"}})
-        _export(run, assignment.folder / BUNDLE)
+        return _published(assignment, run, stop)
     return Product(metrics)
 
 
@@ -82,6 +85,23 @@ def _run_training(assignment: Assignment, spec: TrainSpec, run: Path, tell: Tell
             should_stop=stop.requested,
             warm_start=assignment.run,
         )
+
+
+def _sweep(assignment: Assignment, tell: Tell, stop: Stop) -> Product:
+    """Publish the best run of a sweep whose runs have all succeeded."""
+    stop.raise_if_requested()
+    run = _required(assignment.run)
+    tell({"type": "progress", "progress": 1.0, "eta_s": None, "facts": {"stage": "publish"}})
+    return _published(assignment, run, stop)
+
+
+def _published(assignment: Assignment, run: Path, stop: Stop) -> Product:
+    """A run's bundle, and its figures beside the champion's."""
+    bundle, metrics = assignment.folder / BUNDLE, Run.open(run).metrics
+    _export(run, bundle)
+    dataset = Dataset.open(_required(assignment.dataset), verify=False)  # the run has its hash
+    comparison = compare(bundle, metrics, assignment.champion, dataset, stop.raise_if_requested)
+    return Product(metrics, {COMPARISON: comparison.model_dump(mode="json")})
 
 
 def _export(run: Path, bundle: Path) -> None:
@@ -223,4 +243,5 @@ _WORK: Mapping[Kind, Callable[[Assignment, Tell, Stop], Product]] = {
     Kind.PREPARE: _prepare,
     Kind.EVALUATE: _evaluate,
     Kind.SCORE: _score,
+    Kind.SWEEP: _sweep,
 }

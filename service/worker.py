@@ -25,7 +25,7 @@ from service.attempt import Attempt
 from service.child import Child
 from service.database import Database
 from service.datasets import DatasetStore
-from service.deliveries import Deliveries
+from service.deliveries import ChampionMovedError, Deliveries
 from service.jobs import JobStore
 from service.leases import Lease, LeaseLostError, LeaseStore
 from service.log_tail import LogTail
@@ -96,6 +96,7 @@ class Worker:
     def _attempt(self, lease: Lease) -> None:
         log.info("job %s (%s): attempt %d starts", lease.job_id, lease.kind, lease.attempt)
         self._kind = lease.kind
+        self._tell_sweep(lease)
         try:
             state = self._do(lease)
         except LeaseLostError:
@@ -111,6 +112,16 @@ class Worker:
             log.info("job %s: %s", lease.job_id, state)
         finally:
             self._kind = None
+        self._tell_sweep(lease)
+
+    def _tell_sweep(self, lease: Lease) -> None:
+        """Have the sweep that the job belongs to look at its children now rather than at the next look."""
+        if lease.parent_id is None:
+            return
+        try:
+            self._leases.settle(lease.parent_id)
+        except SQLAlchemyError as error:
+            log.warning("the sweep %s could not be told: %s", lease.parent_id, error.__class__.__name__)
 
     def _do(self, lease: Lease) -> State:
         try:
@@ -144,6 +155,8 @@ class Worker:
             )
         except (SQLAlchemyError, LeaseLostError):
             raise
+        except ChampionMovedError:
+            return self._leases.stopped(lease, "`latest` was moved meanwhile; the model is compared with that version.")
         except Exception as error:
             return self._fail(lease, error)
 

@@ -14,7 +14,10 @@ class _Answer(BaseModel):
 
 
 class Job(_Answer):
-    """A job. Times are UTC; `reason` and `message` say why it failed (docs/jobs.md)."""
+    """A job. Times are UTC; `reason` and `message` say why it failed (docs/jobs.md).
+
+    parent: the sweep that it is a run of. children: of a sweep, its runs by state.
+    """
 
     id: str
     kind: str
@@ -31,6 +34,8 @@ class Job(_Answer):
     position: int | None
     pausing: bool
     labels: dict[str, str]
+    parent: str | None = None
+    children: dict[str, int] | None = None
     deadline_at: str | None
     not_before: str | None
     created_at: str

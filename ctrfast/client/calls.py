@@ -50,7 +50,7 @@ def submit(
     labels: Mapping[str, str] | None = None,
     idempotency_key: str | None = None,
 ) -> Call[Job]:
-    """Queue a job: `train`, `prepare`, `evaluate` or `score`, with its spec and options (docs/jobs.md).
+    """Queue a job: `train`, `prepare`, `evaluate`, `score` or `sweep`, with its spec and options (docs/jobs.md).
 
     However often it is sent over a bad line, it is one job: each call has a key of its own. `idempotency_key` makes
     several calls one job, also from several processes.
@@ -69,11 +69,12 @@ def jobs(
     state: str | None = None,
     kind: str | None = None,
     labels: Mapping[str, str] | None = None,
+    parent: JobRef | None = None,
     limit: int = 50,
     cursor: str | None = None,
 ) -> Call[JobPage]:
-    """A page of jobs that match, newest first. labels: a job must have all of them."""
-    filters = {"state": state, "kind": kind, "cursor": cursor}
+    """A page of jobs that match, newest first. labels: a job must have all of them. parent: the runs of a sweep."""
+    filters = {"state": state, "kind": kind, "parent": None if parent is None else _id(parent), "cursor": cursor}
     params: dict[str, Any] = {name: value for name, value in filters.items() if value is not None}
     params["label"] = [f"{name}={value}" for name, value in (labels or {}).items()]
     return Call("GET", "/v1/jobs", partial(_parse, JobPage), params={**params, "limit": limit})
@@ -102,6 +103,11 @@ def resume(job: JobRef) -> Call[Job]:
 def retry(job: JobRef) -> Call[Job]:
     """Queue a failed or cancelled job again, from its last checkpoint."""
     return _action(job, "retry")
+
+
+def report(job: JobRef) -> Call[dict[str, Any]]:
+    """What a train job, a sweep or a prepared dataset came to: settings with reasons, figures, warnings."""
+    return Call("GET", f"{job_path(job)}/report", _object)
 
 
 def metrics(job: JobRef) -> Call[pd.DataFrame]:
@@ -191,7 +197,7 @@ def predict(
 
 def job_path(job: JobRef) -> str:
     """The path of a job."""
-    return f"/v1/jobs/{_part(job if isinstance(job, str) else job.id)}"
+    return f"/v1/jobs/{_part(_id(job))}"
 
 
 def as_method(ask: Callable[..., Any], describe: Callable[..., Any]) -> None:
@@ -212,6 +218,10 @@ def _submission(path: str, body: Mapping[str, Any], key: str | None) -> Call[Job
 def _action(job: JobRef, name: str) -> Call[Job]:
     # Not repeatable: where the first try has worked, the second is refused.
     return Call("POST", f"{job_path(job)}/{name}", partial(_parse, Job), repeatable=False)
+
+
+def _id(job: JobRef) -> str:
+    return job if isinstance(job, str) else job.id
 
 
 def _part(name: str) -> str:

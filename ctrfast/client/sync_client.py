@@ -57,6 +57,7 @@ class Client:
     pause = _sends(calls.pause)
     resume = _sends(calls.resume)
     retry = _sends(calls.retry)
+    report = _sends(calls.report)
     metrics = _sends(calls.metrics)
     logs = _sends(calls.logs)
     log_part = _sends(calls.log_part)

@@ -24,8 +24,9 @@ import pyarrow as pa
 from ctrfast.data.cells import Cells, is_id_type, is_number_type
 from ctrfast.data.field_ids import FieldIds
 from ctrfast.data.lists import in_slots, list_separators
-from ctrfast.data.rows import RowReader
+from ctrfast.data.rows import Column, columns_of, read_numbers
 from ctrfast.data.transforms import NumberInputs
+from ctrfast.data.value_ids import ValueIds
 from ctrfast.data.vocabulary import Vocabulary, hash_vocabularies
 from ctrfast.errors import ArtifactError, DataError
 from ctrfast.schema import MISSING_ID, UNSEEN_ID, FittedSchema, IdField
@@ -62,10 +63,11 @@ class Encoder:
         schema = fitted.schema_
         self._inputs = NumberInputs(schema.numeric_fields, fitted.statistics)
         self._edges = {name: np.array(edges, dtype=np.float64) for name, edges in fitted.edges.items()}
-        self._rows = RowReader(schema, self._edges)
         tables = {field: schema.table_of(field) for field in schema.id_fields}
         self.field_ids = {field.name: FieldIds(table, self.vocabularies[table.name]) for field, table in tables.items()}
         self._id_rows = fitted.id_rows
+        self._value_ids = ValueIds(fitted, self.field_ids)
+        self._numeric_sources = [field.source for field in schema.numeric_fields]
         self._id_names = schema.id_names
         self._slots = schema.field_slots
         self._separators = list_separators(schema)
@@ -138,21 +140,18 @@ class Encoder:
         """Encode JSON-like rows of raw values by column name; absent, None and "" mean missing.
 
         Raises:
-            DataError: a name is unknown or a value has the wrong type; `path` is "row.field".
+            DataError: a name is unknown or a value has the wrong type; `path` is "row.column".
         """
-        texts, values, counts = self._rows.read(rows)
-        by_slot: list[list[int] | Ids] = []
-        for (name, field_ids), field_texts, slots, table in zip(
-            self.field_ids.items(), texts, self._slots, self._id_rows, strict=True
-        ):
-            found = field_ids.of_texts(field_texts)
-            if name in counts:
-                lists = in_slots(np.array(found, np.int32), counts[name], slots.stop - slots.start, table.padding)
-                by_slot.extend(lists.T)
-            else:
-                by_slot.append(found)
-        ids = np.ascontiguousarray(np.array(by_slot, dtype=np.int32).T)  # (R, S)
-        return self._encoded(ids, self._inputs.of(values))
+        return self.encode_values(columns_of(rows, self.fitted.schema_), len(rows))
+
+    def encode_values(self, columns: Mapping[str, Column], rows: int) -> Encoded:
+        """Encode R JSON-like raw values of each column; all values of an absent column are missing.
+
+        Raises:
+            DataError: a value has the wrong type; `path` is "row.column".
+        """
+        ids = self._value_ids.of(columns, rows)
+        return self._encoded(ids, self._inputs.of(read_numbers(columns, self._numeric_sources, rows)))
 
     def save(self, folder: Path) -> None:
         """Write `schema.json` and `vocabulary/` into a folder."""

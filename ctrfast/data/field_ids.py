@@ -8,7 +8,7 @@ missing                      1
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ctrfast.data.text_keys import hash_bucket
+from ctrfast.data.text_table import ABSENT
 from ctrfast.data.vocabulary import Vocabulary
 from ctrfast.id_rows import FIRST_ID, MISSING_ID, UNSEEN_ID, IdRows
 from ctrfast.schema import IdField
@@ -54,19 +55,23 @@ class FieldIds:
             ids[unseen] = np.where(bucket, bucket + np.int32(self.rows.more_unseen - 1), np.int32(UNSEEN_ID))
         return ids
 
-    def of_texts(self, texts: Sequence[str | None]) -> list[int]:
-        """Local ids of R texts; None means missing."""
+    def of_texts(self, texts: Sequence[str | None], find: Callable[[Sequence[str | None]], list[int]]) -> list[int]:
+        """Local ids of R texts; None means missing. find: theirs in the vocabulary, or `ABSENT`."""
         if self.field.hash_buckets is not None:
             N = self.field.hash_buckets
             return [MISSING_ID if text is None else FIRST_ID + hash_bucket(text, N) for text in texts]
-        index = self.vocabulary.index
-        ids = [index.get(text, UNSEEN_ID) for text in texts]
-        if self.field.unseen_buckets > 1:
-            for row, (id_, text) in enumerate(zip(ids, texts, strict=True)):
-                if id_ == UNSEEN_ID and text is not None:
-                    bucket = hash_bucket(text, self.field.unseen_buckets)
-                    ids[row] = self.rows.more_unseen + bucket - 1 if bucket else UNSEEN_ID
-        return ids
+        return self.with_unseen(find(texts), texts)
+
+    def with_unseen(self, ids: Sequence[int], texts: Sequence[str | None]) -> list[int]:
+        """The ids (R,) of texts (R,), with that of an unseen value in place of `ABSENT`."""
+        return [
+            self._unseen(text) if id_ == ABSENT and text is not None else id_
+            for id_, text in zip(ids, texts, strict=True)
+        ]
+
+    def _unseen(self, text: str) -> int:
+        bucket = hash_bucket(text, self.field.unseen_buckets) if self.field.unseen_buckets > 1 else 0
+        return self.rows.more_unseen + bucket - 1 if bucket else UNSEEN_ID
 
     def value_of(self, local_id: int) -> str:
         """The raw value of a kept one's id, or the name of a hash bucket."""

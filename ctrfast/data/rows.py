@@ -1,16 +1,17 @@
-"""JSON-like rows -> texts per id field and numbers per numeric field, each value checked.
+"""Columns of JSON-like values -> texts of an id field, and numbers of the numeric fields, each value checked.
 
-    {"I1": 3, "C1": "68fd1e64", "C2": 17}      numbers or numeric text; ids: text, or whole numbers (their decimal text)
-    {"history": ["a", 17]}, {"history": "a|17"}      lists of ids
+    {"I1": [3, None], "C1": ["68fd1e64", 17]}   numbers or their text; ids: text, or whole numbers (their decimal text)
+    {"history": [["a", 17], "a|17"]}            lists of ids
 
-Absent, None and "" mean missing. The label and the columns that no field uses are taken and ignored, so that a row of
-the raw log can be scored as it is.
+None and "" mean missing. Errors name the row and the column of a value.
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
 from numbers import Integral, Real
 
 import numpy as np
@@ -18,76 +19,108 @@ import numpy.typing as npt
 
 from ctrfast.data.buckets import bucket_numbers, bucket_texts
 from ctrfast.data.cells import LARGEST, LONGEST_VALUE, parse_number, time_part
-from ctrfast.data.lists import LONGEST_LIST, Counts, split_text
+from ctrfast.data.lists import LONGEST_LIST, split_text
 from ctrfast.errors import DataError
 from ctrfast.schema import IdField, Schema
 
+Floats = npt.NDArray[np.float64]
+
 _SURELY_SHORT = 1024
+_PLAIN_NUMBERS = frozenset({int, float, type(None)})
 
 
-class RowReader:
-    """Reads rows under one schema. edges: of its fields of quantile buckets."""
+@dataclass(frozen=True, slots=True)
+class Repeated:
+    """A column that has one value in every row: what it becomes is worked out once."""
 
-    def __init__(self, schema: Schema, edges: Mapping[str, npt.NDArray[np.float64]] | None = None) -> None:
-        self._schema = schema
-        self._known = frozenset(schema.columns)
-        self._id_fields = [(field.source, field) for field in schema.id_fields]
-        self._numeric_sources = [field.source for field in schema.numeric_fields]
-        self._edges = edges or {}
-
-    def read(
-        self, rows: Sequence[Mapping[str, object]]
-    ) -> tuple[list[list[str | None]], npt.NDArray[np.float64], dict[str, Counts]]:
-        """Check and take apart R rows.
-
-        Returns:
-            texts: per id field, R texts (None = missing), or all values of R lists. numbers: (R, N) float64, NaN =
-            missing. counts: by field of lists, the length of each (R,).
-
-        Raises:
-            DataError: a row is no mapping, a name is unknown, or a value has the wrong type; `path` is "row.field".
-        """
-        for row, values in enumerate(rows):
-            if not isinstance(values, Mapping):
-                raise _error(row, None, f"must hold values by name. Got {type(values).__name__}")
-            if not values.keys() <= self._known:
-                self._refuse_unknown(row, values)
-        texts: list[list[str | None]] = []
-        counts: dict[str, Counts] = {}
-        for source, field in self._id_fields:
-            if field.bucket is not None:
-                column_numbers = np.array(
-                    [_number(values.get(source), row, source) for row, values in enumerate(rows)], dtype=np.float64
-                )
-                texts.append(bucket_texts(bucket_numbers(column_numbers, field, self._edges.get(field.name))))
-                continue
-            if field.separator is not None:
-                lists = [_list(values.get(source), row, field) for row, values in enumerate(rows)]
-                counts[field.name] = np.array([len(found) for found in lists], np.int64)
-                texts.append([text for found in lists for text in found])
-                continue
-            column = [_text(values.get(source), row, source) for row, values in enumerate(rows)]
-            texts.append(column if field.part is None else _parts(column, field))
-        numbers = [
-            [_number(values.get(name), row, name) for name in self._numeric_sources] for row, values in enumerate(rows)
-        ]
-        return texts, np.array(numbers, dtype=np.float64).reshape(len(rows), len(self._numeric_sources)), counts
-
-    def _refuse_unknown(self, row: int, values: Mapping[str, object]) -> None:
-        name = next(name for name in values if name not in self._known)
-        near = difflib.get_close_matches(str(name), self._schema.columns, n=1)
-        hint = f"Did you mean {near[0]}?" if near else f"Known: {', '.join(self._schema.input_columns)}."
-        raise DataError(f"Row {row}: there is no column {str(name)[:100]!r}. {hint}", path=f"{row}.{name}")
+    value: object
 
 
-def _parts(texts: list[str | None], field: IdField) -> list[str | None]:
-    parts: list[str | None] = []
-    for row, text in enumerate(texts):
-        part = None if text is None else time_part(text, field)
-        if part is None and text is not None:
-            raise _error(row, field.source, f"must be a time written as {field.time_format}. Got {_shown(text)}")
-        parts.append(part)
-    return parts
+Column = Sequence[object] | Repeated
+
+
+def columns_of(rows: Sequence[Mapping[str, object]], schema: Schema) -> dict[str, Sequence[object]]:
+    """Rows of values by name as columns; a name that a row lacks is missing there.
+
+    The label and the columns that no field uses are taken and left out, so that a row of the raw log can be scored as
+    it is.
+
+    Raises:
+        DataError: a row is no mapping, or a name is unknown.
+    """
+    known = frozenset(schema.columns)
+    for row, values in enumerate(rows):
+        if not isinstance(values, Mapping):
+            raise _error(row, None, f"must hold values by name. Got {type(values).__name__}")
+        if not values.keys() <= known:
+            raise unknown_column(next(name for name in values if name not in known), schema, row)
+    return {name: [values.get(name) for values in rows] for name in schema.input_columns}
+
+
+def unknown_column(name: str, schema: Schema, row: int) -> DataError:
+    """A column that the schema does not have."""
+    near = difflib.get_close_matches(str(name), schema.columns, n=1)
+    hint = f"Did you mean {near[0]}?" if near else f"Known: {', '.join(schema.input_columns)}."
+    return DataError(f"Row {row}: there is no column {str(name)[:100]!r}. {hint}", path=f"{row}.{name}")
+
+
+def read_texts(
+    values: Iterable[object], rows: Iterable[int], field: IdField, edges: Floats | None
+) -> list[list[str | None]]:
+    """Texts of one id field (None = missing), in a list for each row: one text, or those of a field of lists.
+
+    Args:
+        values: one for each of `rows`.
+        rows: their numbers, for errors.
+        field: the id field.
+        edges: of its quantile buckets, where it has them.
+
+    Raises:
+        DataError: a value has the wrong type or is too long; `path` is "row.column".
+    """
+    name = field.source
+    if field.bucket is not None:
+        numbers = np.array([_number(value, row, name) for value, row in zip(values, rows, strict=True)], np.float64)
+        return [[text] for text in bucket_texts(bucket_numbers(numbers, field, edges))]
+    if field.separator is not None:
+        return [_list(value, row, field) for value, row in zip(values, rows, strict=True)]
+    if field.part is not None:
+        return [[_part(_text(value, row, name), row, field)] for value, row in zip(values, rows, strict=True)]
+    return [[_text(value, row, name)] for value, row in zip(values, rows, strict=True)]
+
+
+def read_numbers(columns: Mapping[str, Column], names: Sequence[str], rows: int) -> Floats:
+    """Numbers (R, N) of columns by name, NaN where missing. Raises DataError: a value is no finite number."""
+    if not names:
+        return np.empty((rows, 0))
+    values = [_expanded(columns.get(name), rows) for name in names]
+    if _PLAIN_NUMBERS.issuperset(map(type, chain.from_iterable(values))):  # the common case, without a call for a cell
+        missing = sum(column.count(None) for column in values)
+        try:
+            numbers = np.array(values, np.float64).T  # None becomes NaN
+        except OverflowError:
+            pass  # a whole number beyond float64: the way below says which
+        else:
+            if np.count_nonzero(np.abs(numbers) <= LARGEST) == numbers.size - missing:
+                return numbers
+    checked = [
+        [_number(value, row, name) for row, value in enumerate(column)]
+        for name, column in zip(names, values, strict=True)
+    ]
+    return np.array(checked, np.float64).T
+
+
+def _expanded(column: Column | None, rows: int) -> Sequence[object]:
+    if column is None:
+        return (None,) * rows
+    return (column.value,) * rows if isinstance(column, Repeated) else column
+
+
+def _part(text: str | None, row: int, field: IdField) -> str | None:
+    part = None if text is None else time_part(text, field)
+    if part is None and text is not None:
+        raise _error(row, field.source, f"must be a time written as {field.time_format}. Got {_shown(text)}")
+    return part
 
 
 def _list(value: object, row: int, field: IdField) -> list[str | None]:
@@ -98,7 +131,7 @@ def _list(value: object, row: int, field: IdField) -> list[str | None]:
 
 
 def _text(value: object, row: int, name: str, longest: int = LONGEST_VALUE) -> str | None:
-    if type(value) is str:  # the common case first: this runs once per cell of every online request
+    if type(value) is str:
         if 0 < len(value) <= _SURELY_SHORT and value.isascii():
             return value
         if value == "":

@@ -97,13 +97,6 @@ class Vocabulary:
         return digest.hexdigest()
 
     @cached_property
-    def index(self) -> dict[str | None, int]:
-        """Text -> local id; None -> the missing id."""
-        index: dict[str | None, int] = {None: MISSING_ID}
-        index.update(zip(self.values.to_pylist(), range(FIRST_ID, len(self) + FIRST_ID), strict=True))
-        return index
-
-    @cached_property
     def _table(self) -> KeyTable:
         from ctrfast.data.keys import keys_of
         from ctrfast.data.tally import KeyTable

@@ -37,7 +37,7 @@ def create_job(
     return _answer(submissions.jobs, job)
 
 
-@router.get("", responses=problems(422))
+@router.get("", responses=problems(404, 422))
 def list_jobs(
     jobs: JobsDep,
     state: State | None = None,
@@ -45,12 +45,18 @@ def list_jobs(
     label: Annotated[list[str] | None, Query(max_length=MOST_LABELS, examples=[["team=ads"]])] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
     cursor: Annotated[str | None, Query(pattern="^[0-9a-f]{1,32}$")] = None,
+    parent: Annotated[str | None, Query(min_length=1, max_length=32)] = None,
 ) -> JobList:
-    """Jobs that match, newest first; filtered before they are cut into pages. Several labels must all be there."""
+    """Jobs that match, newest first; filtered before they are cut into pages. Several labels must all be there.
+
+    `parent`: the runs of a sweep; 404: there is no such job.
+    """
+    if parent is not None:
+        jobs.get(parent)
     labels = parse_label_filters(label or ())
-    page = jobs.page(state=state, kind=kind, labels=labels, limit=limit, cursor=cursor)
-    positions = jobs.positions(page.jobs)
-    return JobList(jobs=[JobPublic.of(job, positions) for job in page.jobs], next_cursor=page.next_cursor)
+    page = jobs.page(state=state, kind=kind, labels=labels, limit=limit, cursor=cursor, parent=parent)
+    positions, children = jobs.positions(page.jobs), jobs.children(page.jobs)
+    return JobList(jobs=[JobPublic.of(job, positions, children) for job in page.jobs], next_cursor=page.next_cursor)
 
 
 @router.get("/{job_id}", responses=problems(404))
@@ -87,4 +93,4 @@ def retry_job(job_id: JobId, jobs: JobsDep) -> JobPublic:
 
 
 def _answer(jobs: JobStore, job: Job) -> JobPublic:
-    return JobPublic.of(job, jobs.positions([job]))
+    return JobPublic.of(job, jobs.positions([job]), jobs.children([job]))

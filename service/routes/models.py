@@ -2,13 +2,33 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from collections.abc import Container
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Query, Response
 
 from service.answers import AliasPublic, AliasPut, ModelList, ModelPublic
-from service.dependencies import AliasName, ModelName, ProjectDep, RegistryDep, ServicesDep, Version, problems
+from service.dependencies import (
+    AliasName,
+    CallerDep,
+    ModelName,
+    ProjectDep,
+    RegistryDep,
+    ServicesDep,
+    Version,
+    problems,
+)
 from service.json_bodies import JsonRoute
+from service.model_answers import AliasHistory, ModelMetadata
+from service.registry import LATEST, Registry
+from service.signatures import metadata_of
 
 router = APIRouter(prefix="/v1/models", tags=["models"], route_class=JsonRoute)
+
+
+class _AnyMove(Container[int | None]):
+    def __contains__(self, move: object) -> bool:
+        return move is not None
 
 
 @router.get("")
@@ -30,13 +50,89 @@ def get_version(name: ModelName, version: Version, registry: RegistryDep) -> Mod
     return ModelPublic.of(registry.get(name), only=version)
 
 
-@router.put("/{name}/aliases/{alias}", responses=problems(400, 404, 409, 422))
-async def put_alias(
-    name: ModelName, alias: AliasName, request: AliasPut, services: ServicesDep, project: ProjectDep
-) -> AliasPublic:
-    """Promote or roll back: the version is loaded and verified, then the alias moves. 409: it cannot be served.
+@router.get("/{name}/labels/{alias}", responses=problems(404))
+def get_label(name: ModelName, alias: AliasName, registry: RegistryDep) -> ModelPublic:
+    """The version that an alias points at, in TensorFlow Serving's model-status form."""
+    return ModelPublic.of(registry.get(name), only=registry.version_behind(name, alias))
 
-    The next publication moves `latest` on. To pin a version, score through an alias of your own.
+
+@router.get("/{name}/metadata", responses=problems(404, 409))
+def get_metadata(name: ModelName, registry: RegistryDep) -> ModelMetadata:
+    """What the version behind `latest` takes and gives, in TensorFlow Serving's form."""
+    return _metadata(name, registry.version_behind(name, LATEST), registry)
+
+
+@router.get("/{name}/versions/{version}/metadata", responses=problems(404, 409, 410, 422))
+def get_version_metadata(name: ModelName, version: Version, registry: RegistryDep) -> ModelMetadata:
+    """What a version takes and gives, in TensorFlow Serving's form."""
+    registry.live_version(name, version)
+    return _metadata(name, version, registry)
+
+
+@router.get("/{name}/labels/{alias}/metadata", responses=problems(404, 409))
+def get_label_metadata(name: ModelName, alias: AliasName, registry: RegistryDep) -> ModelMetadata:
+    """What the version behind an alias takes and gives, in TensorFlow Serving's form."""
+    return _metadata(name, registry.version_behind(name, alias), registry)
+
+
+@router.delete("/{name}/versions/{version}", status_code=204, responses=problems(404, 409, 410, 422))
+def delete_version(name: ModelName, version: Version, services: ServicesDep, project: ProjectDep) -> None:
+    """Remove a version's files; its row and metrics stay. 409: an alias points at it. 410: it was removed before."""
+    services.removal.remove(project, name, version)
+
+
+@router.get("/{name}/aliases/{alias}", responses=problems(404, 422))
+def get_alias(
+    name: ModelName,
+    alias: AliasName,
+    registry: RegistryDep,
+    response: Response,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+) -> AliasHistory:
+    """Where an alias points, and who moved it when, newest first. `ETag` is for `If-Match`."""
+    moves = registry.history(name, alias, limit)
+    response.headers["ETag"] = _etag(moves[0].id)
+    return AliasHistory.of(moves)
+
+
+@router.put("/{name}/aliases/{alias}", responses=problems(400, 404, 409, 410, 412, 422))
+async def put_alias(
+    name: ModelName,
+    alias: AliasName,
+    request: AliasPut,
+    services: ServicesDep,
+    project: ProjectDep,
+    caller: CallerDep,
+    response: Response,
+    if_match: Annotated[str | None, Header(max_length=1000)] = None,
+) -> AliasPublic:
+    """Promote or roll back: the version is loaded and verified, then the alias moves.
+
+    409: it cannot be served, or its gates refused it and `force` is not set. 410: it was removed. 412: the alias has
+    moved since the `ETag` of `If-Match` was read. The next publication that passes its gates moves `latest` on; to pin
+    a version, score through an alias of your own.
     """
-    await services.shelf.promote(project, name, alias, request.version)
+    expected = _expected(if_match)
+    move = await services.shelf.promote(
+        project, name, alias, request.version, caller=caller, force=request.force, expected=expected
+    )
+    response.headers["ETag"] = _etag(move)
     return AliasPublic(model=name, alias=alias, version=request.version)
+
+
+def _metadata(name: str, version: int, registry: Registry) -> ModelMetadata:
+    return metadata_of(name, version, registry.folder(name, version))
+
+
+def _etag(move: int) -> str:
+    return f'"{move}"'
+
+
+def _expected(if_match: str | None) -> Container[int | None] | None:
+    """The moves that `If-Match` allows to be the newest; `*` allows any."""
+    if if_match is None:
+        return None
+    if if_match.strip() == "*":
+        return _AnyMove()
+    tags = [tag.strip().strip('"') for tag in if_match.split(",")]
+    return {int(tag) for tag in tags if tag.isascii() and tag.isdigit()}

@@ -11,15 +11,20 @@ from fastapi import APIRouter, Header, Query
 from fastapi.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
+from ctrfast.data.report import DataReport
+from ctrfast.data.report.tags import SECURITY_POLICY
 from service.answers import MetricSeries
 from service.assignments import LOG, OUTPUTS
-from service.dependencies import JobId, JobsDep, SettingsDep, problems
+from service.dependencies import JobId, JobsDep, ReportsDep, SettingsDep, problems
 from service.event_answers import EventList
 from service.job_logs import FileLog, StoredLog, follow
+from service.job_pages import sweep_page, train_page
+from service.job_reports import SweepReport, TrainReport, reported_job, sweep_report, train_report
 from service.jobs import JobStore
-from service.negotiation import prefers_json
+from service.negotiation import prefers_html, prefers_json
 from service.problems import BadValueError, NotFoundError
 from service.series import FEWEST_POINTS, thin
+from service.states import Kind
 from service.tables import Event
 from service.times import iso_time
 
@@ -119,6 +124,39 @@ def get_metric_series(
     jobs.get(job_id)
     wanted = None if names is None else frozenset(names.split(","))
     return MetricSeries(series=thin(jobs.metric_series(job_id, after), wanted, points))
+
+
+@router.get(
+    "/report",
+    response_model=TrainReport | SweepReport | DataReport,
+    responses={200: {"content": {"text/html": {}}}, **problems(404, 409, 503)},
+)
+def get_report(
+    job_id: JobId,
+    jobs: JobsDep,
+    settings: SettingsDep,
+    reports: ReportsDep,
+    accept: Annotated[str, Header()] = "",
+) -> Response:
+    """What the job came to: of a training, a sweep, or the dataset that was prepared; a page with `Accept: text/html`.
+
+    404: its kind has no report, or this server has no longer its files. 409: it has not succeeded (a sweep: not ended).
+    503: another data report is being made; ask again.
+    """
+    job = reported_job(jobs, job_id)
+    as_page = prefers_html(accept)
+    content: str | bytes
+    if job.kind == Kind.PREPARE:
+        name = job.result["dataset"]
+        content = reports.page(name) if as_page else reports.json(name)
+    elif job.kind == Kind.SWEEP:
+        of_sweep = sweep_report(jobs, job)
+        content = sweep_page(of_sweep) if as_page else of_sweep.model_dump_json()
+    else:
+        of_run = train_report(settings, job)
+        content = train_page(of_run) if as_page else of_run.model_dump_json()
+    headers = {"Vary": "Accept", **({"Content-Security-Policy": SECURITY_POLICY} if as_page else {})}
+    return Response(content, media_type="text/html" if as_page else "application/json", headers=headers)
 
 
 @router.get("/outputs/{name}", response_class=FileResponse, responses=problems(404))

@@ -8,6 +8,7 @@ from ctrfast.data.cells import Cells
 from ctrfast.data.field_ids import FieldIds
 from ctrfast.data.keys import keys_of
 from ctrfast.data.text_keys import hash_bucket
+from ctrfast.data.text_table import TextTable
 from ctrfast.data.vocabulary import Vocabulary
 from ctrfast.schema import IdField
 
@@ -17,7 +18,8 @@ NONE = Vocabulary.fit(pa.array([], pa.string()), np.empty(0, np.int64))
 
 
 def both_ways(field_ids):
-    by_text = field_ids.of_texts(TEXTS)
+    table = TextTable([field_ids.vocabulary.values])
+    by_text = field_ids.of_texts(TEXTS, lambda texts: table.find(texts, np.zeros(len(texts), int)).tolist())
     assert field_ids.of_keys(keys_of(Cells.of(pa.array(TEXTS)))).tolist() == by_text
     return by_text
 

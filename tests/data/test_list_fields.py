@@ -99,7 +99,8 @@ def _check_meaning(encoder, encoded, rows, train):
     for slots, width in ((HISTORY, 3), (HASHED, 5), (OWN, 1)):
         assert slots.stop - slots.start == width
         assert (encoded.ids[:, slots.start] == 1).tolist() == is_missing.tolist()
-    index = encoder.vocabularies["item"].index
+    kept_items = encoder.vocabularies["item"].values.to_pylist()
+    index = {value: place for place, value in enumerate(kept_items, start=2)}
     for row, found in enumerate(lists["history"]):
         for place, value in enumerate(found[:3]):
             if value in index:

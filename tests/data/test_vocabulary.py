@@ -34,7 +34,6 @@ def test_ties_go_by_the_bytes_of_the_text(texts):
     assert list(zip(vocabulary.values.to_pylist(), vocabulary.counts.to_pylist(), strict=True)) == expected
     ids = vocabulary.encode(pa.array([text for text, _ in expected], pa.string()))
     assert ids.tolist() == list(range(2, len(expected) + 2))
-    assert vocabulary.index == {None: 1, **{text: place for place, (text, _) in enumerate(expected, start=2)}}
 
 
 def test_an_empty_vocabulary_knows_nothing():

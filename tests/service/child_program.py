@@ -66,6 +66,27 @@ def main() -> None:
 
         shutil.copytree(arguments[0], Path(assignment["folder"]) / "bundle")
         tell(type="done", metrics={"test_auc": 0.75}, result={})
+    elif mode == "grid":
+        if assignment["kind"] == "sweep":
+            import shutil
+
+            shutil.copytree(arguments[0], Path(assignment["folder"]) / "bundle")
+            run = Path(assignment["run"])
+            tell(type="done", metrics={"test_auc": 0.75}, result={"run": run.parent.name})
+        elif assignment["spec"]["seed"] == 13:
+            tell(type="failed", reason="nan_loss", message="The loss is no number.")
+        else:
+            figures = {"test_auc": 0.7, "valid_auc": 0.7 + assignment["spec"]["seed"] / 100}
+            tell(type="done", metrics=figures, result={})
+    elif mode == "stale-once":
+        import shutil
+
+        bundle, marker = Path(assignment["folder"]) / "bundle", Path(arguments[1])
+        if not bundle.exists():
+            shutil.copytree(arguments[0], bundle)
+        version = assignment["champion"]["version"] if marker.exists() else 99
+        marker.touch()
+        tell(type="done", metrics={}, result={"comparison": {"version": version}})
     elif mode == "family":
         import subprocess
 

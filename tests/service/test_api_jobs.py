@@ -84,7 +84,7 @@ def test_idempotency(registered: Api) -> None:
         ("train", {**TRAIN, "warm_start": {"job": "nope"}}, "bad_request", "spec.warm_start.job"),
         ("train", {**TRAIN, "warm_start": {"model": "nope", "version": 1}}, "bad_config", "spec.warm_start.model"),
         ("prepare", {**PREPARE, "vocabulary_from": "nope"}, "bad_config", "spec.vocabulary_from"),
-        ("sweep", {}, "not_available", "kind"),
+        ("sweep", {}, "bad_config", "spec.base"),
         ("trian", {}, "bad_config", "kind"),
         ("evaluate", {"dataset": "small", "job": "nope"}, "bad_request", "spec.job"),
         ("evaluate", {"dataset": "small", "model": "nope"}, "bad_config", "spec.model"),
@@ -264,7 +264,7 @@ def test_the_sweep_survives_any_error(make_api: Callable[..., Api], monkeypatch:
 @pytest.mark.parametrize(
     ("route", "body", "code"),
     [
-        ("/v1/jobs", {"kind": "sweep", "spec": {}}, "not_available"),
+        ("/v1/jobs", {"kind": "sweep", "spec": {}}, "bad_config"),
         ("/v1/datasets", {"name": "n"}, "bad_config"),
         ("/v1/plans", {"preset": "none"}, "bad_config"),
     ],

@@ -66,6 +66,15 @@ def test_submit_list_show_and_steer(registered: Api, request_file: Path) -> None
     assert f"The job {job_id} is cancelled." in jobs(registered, "wait", job_id, code=1)
 
 
+def test_the_runs_of_a_sweep(api: Api) -> None:
+    spec = {"base": {}, "grid": {"seed": [1, 2]}}
+    sweep = api.services.jobs.enqueue(Kind.SWEEP, spec, children=[{"seed": 1}, {"seed": 2}])
+    lines = jobs(api, "list", "--parent", sweep.id).splitlines()
+    assert [line.split()[1:3] for line in lines[1:]] == [["train", "queued"]] * 2
+    shown = jobs(api, "show", sweep.id)
+    assert re.search(r"^children +queued 2$", shown, re.MULTILINE)
+
+
 def test_logs_are_followed_to_the_end_of_the_job(api: Api) -> None:
     job_id = run_a_job(api)
     folder = api.services.settings.job_folder(job_id)

@@ -50,7 +50,7 @@ def test_service_errors_have_codes_and_4xx_or_5xx() -> None:
 
 def test_absent_members_are_left_out() -> None:
     body = json.loads(bytes(service_problem(ServiceError("x"), None).body))
-    assert set(body) == {"type", "title", "status", "detail", "code"}
+    assert set(body) == {"type", "title", "status", "detail", "error", "code"}
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,8 @@ def test_a_model_is_published_inside_the_project(two: Services, tmp_path: Path) 
     }
     with working(two.settings, "bundle", bundle):
         for project, job_id in ids.items():
-            assert ended(two, project, job_id).result == {"model": "m", "version": 1}
+            result = ended(two, project, job_id).result
+            assert (result["model"], result["version"], result["published"]["alias"]) == ("m", 1, "latest")
     for project in PROJECTS:
         registry = two.registry.of(project)
         assert registry.get("m").on_disk == {1}

@@ -9,6 +9,7 @@ import pytest
 
 from ctrfast.folders import write_manifest
 from service.leases import LeaseLostError
+from service.pointers import PointerStore
 from service.problems import BadValueError, NotFoundError
 from service.states import Kind, Reason
 from service.wiring import Services
@@ -37,7 +38,8 @@ def test_versions_count_up_and_latest_follows(services: Services) -> None:
     assert (services.registry.folder("m", 2) / "weights").read_text() == "b"
     services.registry.set_alias("m", "latest", 1)
     services.registry.set_alias("m", "stable", 2)
-    assert services.registry.alias_table() == {("default", "m", "latest"): 1, ("default", "m", "stable"): 2}
+    pointers = PointerStore(services.database).read()
+    assert pointers.aliases == {("default", "m", "latest"): 1, ("default", "m", "stable"): 2}
     assert publish(services, "m", "d") == 4
     assert services.registry.get("m").aliases == {"latest": 4, "stable": 2}
 

@@ -14,6 +14,7 @@ import pytest
 import service.shelf
 from ctrfast.folders import read_manifest, write_manifest
 from ctrfast.score import Scorer
+from service.pointers import Pointers, PointerStore
 from tests.service.conftest import Api, publish, wait_for
 from tests.service.test_api_jobs import problem
 
@@ -71,17 +72,16 @@ def test_aliases_are_followed_after_a_load_that_failed(
 def test_the_watch_survives_any_error(api: Api, bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     publish(api, bundle)
     assert predict(api) == "1"
-    registry = api.services.registry
-    read = registry.alias_table
+    read = PointerStore.read
     calls: list[int] = []
 
-    def broken() -> dict[tuple[str, str], int]:
+    def broken(store: PointerStore) -> Pointers:
         calls.append(1)
         if len(calls) < 3:
             raise ZeroDivisionError
-        return read()
+        return read(store)
 
-    monkeypatch.setattr(registry, "alias_table", broken)
+    monkeypatch.setattr(PointerStore, "read", broken)
     publish(api, bundle)
     wait_for(lambda: predict(api) == "2", "the second version")
 

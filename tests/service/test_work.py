@@ -214,3 +214,13 @@ def test_what_is_not_what_was_registered_is_bad_data(
     reason, message = failure_of(caught.value)
     assert reason is Reason.BAD_DATA
     assert str(tmp_path) not in message
+
+
+def test_a_sweep_exports_its_best_run(tmp_path: Path, bundle: Path) -> None:
+    run = bundle.parent / "run"
+    work = assignment(tmp_path / "job", Kind.SWEEP, {"base": {}, "grid": {"seed": [1]}}, run=run)
+    made = work.folder / "bundle"
+    for _ in range(2):  # also after an attempt that died before it was published
+        product = do_work(work, ignore, Stop())
+        assert product.metrics == Run.open(run).metrics
+    assert {file.name for file in made.iterdir()} == {file.name for file in bundle.iterdir()}

@@ -1,0 +1,97 @@
+"""A job's report as a plain page: tables, no script, nothing loaded from elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ctrfast._version import VERSION
+from ctrfast.data.report.tags import SECURITY_POLICY, STYLE, Cell, plain, table, text
+from service.job_reports import SweepReport, TrainReport
+
+_FIGURES = {
+    "test_auc": "test AUC",
+    "test_log_loss": "test log loss",
+    "valid_auc": "valid AUC",
+    "seconds": "seconds",
+    "rows_per_s": "rows/s",
+}
+
+
+def train_page(report: TrainReport) -> str:
+    """A training's report as HTML."""
+    plan = report.plan.model_dump(exclude={"reasons", "rule", "preset"})
+    settings: list[list[Cell]] = [
+        [plain(name), plain(_shown(value)), plain(report.plan.reasons[name])] for name, value in plan.items()
+    ]
+    figures: list[list[Cell]] = [[plain(name), _shown(value)] for name, value in report.metrics.items()]
+    shares: list[list[Cell]] = [[plain(name), f"{share:.2%}"] for name, share in report.clipped_share_by_field.items()]
+    parts = [
+        f"<p>Rule {text(report.plan.rule)}, {report.steps:,} steps, ended by {text(report.ended_by)} after "
+        f"{report.train_s:,.0f} s at {report.rows_per_s:,.0f} rows/s, {text(report.finished_at)}.</p>",
+        table("Final figures", ("figure", "value"), figures),
+        table("Settings in force", ("setting", "value", "reason"), settings),
+        table("Share of clipped rows in the last recorded steps", ("field", "share"), shares) if shares else "",
+    ]
+    return _page(f"Training {report.job}", parts)
+
+
+def sweep_page(report: SweepReport) -> str:
+    """A sweep's report as HTML."""
+    names = list(report.runs[0].settings) if report.runs else []
+    chosen = [name for name in _FIGURES if any(name in group["figures"] for group in report.groups)]
+    tried = list(report.groups[0]["settings"]) if report.groups else []
+    groups: list[list[Cell]] = [
+        [
+            plain(", ".join(f"{name}={_shown(group['settings'][name])}" for name in tried) or "all"),
+            str(group["runs"]),
+            *(_spread(group["figures"].get(name)) for name in chosen),
+        ]
+        for group in report.groups
+    ]
+    runs: list[list[Cell]] = [
+        [
+            plain(run.job),
+            *(plain(_shown(run.settings[name])) for name in names),
+            plain(run.reason or run.state),
+            _shown(run.metrics.get("test_auc")),
+            _shown(run.metrics.get("valid_auc")),
+        ]
+        for run in report.runs
+    ]
+    best = report.best
+    parts = [
+        f"<p>Best by validation AUC: {text(best['job'])} ({best['valid_auc']:.6f}).</p>" if best else "",
+        table(
+            "Mean ± sample standard deviation over seeds",
+            ("settings", "runs", *map(_FIGURES.__getitem__, chosen)),
+            groups,
+        )
+        if groups
+        else "<p>No run has succeeded.</p>",
+        table("Runs", ("job", *names, "state", "test AUC", "valid AUC"), runs) if runs else "",
+    ]
+    return _page(f"Sweep {report.job}", parts)
+
+
+def _page(title: str, parts: Sequence[str]) -> str:
+    return (
+        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{SECURITY_POLICY}">\n'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{text(title)}</title>\n'
+        f"<style>{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>{text(title)}</h1>\n"
+        + "\n".join(part for part in parts if part)
+        + f"\n<footer><p>ctrfast {VERSION}</p></footer>\n</main>\n</body>\n</html>\n"
+    )
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _spread(spread: Mapping[str, Any] | None) -> str:
+    if spread is None:
+        return "-"
+    return _shown(spread["mean"]) + ("" if spread["sd"] is None else f" ± {spread['sd']:.2g}")

@@ -1,0 +1,138 @@
+"""What a job came to, to read: a training's plan with reasons, figures and clipped shares, a sweep's table.
+
+A prepare job's report is that of its dataset (`service.reports`). A training's is read from its run folder.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import BaseModel
+
+from ctrfast.errors import ArtifactError
+from ctrfast.optim.scaling import Plan
+from ctrfast.run import Run
+from service.assignments import RUN
+from service.jobs import JobStore
+from service.problems import NoReportError, NotReportedError
+from service.settings import Settings
+from service.states import FINAL, Kind, State
+from service.sweep_figures import child_settings, seconds_of
+from service.tables import Job
+
+METRICS = "metrics.jsonl"
+
+
+class TrainReport(BaseModel):
+    """A finished training.
+
+    plan: the settings in force; `plan.reasons` says where each comes from. metrics: final figures. steps: of the
+    optimizer. ended_by: `epochs`, `early_stop` or `callback`. train_s: seconds, with evaluations.
+    clipped_share: of the rows present in the last recorded steps, over all fields and by field. evaluations: in order.
+    """
+
+    job: str
+    config: dict[str, Any]
+    plan: Plan
+    metrics: dict[str, float]
+    steps: int
+    ended_by: str
+    train_s: float
+    rows_per_s: float
+    clipped_share: float | None
+    clipped_share_by_field: dict[str, float]
+    evaluations: list[dict[str, Any]]
+    versions: dict[str, str]
+    finished_at: str
+
+
+class SweepRun(BaseModel):
+    """A run of a sweep. settings: what the grid sets for it. seconds: from its first start to its end."""
+
+    job: str
+    settings: dict[str, Any]
+    state: State
+    reason: str | None
+    message: str | None
+    metrics: dict[str, Any]
+    seconds: float | None
+
+    @classmethod
+    def of(cls, sweep: Job, run: Job) -> Self:
+        """A row as an answer."""
+        return cls(
+            job=run.id,
+            settings=child_settings(sweep, run),
+            state=State(run.state),
+            reason=run.reason,
+            message=run.message,
+            metrics=run.metrics,
+            seconds=seconds_of(run),
+        )
+
+
+class SweepReport(BaseModel):
+    """A sweep that has ended. groups: figures over seeds, mean and sample standard deviation. best: by valid AUC."""
+
+    job: str
+    groups: list[dict[str, Any]]
+    best: dict[str, Any] | None
+    runs: list[SweepRun]
+
+
+def reported_job(jobs: JobStore, job_id: str) -> Job:
+    """A job that has a report.
+
+    Raises:
+        NotFoundError: there is no such job. NoReportError: its kind has none.
+        NotReportedError: it has not ended, or not well; a sweep has a report however it ended.
+    """
+    job = jobs.get(job_id)
+    if job.kind not in {Kind.TRAIN, Kind.PREPARE, Kind.SWEEP}:
+        raise NoReportError(f"A job of the kind {job.kind} has no report.")
+    if job.state != State.SUCCEEDED and not (job.kind == Kind.SWEEP and State(job.state) in FINAL):
+        raise NotReportedError(State(job.state))
+    return job
+
+
+def sweep_report(jobs: JobStore, sweep: Job) -> SweepReport:
+    """The report of a sweep."""
+    runs = [SweepRun.of(sweep, run) for run in jobs.runs_of(sweep.id)]
+    return SweepReport(job=sweep.id, groups=sweep.metrics.get("groups", []), best=sweep.metrics.get("best"), runs=runs)
+
+
+def train_report(settings: Settings, job: Job) -> TrainReport:
+    """The report of a train job that succeeded. Raises NoReportError where its run folder is not on this server."""
+    folder = settings.job_folder(job.id) / RUN
+    try:
+        run = Run.open(folder)
+        records = _records(folder)
+    except (ArtifactError, OSError, ValueError) as error:
+        raise NoReportError("The files of the job's run are not on this server, or were changed.") from error
+    last: dict[str, Any] = next((record for record in reversed(records) if record["kind"] == "train"), {})
+    return TrainReport(
+        job=job.id,
+        config=run.config.model_dump(mode="json"),
+        plan=run.plan,
+        metrics=run.metrics,
+        steps=run.receipt.steps,
+        ended_by=run.receipt.ended_by,
+        train_s=run.receipt.train_s,
+        rows_per_s=run.receipt.rows_per_s,
+        clipped_share=last.get("clipped_share"),
+        clipped_share_by_field=last.get("clipped_share_by_field", {}),
+        evaluations=[_evaluation(record) for record in records if record["kind"] == "evaluation"],
+        versions=run.receipt.versions,
+        finished_at=run.receipt.finished_at,
+    )
+
+
+def _records(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / METRICS).read_text(encoding="utf-8").splitlines()]
+
+
+def _evaluation(record: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in record.items() if name != "kind"}

@@ -1,0 +1,120 @@
+"""`GET /v1/jobs/{id}/report`: of a training, a sweep and a prepared dataset, as JSON and as a page."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.assignments import RUN
+from service.states import Kind
+from service.wiring import Services
+from tests.service.conftest import Api
+from tests.service.test_api_jobs import problem
+
+SPEC = {"base": {"dataset": "d"}, "grid": {"scaling.rule": ["none", "<b>"], "seed": [1, 2]}}
+PAGE = {"Accept": "text/html"}
+
+
+@pytest.fixture
+def api(make_api: Callable[..., Api]) -> Api:
+    return make_api(lease_s=30.0)
+
+
+class Words(HTMLParser):
+    """The tags and the words of a page."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.words = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        self.tags.append(tag)
+
+    def handle_data(self, data: str) -> None:
+        self.words += f"{data} "
+
+
+def end(services: Services, job_id: str, metrics: dict[str, float], result: dict[str, Any] | None = None) -> None:
+    lease = services.leases.claim("w")
+    assert lease is not None
+    assert lease.job_id == job_id
+    services.leases.succeed(lease, metrics, lambda _: result or {})
+    services.leases.sweep()
+
+
+def page_of(api: Api, job_id: str) -> Words:
+    answer = api.client.get(f"/v1/jobs/{job_id}/report", headers=PAGE)
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+    words = Words(answer.text)
+    assert "script" not in words.tags
+    return words
+
+
+def test_a_training(api: Api, bundle: Path) -> None:
+    run_path = bundle.parent / "run"
+    job = api.services.jobs.enqueue(Kind.TRAIN, {"dataset": "d"})
+    url = f"/v1/jobs/{job.id}/report"
+    assert "queued" in problem(api.client.get(url), 409, "illegal_state")["detail"]
+    end(api.services, job.id, {})
+    problem(api.client.get(url), 404, "not_found")  # another server has the run
+    folder = api.services.settings.job_folder(job.id) / RUN
+    shutil.copytree(run_path, folder)
+    report = api.client.get(url).json()
+    receipt = json.loads((run_path / "receipt.json").read_text())
+    assert (report["job"], report["metrics"], report["steps"]) == (job.id, receipt["metrics"], receipt["steps"])
+    assert report["plan"]["reasons"]["lr_dense"].startswith("0.0008 at batch 1,024")
+    assert set(report["clipped_share_by_field"]) == {f"C{number}" for number in range(1, 27)}
+    assert {record["split"] for record in report["evaluations"]} == {"valid", "test"}
+    words = page_of(api, job.id).words
+    assert "0.0008 at batch 1,024" in words
+    assert f"{receipt['metrics']['test_auc']:.6g}" in words
+    (folder / "receipt.json").write_text("{")
+    problem(api.client.get(url), 404, "not_found")
+
+
+def test_a_sweep(api: Api) -> None:
+    specs = [{"scaling": {"rule": rule}, "seed": seed} for rule in ("none", "<b>") for seed in (1, 2)]
+    sweep = api.services.jobs.enqueue(Kind.SWEEP, SPEC, children=specs)
+    url = f"/v1/jobs/{sweep.id}/report"
+    problem(api.client.get(url), 409, "illegal_state")
+    runs = api.services.jobs.runs_of(sweep.id)
+    for number, run in enumerate(runs):
+        end(api.services, run.id, {"test_auc": 0.7 + number / 100, "valid_auc": 0.6 + number / 100})
+    report = api.client.get(url).json()
+    assert [run["job"] for run in report["runs"]] == [run.id for run in runs]
+    assert report["runs"][1]["settings"] == {"scaling.rule": "none", "seed": 2}
+    assert report["groups"][0]["figures"]["test_auc"]["mean"] == pytest.approx(0.705)
+    assert report["best"]["job"] == runs[3].id
+    page = page_of(api, sweep.id)
+    assert "b" not in page.tags  # what the spec says is escaped
+    assert "scaling.rule=<b>" in page.words
+    assert "0.705 ± 0.0071" in page.words
+    cancelled = api.services.jobs.enqueue(Kind.SWEEP, SPEC, children=specs)
+    api.services.jobs.cancel(cancelled.id)
+    assert {run["state"] for run in api.client.get(f"/v1/jobs/{cancelled.id}/report").json()["runs"]} == {"cancelled"}
+    assert "No run has succeeded" in page_of(api, cancelled.id).words
+
+
+def test_a_prepared_dataset(api: Api, data_root: Path) -> None:
+    api.services.datasets.register("small", data_root / "prepared")
+    job = api.services.jobs.enqueue(Kind.PREPARE, {"name": "small"})
+    end(api.services, job.id, {}, {"dataset": "small"})
+    report = api.client.get(f"/v1/jobs/{job.id}/report").json()
+    assert report == api.client.get("/v1/datasets/small/report").json()
+
+
+@pytest.mark.parametrize("kind", [Kind.SCORE, Kind.EVALUATE])
+def test_kinds_without_a_report(make_api: Callable[..., Api], kind: Kind) -> None:
+    api = make_api()
+    job = api.services.jobs.enqueue(kind, {})
+    problem(api.client.get(f"/v1/jobs/{job.id}/report"), 404, "not_found")
+    problem(api.client.get("/v1/jobs/nope/report"), 404, "not_found")

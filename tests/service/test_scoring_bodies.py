@@ -1,0 +1,128 @@
+"""Bodies that are read by type give what bodies read by name give, and refusals say where."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ctrfast.data.rows import Repeated, columns_of
+from ctrfast.schema import IdField, NumericField, Schema
+from service.problems import BadRowError, BadValueError, MalformedBodyError, TooLargeError
+from service.scoring.bodies import BodyReader, read_score
+
+SCHEMA = Schema(
+    name="s",
+    columns=("label", "n", "a", "unused", "é"),
+    label="label",
+    numeric_fields=(NumericField(name="n"),),
+    id_fields=(IdField(name="a"), IdField(name="e", column="é")),
+)
+QUOTED = SCHEMA.model_copy(
+    update={"columns": ("label", "n", 'a"b', "é"), "id_fields": (IdField(name="a", column='a"b'), SCHEMA.id_fields[1])}
+)
+
+VALUES = st.none() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5)
+ANYTHING = VALUES | st.booleans() | st.lists(VALUES, max_size=2)
+
+
+def rows_of(schema):
+    return st.lists(st.dictionaries(st.sampled_from(schema.columns), ANYTHING), max_size=4)
+
+
+def expanded(impressions):
+    return {
+        name: [column.value] * impressions.rows if isinstance(column, Repeated) else list(column)
+        for name, column in impressions.columns.items()
+    }
+
+
+@pytest.mark.parametrize("schema", [SCHEMA, QUOTED], ids=["plain", "quoted"])
+@given(data=st.data())
+def test_rows_become_columns(schema, data):
+    rows = data.draw(rows_of(schema))
+    impressions, columnar = BodyReader(schema).predict(json.dumps({"instances": rows}).encode(), 10)
+    assert not columnar
+    assert impressions.rows == len(rows)
+    if rows:
+        assert expanded(impressions) == columns_of(rows, schema)
+
+
+@pytest.mark.parametrize("schema", [SCHEMA, QUOTED], ids=["plain", "quoted"])
+@given(data=st.data())
+def test_a_candidates_fields_join_the_contexts(schema, data):
+    context, candidates = (
+        data.draw(st.dictionaries(st.sampled_from(schema.columns), ANYTHING)),
+        data.draw(rows_of(schema)),
+    )
+    body = json.dumps({"model": "m", "context": context, "candidates": candidates}).encode()
+    impressions = BodyReader(schema).score(read_score(body), 10)
+    assert impressions.rows == len(candidates)
+    if candidates:
+        assert expanded(impressions) == columns_of([{**context, **candidate} for candidate in candidates], schema)
+
+
+def test_what_all_candidates_have_from_the_context_is_encoded_once():
+    body = json.dumps({"model": "m", "context": {"a": "x", "n": 1}, "candidates": [{}, {"n": 2}]}).encode()
+    assert BodyReader(SCHEMA).score(read_score(body), 10).columns == {
+        "n": [1, 2], "a": Repeated("x"), "é": Repeated(None)
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("body", "error", "path"),
+    [
+        ({"instances": [{}, {"b": 1}]}, BadRowError, "instances[1].b"),
+        ({"instances": [{}, 1]}, BadValueError, "instances[1]"),
+        ({"instances": [{}], "inputs": {}}, BadValueError, "instances"),
+        ({}, BadValueError, "instances"),
+        ({"instances": [{}] * 11}, TooLargeError, "instances"),
+        ({"inputs": {"n": [1] * 11}}, TooLargeError, "inputs"),
+        ({"inputs": {"n": [1], "a": []}}, BadValueError, "inputs"),
+        ({"inputs": {"b": [1]}}, BadRowError, "inputs.b[0]"),
+        ({"inputs": {"n": 1}}, BadValueError, "inputs"),
+        ({"rows": []}, BadValueError, None),
+    ],
+)
+def test_a_predict_body_that_breaks_a_rule(body, error, path):
+    with pytest.raises(error) as caught:
+        BodyReader(SCHEMA).predict(json.dumps(body).encode(), 10)
+    assert caught.value.path == path
+
+
+@pytest.mark.parametrize(
+    ("body", "error", "path"),
+    [
+        ({"candidates": [{}, {"b": 1}]}, BadRowError, "candidates[1].b"),
+        ({"context": {"b": 1}, "candidates": [{}]}, BadRowError, "context.b"),
+        ({"context": [], "candidates": [{}]}, BadValueError, "context"),
+        ({"candidates": {}}, BadValueError, "candidates"),
+        ({"candidates": [{}, []]}, BadValueError, "candidates[1]"),
+        ({"candidates": [{}] * 11}, TooLargeError, "candidates"),
+    ],
+)
+def test_a_score_body_that_breaks_a_rule(body, error, path):
+    with pytest.raises(error) as caught:
+        BodyReader(SCHEMA).score(read_score(json.dumps({"model": "m", **body}).encode()), 10)
+    assert caught.value.path == path
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b'{"instances": [{"n": 1e999}]}', b"\xff", b"[" * 100_000, b"NaN"])
+def test_what_is_no_json_is_refused(body):
+    with pytest.raises((MalformedBodyError, BadValueError)):
+        BodyReader(SCHEMA).predict(body, 10)
+    with pytest.raises((MalformedBodyError, BadValueError)):
+        read_score(body)
+
+
+def test_places_of_bad_values():
+    reader = BodyReader(SCHEMA)
+    assert reader.predict(b'{"instances": [{}]}', 10)[0].place("3.n") == "instances[3].n"
+    assert reader.predict(b'{"inputs": {"n": [1]}}', 10)[0].place("0.n") == "inputs.n[0]"
+    body = read_score(b'{"model": "m", "context": {"n": 1}, "candidates": [{}, {"n": 2}]}')
+    impressions = reader.score(body, 10)
+    assert [impressions.place(f"{row}.n") for row in range(2)] == ["context.n", "candidates[1].n"]
+    assert np.array_equal(impressions.columns["n"], [1, 2])
