@@ -54,7 +54,8 @@ def test_drift_counts_what_was_scored(api: Api, bundle: Path) -> None:
     drift = api.client.get("/v1/models/ctr/drift?version=1").json()
     assert (drift["rows"], drift["hours"]) == (307, 24)
     fields = {field["name"]: field for field in drift["fields"]}
-    assert (fields["C1"]["unseen"], fields["C1"]["reading"], fields["C2"]["missing"]) == (1.0, "large", 1.0)
+    assert (fields["C1"]["unseen"], fields["C2"]["missing"]) == (1.0, 1.0)
+    assert fields["C1"]["psi"] > fields["C1"]["psi_chance"]
     problem(api.client.get("/v1/models/ctr/drift?version=2"), 404, "not_found")
 
 
@@ -64,14 +65,14 @@ def test_traffic_decides_who_answers(make_api: Callable[..., Api], bundle: Path)
     publish(api, bundle)
     assert api.client.put("/v1/models/ctr/aliases/old", json={"version": 1}).is_success
     shares = {"latest": 0.5, "old": 0.5}
-    settings = {"split": {"by": "label", "shares": shares}, "shadow": {"alias": "old", "share": 1.0}}
+    settings = {"split": {"by": "C1", "shares": shares}, "shadow": {"alias": "old", "share": 1.0}}
     assert api.client.put("/v1/models/ctr/traffic", json=settings).is_success
     wait_for(lambda: api.services.shelf.traffic("default", "ctr"), "the traffic's arrival")
 
     def versions(name: str, **more: Any) -> list[str]:
         found = []
         for user in range(20):
-            row = {"label": f"u{user}", "C1": "x"}
+            row = {"C1": f"u{user}", "C2": "x"}
             bodies: dict[str, tuple[str, dict[str, Any]]] = {
                 "rows": ("/v1/models/ctr:predict", {"instances": [row]}),
                 "columns": ("/v1/models/ctr:predict", {"inputs": {key: [value] for key, value in row.items()}}),
