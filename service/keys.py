@@ -1,14 +1,16 @@
 """API keys: `id.secret`. The id finds the row, argon2 checks the secret, and a good key is remembered for a while.
 
 Checking costs tens of milliseconds on purpose; the memory (by sha256, never the key itself) keeps that off scoring.
-What another process changes (a revocation) is noticed when the memory lapses: after `REMEMBER_S` at most. When a key
-was last used is kept in memory too, and written now and then, so that no request waits for a write of its own.
+What another process changes (a revocation) is noticed when the memory lapses: after `REMEMBER_S` at most. The row is
+read again then, the secret is not checked again: under load, every request that came meanwhile would do it too. When a
+key was last used is kept in memory too, and written now and then, so that no request waits for a write of its own.
 """
 
 from __future__ import annotations
 
 import hashlib
 import secrets
+import threading
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -32,6 +34,7 @@ class _Seen:
     caller: Caller
     until: float  # monotonic
     expires_at: float  # since 1970
+    hash: str  # of the row that the key was checked against
 
 
 class KeyStore:
@@ -41,6 +44,7 @@ class KeyStore:
         self._database = database
         self._hasher = PasswordHasher()
         self._seen: dict[str, _Seen] = {}
+        self._one_check = threading.Lock()  # requests with the same new key come together: one of them checks it
         self._used: dict[str, float] = {}
 
     def create(
@@ -116,18 +120,25 @@ class KeyStore:
         with self._database.read() as session:
             row = session.get(ApiKeyRow, key_id)
         now = time.time()
+        digest = _digest(key)
         if row is None or row.revoked_at is not None or (row.expires_at is not None and row.expires_at <= now):
-            return None
-        try:
-            self._hasher.verify(row.hash, secret)
-        except (VerificationError, InvalidHashError):
+            self._seen.pop(digest, None)
             return None
         caller = Caller(row.id, row.project, rights_of(row.scopes.split()))
-        lapse = time.monotonic()
-        self._seen = {digest: seen for digest, seen in self._seen.items() if seen.until > lapse}
-        self._seen[_digest(key)] = _Seen(caller, lapse + REMEMBER_S, row.expires_at or float("inf"))
+        with self._one_check:
+            seen = self._seen.get(digest)
+            if (seen is None or seen.hash != row.hash) and not self._is_secret(row.hash, secret):
+                return None
+            until = time.monotonic() + REMEMBER_S
+            self._seen[digest] = _Seen(caller, until, row.expires_at or float("inf"), row.hash)
         self._used[row.id] = now
         return caller
+
+    def _is_secret(self, hashed: str, secret: str) -> bool:
+        try:
+            return self._hasher.verify(hashed, secret)
+        except (VerificationError, InvalidHashError):
+            return False
 
     def write_uses(self) -> None:
         """Write when keys were last used; the service calls it once a minute."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from argon2 import PasswordHasher
 
 import service.keys
 from service.access import ALL_RIGHTS, USUAL_RIGHTS, Right
@@ -60,6 +62,31 @@ def test_a_revocation_reaches_other_processes(services: Services, monkeypatch: p
     assert services.keys.revoke(key.partition(".")[0])
     assert only_row(services).revoked_at == first
     assert not services.keys.revoke("unknown")
+
+
+def test_the_secret_is_checked_once_whatever_comes_together(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked: list[str] = []
+
+    class Counting(PasswordHasher):
+        def verify(self, *arguments: str) -> bool:
+            checked.append(arguments[1])
+            return super().verify(*arguments)
+
+    monkeypatch.setattr(services.keys, "_hasher", Counting())
+    monkeypatch.setattr(service.keys, "REMEMBER_S", 0.0)
+    key = services.keys.create("ci")
+    with ThreadPoolExecutor(8) as pool:
+        callers = list(pool.map(services.keys.verify, [key] * 8))
+    assert {caller.id for caller in callers if caller} == {key.partition(".")[0]}
+    assert services.keys.remembered(key) is None  # it has lapsed already
+    assert services.keys.verify(key) == callers[0]
+    assert len(checked) == 1
+    assert services.keys.verify(f"{key}x") is None
+    assert len(checked) == 2
+    services.keys.revoke(key.partition(".")[0])
+    assert services.keys.verify(key) is None
 
 
 def test_the_last_use_is_written_beside_requests(services: Services) -> None:
