@@ -33,7 +33,12 @@ class Case:
     @property
     def text(self) -> str:
         """As a row of a table begins."""
-        return f"{self.size} x {self.form}, " + (f"{self.connections} connections" if self.connections else "open loop")
+        return f"{self.size} x {self.form}, {self.load}"
+
+    @property
+    def load(self) -> str:
+        """In words."""
+        return f"{self.connections} connection{'s'[: self.connections > 1]}" if self.connections else "open loop"
 
 
 @dataclass

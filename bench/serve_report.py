@@ -14,7 +14,7 @@ from bench.serve_peers import Peer
 from bench.serving_model import ServingModel
 
 _FEW, _MANY = CONNECTIONS
-_PARTS_CASES = [Case("instances", size, _FEW) for size in SIZES] + [Case("context", SIZES[-1], _FEW)]
+_PARTS_CASES = [Case("instances", size, 1) for size in SIZES] + [Case("context", SIZES[-1], 1)]
 
 
 def report(
@@ -88,7 +88,7 @@ def _forms(ours: str, found: Runs) -> Table:
             [
                 "/v1/score" if case.form == "context" else ":predict",
                 f"{case.size}",
-                f"{case.connections} connections" if case.connections else f"Poisson at {spread(wanted)}/s",
+                case.load if case.connections else f"Poisson at {spread(wanted)}/s",
                 spread(found.rates(case)),
                 *(_latency(figures, quantile) for quantile in ("p50_ms", "p99_ms", "p99_9_ms")),
                 f"{sum(each.errors for each in figures):,}",

@@ -69,8 +69,9 @@ def test_ratios_are_medians_of_the_rounds_and_failures_are_named():
 
 def test_parts_are_shown_where_the_service_has_them():
     ours = runs(100.0, 100.0)
-    ours.micros[Case("instances", 1, CONNECTIONS[0])] = [{"parse": 10.0, "model": 90.0}, {"parse": 12.0, "model": 90.0}]
+    ours.micros[Case("instances", 1, 1)] = [{"parse": 10.0, "model": 90.0}, {"parse": 12.0, "model": 90.0}]
     made = report({"ctrfast": ours}, "ctrfast", MADE, [], 1.0, {})
+    assert made.tables[-1].header == ["part", "1 x instances, 1 connection"]
     assert made.tables[-1].rows == [["parse", "11"], ["model", "90"]]
     assert not any(note.startswith("No table") for note in made.notes)
 
