@@ -80,3 +80,18 @@ def measure(plan: Plan) -> Figures:
     if done.returncode:
         raise SystemFailedError(f"{plan.url}: " + " | ".join(done.stderr.strip().splitlines()[-2:]))
     return Figures(**json.loads(done.stdout))
+
+
+def measure_answered(plan: Plan) -> Figures:
+    """The same where requests must be answered in time.
+
+    Raises:
+        SystemFailedError: none was; or as `measure`.
+    """
+    figures = measure(plan)
+    if not figures.requests_per_s:
+        raise SystemFailedError(
+            f"{plan.url} answered no request in {plan.seconds:g} s; errors: {figures.error_kinds}; "
+            f"the first: {figures.first_error}"
+        )
+    return figures

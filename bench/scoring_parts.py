@@ -5,7 +5,8 @@
     micros                                         # {"parse": 12.1, "encode": 80.4, "model": 70.2, "write": 3.3}
 
 Read from `ctrfast_scoring_seconds{part=...}` (a summary or a histogram: its `_sum`; a counter: its `_total`), divided
-by the growth of `ctrfast_http_requests_total`: where several requests are scored at once, each bears its share.
+by the growth of `ctrfast_http_requests_total`. What a part holds, waiting included, is the service's to say
+(`service.telemetry`).
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.load_plan import Figures, Plan, measure
+from bench.load_plan import Figures, Plan, measure_answered
 from bench.serve_bodies import body_file
 from bench.server import Server
 from bench.turns import SystemFailedError
@@ -81,23 +81,19 @@ class Loads:
         Raises:
             SystemFailedError: no request was answered in time.
         """
-        figures = measure(
-            Plan(
-                url=target.urls[case.form],
-                bodies=self.bodies / body_file(case.form, case.size),
-                connections=case.connections or _OPEN_CONNECTIONS,
-                seconds=self.seconds,
-                warm_up_s=_WARM_UP_S,
-                rate=rate,
-                headers=target.headers,
-            )
+        plan = Plan(
+            url=target.urls[case.form],
+            bodies=self.bodies / body_file(case.form, case.size),
+            connections=case.connections or _OPEN_CONNECTIONS,
+            seconds=self.seconds,
+            warm_up_s=_WARM_UP_S,
+            rate=rate,
+            headers=target.headers,
         )
-        if not figures.requests_per_s:
-            raise SystemFailedError(
-                f"{target.server.name} answered no request in {self.seconds:g} s of {case.text}; "
-                f"errors: {figures.error_kinds}; the first: {figures.first_error}"
-            )
-        return figures
+        try:
+            return measure_answered(plan)
+        except SystemFailedError as error:
+            raise SystemFailedError(f"{target.server.name}, {case.text}: {error}") from error
 
     def first(self, form: str, size: int) -> bytes:
         """One body."""

@@ -23,7 +23,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from bench.load_plan import Figures, Plan, measure
+from bench.load_plan import Figures, Plan, measure_answered
 from bench.plots import bars
 from bench.report import Report, Table, write
 from bench.serve_bodies import last_rows
@@ -119,7 +119,7 @@ def under_load(plan: Plan, expected: Scores, move: Callable[[int], None] | None,
     with ThreadPoolExecutor(1) as pool:
         moving = pool.submit(keep_moving)
         try:
-            figures = measure(plan)
+            figures = measure_answered(plan)
         finally:
             is_over.set()
         moving.result()
@@ -140,7 +140,7 @@ def compare(service: Service, made: ServingModel, folder: Path, seconds: float, 
         file.write_text("\n".join(bodies) + "\n", encoding="utf-8")
         url = f"{service.url}/v1/models/{NAME}:predict"
         closed = Plan(url, file, _CLOSED_CONNECTIONS, min(_SATURATION_S, seconds), 1.0, headers=(service.header,))
-        rate = OPEN_SHARE * measure(closed).requests_per_s
+        rate = OPEN_SHARE * measure_answered(closed).requests_per_s
         answers = folder / "answers.jsonl"
         plan = replace(closed, connections=_OPEN_CONNECTIONS, seconds=seconds, rate=rate, answers=answers)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # numpy and arrow are loaded by the commands that need them
     from ctrfast.preflight import Finding, Preflight
     from ctrfast.segments import SegmentReport
     from ctrfast.sweep import SweepResult
-    from ctrfast.sweep.groups import Spread
+    from ctrfast.sweep.groups import Group, Spread
 
 console = Console(soft_wrap=True, highlight=False, markup=False)
 
@@ -139,28 +139,35 @@ def print_segments(report: SegmentReport) -> None:
     console.print(f"gauc {gauc} over {report.values:,} values of {report.field}; {left_out}")
 
 
+def aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Lines with aligned columns; none is cut, whatever the terminal's width."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
 def print_sweep(result: SweepResult) -> None:
     """A line per group of points that differ in their seed alone, then the points that failed, and the best."""
     if result.groups:
-        table = Table(box=None, pad_edge=False)
-        for name in result.groups[0].settings:
-            table.add_column(name, no_wrap=True)
-        for name in ("runs", "test AUC", "test log loss", "minutes", "rows/s"):
-            table.add_column(name, justify="right", no_wrap=True)
-        for group in result.groups:
-            of = group.figures
-            table.add_row(
-                *(str(value) for value in group.settings.values()),
-                str(group.runs),
-                *(_spread(of.get(name), ".4f") for name in ("test_auc", "test_log_loss")),
-                _spread(of.get("seconds"), ".1f", 1 / 60),
-                _spread(of.get("rows_per_s"), ",.0f"),
-            )
-        console.print(table)
+        head = (*result.groups[0].settings, "runs", "test AUC", "test log loss", "minutes", "rows/s")
+        for line in aligned([head, *map(_group_cells, result.groups)]):
+            console.print(line)
     if result.best is not None:
         console.print(f"best by validation AUC: {result.best.name} ({result.best.figures['valid_auc']:.4f})")
     for row in result.failed:
         console.print(f"failed: {row['name']}: {row['reason']}: {row['message']}")
+
+
+def _group_cells(group: Group) -> tuple[str, ...]:
+    of = group.figures
+    return (
+        *(str(value) for value in group.settings.values()),
+        str(group.runs),
+        _spread(of.get("test_auc"), ".4f"),
+        _spread(of.get("test_log_loss"), ".4f"),
+        _spread(of.get("seconds"), ".1f", 1 / 60),
+        _spread(of.get("rows_per_s"), ",.0f"),
+    )
 
 
 def _spread(spread: Spread | None, form: str, factor: float = 1.0) -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ctrfast.console import console
+from ctrfast.console import aligned, console
 from ctrfast.errors import ConfigError, unknown_name
 from ctrfast.yaml_text import parse_yaml, read_yaml
 
@@ -74,7 +74,7 @@ def list_(
         console.print_json(page.model_dump_json())
         return
     head = ("id", "kind", "state", "progress", "attempt", "created", "labels")
-    for line in _columns([head, *(_cells(job) for job in page.jobs)]):
+    for line in aligned([head, *(_cells(job) for job in page.jobs)]):
         console.print(line)
     if page.next_cursor is not None:
         console.print("there are more: see --limit")
@@ -193,20 +193,13 @@ def _cells(job: Job) -> tuple[str, ...]:
     return (job.id, job.kind, state, f"{job.progress:.0%}", str(job.attempt), job.created_at, labels)
 
 
-def _columns(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Lines with aligned columns; none is cut, whatever the terminal's width."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-
-
 def _print(job: Job, as_json: bool) -> None:
     """A line per member that says something."""
     if as_json:
         console.print_json(job.model_dump_json())
         return
     members = job.model_dump().items()
-    for line in _columns([(name, _shown(value)) for name, value in members if value is not None and value != {}]):
+    for line in aligned([(name, _shown(value)) for name, value in members if value is not None and value != {}]):
         console.print(line)
 
 

@@ -32,7 +32,19 @@ from service.problems import (
     problem_response,
     service_problem,
 )
-from service.routes import audit, datasets, docs, health, jobs, model_traffic, models, open_inference, plans, records
+from service.routes import (
+    audit,
+    datasets,
+    docs,
+    explanations,
+    health,
+    jobs,
+    model_traffic,
+    models,
+    open_inference,
+    plans,
+    records,
+)
 from service.scoring.endpoints import ScoringRoutes
 from service.settings import Settings
 from service.upkeep import keep_books
@@ -79,7 +91,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.services = services
     asks_for_a_right = [Depends(require_right)]
-    for module in (jobs, records, datasets, plans, models, model_traffic, open_inference, audit):
+    for module in (jobs, records, datasets, plans, models, model_traffic, explanations, open_inference, audit):
         app.include_router(module.router, responses=problems(401, 403, 422, 429), dependencies=asks_for_a_right)
     for router in (health.router, open_inference.health, docs.router):
         app.include_router(router, dependencies=asks_for_a_right)

@@ -1,7 +1,7 @@
 """Scores a share of the traffic with a shadow too, beside the requests: nobody waits for it.
 
     if shadow.due(project, name):                  # on the hot path: one look-up, and one number drawn where one is set
-        shadow.take(served, rows, scores)          # raw rows and what they were answered
+        shadow.take(served, score, scores)         # how another version scores them, and what they were answered
 
 A queue of a fixed length lies between; a request that finds it full is counted and dropped. Each comparison is logged
 (logger `service.shadow`), counted for Prometheus and summed up for `GET /v1/models/{name}/shadow`.
@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +20,7 @@ from prometheus_client import CollectorRegistry, Counter
 from sqlalchemy.exc import SQLAlchemyError
 
 from ctrfast.errors import CtrFastError
+from ctrfast.score import Scorer
 from service.problems import ServiceError
 from service.projects import qualified
 from service.shadow_store import Pair, ShadowStore
@@ -40,7 +40,7 @@ Scores = npt.NDArray[np.float32]
 class _Taken:
     served: Served
     alias: str
-    rows: Sequence[Mapping[str, Any]]
+    score: Callable[[Scorer], Scores]
     scores: Scores
 
 
@@ -84,19 +84,19 @@ class ShadowScorer:
         traffic = self._shelf.traffic(project, name)
         return traffic is not None and traffic.shadows()
 
-    def take(self, served: Served, rows: Sequence[Mapping[str, Any]], scores: Scores) -> None:
+    def take(self, served: Served, score: Callable[[Scorer], Scores], scores: Scores) -> None:
         """Have a request compared, or drop it.
 
         Args:
             served: the version that answered.
-            rows: raw, as they were scored; they must not be changed afterwards.
+            score: scores the same impressions by another version.
             scores: its probabilities (R,).
         """
         traffic = self._shelf.traffic(served.project, served.name)
         if traffic is None or traffic.shadow is None:
             return  # it was taken away since `due`
         try:
-            self._queue.put_nowait(_Taken(served, traffic.shadow.alias, rows, scores))
+            self._queue.put_nowait(_Taken(served, traffic.shadow.alias, score, scores))
         except asyncio.QueueFull:
             self._count(served, "dropped")
             self._sum(served, traffic.shadow.alias, Sums(dropped=1))
@@ -139,7 +139,7 @@ class ShadowScorer:
     async def _compare(self, taken: _Taken) -> None:
         served = taken.served
         shadow = await self._shelf.by_alias(served.project, served.name, taken.alias)
-        scores = await asyncio.to_thread(shadow.scorer.score_rows, taken.rows)
+        scores = await asyncio.to_thread(taken.score, shadow.scorer)
         sums = compared(taken.scores, scores)
         self._news.setdefault(_pair(served, shadow.version), Sums()).add(sums)
         model = qualified(served.project, served.name)

@@ -22,6 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ctrfast.errors import CtrFastError
 from ctrfast.score import Scorer
+from service.live_rows import LiveRows
 from service.paths import without_server_paths
 from service.pointers import Alias, Key, Pointers, PointerStore
 from service.problems import ModelUnavailableError, NotFoundError
@@ -55,6 +56,16 @@ class Served:
     def batches(self) -> Batches:
         """Scores the rows of several requests at once."""
         return Batches(self.scorer.score_arrays)
+
+    @cached_property
+    def live(self) -> LiveRows:
+        """Its live traffic in this process."""
+        return LiveRows(self.scorer)
+
+    def has_columns_of(self, other: Served) -> bool:
+        """Whether impressions that were read for another version can be scored."""
+        mine, theirs = (served.scorer.encoder.fitted.schema_ for served in (self, other))
+        return mine is theirs or mine.columns == theirs.columns
 
 
 class Shelf:
@@ -260,12 +271,12 @@ class Shelf:
             self._follow()
 
     async def _load_once(self, key: Key) -> Served:
-        project, name, version = key
+        _, name, version = key
         if (detail := self._retries.waiting(key)) is not None:
             raise ModelUnavailableError(detail)
         try:
             async with self._one_at_a_time:
-                scorer = await asyncio.to_thread(_open, self._registry, key)
+                served = await asyncio.to_thread(_open, self._registry, key)
         except SQLAlchemyError:  # says nothing about the version
             raise
         except Exception as error:
@@ -275,16 +286,20 @@ class Shelf:
             log.error("%s It is tried again in %.0f s.", detail, wait_s, exc_info=unexpected)
             raise ModelUnavailableError(detail) from error
         self._retries.forget(key)
-        served = self._loaded[key] = Served(project, name, version, scorer)
+        self._loaded[key] = served
         return served
 
 
-def _open(registry: Registry, key: Key) -> Scorer:
+def _open(registry: Registry, key: Key) -> Served:
+    """Load a version with all that its first request needs, so that it does not wait, nor others meanwhile."""
     project, name, version = key
     registry = registry.of(project)
     folder = registry.folder(name, version)
     require_bundle(folder, registry.get_version(name, version).sha256)
-    return Scorer.load(folder)  # its golden rows warm the graph up before the first caller waits for it
+    served = Served(project, name, version, Scorer.load(folder))
+    served.bodies.predict(b'{"instances": [{}]}', 1)[0].scored_by(served.scorer)
+    served.live.report()
+    return served
 
 
 def _why(error: Exception) -> str:

@@ -6,6 +6,7 @@ os.environ.setdefault("RAY_SERVE_THROUGHPUT_OPTIMIZED", "1")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
 import signal
+import sys
 
 import orjson
 import ray
@@ -33,6 +34,5 @@ class Scores:
 ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
 serve.start(http_options={"host": "127.0.0.1", "port": port})
 serve.run(Scores.bind(bundle.resolve()), route_prefix="/")
-signal.sigwait({signal.SIGTERM, signal.SIGINT})
-serve.shutdown()
-ray.shutdown()
+signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # Ray ends its other processes at exit
+signal.pause()

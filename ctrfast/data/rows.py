@@ -42,8 +42,7 @@ Column = Sequence[object] | Repeated
 def columns_of(rows: Sequence[Mapping[str, object]], schema: Schema) -> dict[str, Sequence[object]]:
     """Rows of values by name as columns; a name that a row lacks is missing there.
 
-    The label and the columns that no field uses are taken and left out, so that a row of the raw log can be scored as
-    it is.
+    The label and the columns that no field uses are taken too, so that a row of the raw log can be scored as it is.
 
     Raises:
         DataError: a row is no mapping, or a name is unknown.
@@ -54,7 +53,7 @@ def columns_of(rows: Sequence[Mapping[str, object]], schema: Schema) -> dict[str
             raise _error(row, None, f"must hold values by name. Got {type(values).__name__}")
         if not values.keys() <= known:
             raise unknown_column(next(name for name in values if name not in known), schema, row)
-    return {name: [values.get(name) for values in rows] for name in schema.input_columns}
+    return {name: [values.get(name) for values in rows] for name in schema.columns}
 
 
 def unknown_column(name: str, schema: Schema, row: int) -> DataError:

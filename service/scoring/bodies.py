@@ -17,14 +17,16 @@ from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 from msgspec import UNSET, Raw, Struct
 from msgspec.structs import astuple
 
 from ctrfast.data.rows import Column, Repeated, columns_of, unknown_column
 from ctrfast.errors import DataError
 from ctrfast.schema import Schema
+from ctrfast.score import Scorer
 from service.problems import BadRowError, BadValueError, MalformedBodyError, TooLargeError
-from service.registry import LATEST
 
 _PLACE = re.compile(r" - at `(?:key in )?\$\.?(.*?)(?:\[\.\.\.\])?`$")
 
@@ -45,6 +47,18 @@ class Impressions:
     rows: int
     place: Place
 
+    def first(self) -> Mapping[str, object] | None:
+        """The first row; None where there is none."""
+        if not self.rows:
+            return None
+        return {
+            name: column.value if isinstance(column, Repeated) else column[0] for name, column in self.columns.items()
+        }
+
+    def scored_by(self, scorer: Scorer) -> npt.NDArray[np.float32]:
+        """Probabilities (R,) of a version with the same columns. Raises DataError."""
+        return scorer.score(scorer.encoder.encode_values(self.columns, self.rows))
+
 
 class ScoreBody(Struct, forbid_unknown_fields=True):
     """A candidate's fields join the context's, and win where both name one."""
@@ -53,7 +67,7 @@ class ScoreBody(Struct, forbid_unknown_fields=True):
     candidates: Raw
     context: Raw = Raw(b"{}")
     version: int | None = None
-    alias: str = LATEST
+    alias: str | None = None
 
 
 class _PredictBody(Struct, forbid_unknown_fields=True):
@@ -80,7 +94,6 @@ class BodyReader:
 
     def __init__(self, schema: Schema) -> None:
         self._schema = schema
-        self._used = frozenset(schema.input_columns)
         row, candidate = _row_type(schema.columns, None), _row_type(schema.columns, UNSET)
         instances: Any = list[row] | None  # type: ignore[valid-type]
         body = msgspec.defstruct("Body", [("instances", instances, None)], bases=(_PredictBody,))
@@ -107,9 +120,8 @@ class BodyReader:
         _refuse_more(len(rows), max_rows, "instances")
         if not rows or isinstance(rows[0], dict):
             return self._of_rows(rows, _in_instances), False
-        columns = zip(self._schema.columns, zip(*map(astuple, rows), strict=True), strict=True)
-        used = {name: column for name, column in columns if name in self._used}
-        return Impressions(used, len(rows), _in_instances), False
+        columns = zip(*map(astuple, rows), strict=True)
+        return Impressions(dict(zip(self._schema.columns, columns, strict=True)), len(rows), _in_instances), False
 
     def score(self, body: ScoreBody, max_rows: int) -> Impressions:
         """The candidates of a score request. What all of them have from the context is encoded once.
@@ -128,7 +140,7 @@ class BodyReader:
             return self._score_by_name(body, max_rows)
         own = zip(*map(astuple, candidates), strict=True)
         joined = zip(self._schema.columns, astuple(context), own, strict=True)
-        columns = {name: _join(shared, column) for name, shared, column in joined if name in self._used}
+        columns = {name: _join(shared, column) for name, shared, column in joined}
         return Impressions(columns, len(candidates), partial(_in_score, body))
 
     def _score_by_name(self, body: ScoreBody, max_rows: int) -> Impressions:
@@ -149,7 +161,7 @@ class BodyReader:
             if name not in self._schema.columns:
                 error = unknown_column(name, self._schema, 0)
                 raise BadRowError(error.message, path=place(error.path))
-        return Impressions({name: columns[name] for name in self._used & columns.keys()}, rows, place)
+        return Impressions(columns, rows, place)
 
     def _of_inputs(self, columns: Mapping[str, Sequence[Any]], max_rows: int) -> Impressions:
         lengths = {len(values) for values in columns.values()}

@@ -16,34 +16,29 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-import numpy as np
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ctrfast.errors import DataError
 from service.access import Caller, needed_right
 from service.dependencies import known_form
 from service.problems import (
-    BadRowError,
     BadValueError,
     MethodNotAllowedError,
     MissingScopeError,
     NotFoundError,
     OverloadedError,
 )
-from service.projects import qualified
-from service.registry import LATEST
 from service.scoring.answers import predict_answer, score_answer
 from service.scoring.arrow_bodies import MEDIA_TYPE as ARROW
 from service.scoring.arrow_bodies import in_arrow, is_arrow, read_stream, write_stream
-from service.scoring.batches import Scores
-from service.scoring.bodies import Impressions, ScoreBody, read_score
+from service.scoring.bodies import Impressions, read_score
+from service.scoring.course import Course, Scored, Target
 from service.scoring.open_inference import JSON_LENGTH, infer_answer, read_infer
 from service.shelf import Served
 from service.specs import LARGEST_VERSION
 from service.wiring import Services
 
-_MOST_PATHS = 1024  # remembered; a model has a few
+_MOST_PATHS, _LONGEST_PATH = 1024, 256  # remembered; a model has a few
 _MODEL = "/v1/models/{name}"
 
 
@@ -90,9 +85,9 @@ class ScoringRoutes:
         self._app = app
         self._services = services
         self._settings = services.settings
+        self._course = Course(services)
         self._requests = 0  # under way
-        self._rows = 0
-        self._remembered: dict[str, tuple[_Route, Mapping[str, str]] | None] = {}
+        self._remembered: dict[str, tuple[_Route, Mapping[str, str]]] = {}
         self._routes = [
             (_pattern(path), _Route(path, handler))
             for path, handler in (
@@ -138,116 +133,72 @@ class ScoringRoutes:
         await send({"type": "http.response.body", "body": answer.content})
 
     def _find(self, path: str) -> tuple[_Route, Mapping[str, str]] | None:
-        if path in self._remembered:
-            return self._remembered[path]
+        if (known := self._remembered.get(path)) is not None:
+            return known
         matches = ((pattern.fullmatch(path), route) for pattern, route in self._routes)
         found = next(((route, match.groupdict()) for match, route in matches if match), None)
-        if len(self._remembered) >= _MOST_PATHS:
-            self._remembered.clear()
-        self._remembered[path] = found
+        if found is not None and len(path) <= _LONGEST_PATH:
+            if len(self._remembered) >= _MOST_PATHS:
+                self._remembered.clear()
+            self._remembered[path] = found
         return found
 
     async def _predict(self, call: Call) -> Answer:
-        served = await self._served(call)
-        started = time.perf_counter()
-        max_rows = self._settings.max_instances
-        columnar = False
-        if is_arrow(call.headers.get("content-type")):
-            columns, rows = read_stream(call.body, max_rows)
-            impressions = served.bodies.columns(columns, rows, in_arrow)
-        else:
-            impressions, columnar = served.bodies.predict(call.body, max_rows)
-        probabilities, unseen = await self._probabilities(served, impressions, started)
-        scored = time.perf_counter()
+        is_stream, columnar = is_arrow(call.headers.get("content-type")), False
+
+        def read(served: Served) -> Impressions:
+            nonlocal columnar
+            if is_stream:
+                return served.bodies.columns(*read_stream(call.body, self._settings.max_instances), in_arrow)
+            impressions, columnar = served.bodies.predict(call.body, self._settings.max_instances)
+            return impressions
+
+        scored = await self._course.run(_named_in_path(call), read)
         if is_arrow(call.headers.get("accept")):
-            outputs = {"probability": probabilities, "calibrated": served.scorer.calibrate(probabilities)}
-            content = write_stream(outputs, {"model": served.name, "version": str(served.version)})
-            return self._answer(served, content, impressions.rows, unseen, scored, ARROW)
-        return self._answer(served, predict_answer(probabilities, columnar), impressions.rows, unseen, scored)
+            outputs = {"probability": scored.probabilities, "calibrated": scored.calibrated}
+            about = {"model": scored.served.name, "version": str(scored.served.version)}
+            return self._answer(scored, write_stream(outputs, about), ARROW)
+        return self._answer(scored, predict_answer(scored.probabilities, columnar))
 
     async def _score(self, call: Call) -> Answer:
-        started = time.perf_counter()
         body = read_score(call.body)
-        served = await self._named(call.project, body)
-        impressions = served.bodies.score(body, self._settings.max_instances)
-        probabilities, unseen = await self._probabilities(served, impressions, started)
-        scored = time.perf_counter()
-        calibrated = served.scorer.calibrate(probabilities)
-        content = score_answer(served.name, served.version, probabilities, calibrated, unseen)
-        return self._answer(served, content, impressions.rows, unseen, scored)
-
-    async def _infer(self, call: Call) -> Answer:
-        served = await self._served(call)
-        started = time.perf_counter()
-        request = read_infer(call.body, call.headers.get(JSON_LENGTH), self._settings.max_instances)
-        impressions = served.bodies.columns(request.columns, request.rows, request.place)
-        probabilities, unseen = await self._probabilities(served, impressions, started)
-        scored = time.perf_counter()
-        outputs = {"probability": probabilities, "calibrated": served.scorer.calibrate(probabilities)}
-        content, json_length = infer_answer(request, served.name, served.version, outputs)
-        media_type = "application/json" if json_length is None else "application/octet-stream"
-        return self._answer(served, content, impressions.rows, unseen, scored, media_type, json_length)
-
-    async def _served(self, call: Call) -> Served:
-        """The version that the path names."""
-        name = known_form("model", call.names["name"])
-        shelf = self._services.shelf
-        if (version := call.names.get("version")) is not None:
-            if not (version.isascii() and version.isdigit() and 1 <= int(version[:20]) <= LARGEST_VERSION):
-                raise BadValueError(f"A version is a whole number from 1 on. Got {version[:100]!r}.", path="version")
-            return await shelf.by_version(call.project, name, int(version))
-        return await shelf.by_alias(call.project, name, known_form("alias", call.names.get("alias", LATEST)))
-
-    async def _named(self, project: str, body: ScoreBody) -> Served:
-        """The version that the body names."""
+        if body.version is not None and not 1 <= body.version <= LARGEST_VERSION:
+            raise BadValueError(f"The model {body.model[:100]!r} has no version {body.version}.", path="model")
+        target = Target(call.project, body.model, body.version, body.alias if body.version is None else None)
+        max_rows = self._settings.max_instances
         try:
-            if body.version is None:
-                return await self._services.shelf.by_alias(project, body.model, body.alias)
-            if 1 <= body.version <= LARGEST_VERSION:
-                return await self._services.shelf.by_version(project, body.model, body.version)
-            raise NotFoundError("version", body.version, of=f"model {body.model[:100]!r}")
+            scored = await self._course.run(target, lambda served: served.bodies.score(body, max_rows))
         except NotFoundError as error:
             raise BadValueError(error.detail, path="model") from error
+        served = scored.served
+        content = score_answer(served.name, served.version, scored.probabilities, scored.calibrated, scored.unseen)
+        return self._answer(scored, content)
 
-    async def _probabilities(
-        self, served: Served, impressions: Impressions, started: float
-    ) -> tuple[Scores, Mapping[str, int]]:
-        """Probabilities (R,), and how many values of each id field were unseen."""
-        rows = impressions.rows
-        if self._rows and self._rows + rows > self._settings.max_scoring_rows:
-            raise OverloadedError()
-        self._rows += rows
-        try:
-            parsed = time.perf_counter()
-            try:
-                encoded = served.scorer.encoder.encode_values(impressions.columns, rows)
-            except DataError as error:
-                raise BadRowError(error.message, path=impressions.place(error.path)) from error
-            ids = encoded.ids + served.scorer.slot_offsets
-            coded = time.perf_counter()
-            probabilities = await served.batches.score(ids, encoded.numbers) if rows else np.empty(0, np.float32)
-            seconds = self._services.telemetry.scoring_seconds
-            seconds["parse"] += parsed - started
-            seconds["encode"] += coded - parsed
-            seconds["model"] += time.perf_counter() - coded
-            return probabilities, encoded.unseen
-        finally:
-            self._rows -= rows
+    async def _infer(self, call: Call) -> Answer:
+        request = read_infer(call.body, call.headers.get(JSON_LENGTH), self._settings.max_instances)
+        scored = await self._course.run(
+            _named_in_path(call), lambda served: served.bodies.columns(request.columns, request.rows, request.place)
+        )
+        outputs = {"probability": scored.probabilities, "calibrated": scored.calibrated}
+        content, json_length = infer_answer(request, scored.served.name, scored.served.version, outputs)
+        media_type = "application/json" if json_length is None else "application/octet-stream"
+        return self._answer(scored, content, media_type, json_length)
 
     def _answer(
-        self,
-        served: Served,
-        content: bytes,
-        rows: int,
-        unseen: Mapping[str, int],
-        scored: float,
-        media_type: str = "application/json",
-        json_length: int | None = None,
+        self, scored: Scored, content: bytes, media_type: str = "application/json", json_length: int | None = None
     ) -> Answer:
-        telemetry = self._services.telemetry
-        telemetry.count_scores(qualified(served.project, served.name), rows, unseen)
-        telemetry.scoring_seconds["write"] += time.perf_counter() - scored
-        return Answer(content, served.version, media_type, json_length)
+        self._services.telemetry.scoring_seconds["write"] += time.perf_counter() - scored.at
+        return Answer(content, scored.served.version, media_type, json_length)
+
+
+def _named_in_path(call: Call) -> Target:
+    name = known_form("model", call.names["name"])
+    version, alias = call.names.get("version"), call.names.get("alias")
+    if version is None:
+        return Target(call.project, name, alias=None if alias is None else known_form("alias", alias))
+    if not (version.isascii() and version.isdigit() and 1 <= int(version[:20]) <= LARGEST_VERSION):
+        raise BadValueError(f"A version is a whole number from 1 on. Got {version[:100]!r}.", path="version")
+    return Target(call.project, name, int(version))
 
 
 def _pattern(path: str) -> re.Pattern[str]:

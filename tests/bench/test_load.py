@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.load_plan import Figures, Plan, measure
+from bench.load_plan import Figures, Plan, measure, measure_answered
 from bench.turns import SystemFailedError
 
 GOOD = b"HTTP/1.1 200 OK\r\nX-Model-Version: 7\r\nContent-Length: 2\r\n\r\n{}"
@@ -121,3 +121,10 @@ def test_what_it_cannot_read_or_reach_ends_the_run(tmp_path: Path) -> None:
         pass
     with pytest.raises(SystemFailedError, match="Nothing answers there: Connection refused"):
         measure(Plan(url, tmp_path / "bodies.jsonl", connections=1, seconds=1))
+
+
+def test_a_load_without_an_answer_in_time_is_a_failure_where_answers_are_needed(tmp_path: Path) -> None:
+    bodies = tmp_path / "bodies.jsonl"
+    bodies.write_text("{}\n")
+    with serving(lambda _: (0, BUSY)) as url, pytest.raises(SystemFailedError, match=r"503.*the first: over full"):
+        measure_answered(Plan(url, bodies, connections=1, seconds=0.1, warm_up_s=0))

@@ -29,6 +29,8 @@ BODIES: dict[str, Any] = {
     "/v1/models/{name}:predict": {"instances": [{}]},
     "/v1/models/{name}/versions/{version}:predict": {"instances": [{}]},
     "/v1/models/{name}/labels/{alias}:predict": {"instances": [{}]},
+    "/v1/models/{name}:explain-encoding": {"instances": [{}]},
+    "/v1/models/{name}:explain": {"instances": [{}]},
     "/v1/score": {"model": "ctr", "candidates": [{}]},
     "/v2/models/{name}/infer": {"inputs": []},
     "/v2/models/{name}/versions/{version}/infer": {"inputs": []},

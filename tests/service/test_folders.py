@@ -23,3 +23,12 @@ def test_what_was_left_there_is_replaced_and_every_new_name_is_on_the_disk(
     assert (tmp_path / "models" / "m" / "1" / "a").read_text() == "published"
     first = [tmp_path / "models" / "m", tmp_path / "models", tmp_path]
     assert synced == [*first, tmp_path / "models" / "m"]
+
+
+def test_a_folder_that_another_has_moved_costs_nothing(tmp_path: Path) -> None:
+    target = tmp_path / "models" / "m" / "1"
+    target.mkdir(parents=True)
+    (target / "a").write_text("published")
+    with pytest.raises(FileNotFoundError):
+        put_in_place(tmp_path / "job" / "bundle", target)
+    assert (target / "a").read_text() == "published"

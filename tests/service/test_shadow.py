@@ -123,8 +123,9 @@ def run(body: Callable[[], Coroutine[Any, Any, None]]) -> None:
     asyncio.run(body())
 
 
-def rows_of(*scores: float) -> tuple[list[dict[str, Any]], np.ndarray]:
-    return [{"score": score} for score in scores], np.array(scores, np.float32)
+def rows_of(*scores: float) -> tuple[Callable[[Any], np.ndarray], np.ndarray]:
+    rows = [{"score": score} for score in scores]
+    return lambda scorer: scorer.score_rows(rows), np.array(scores, np.float32)
 
 
 async def until(condition: Callable[[], object]) -> None:

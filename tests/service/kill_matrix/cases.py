@@ -45,7 +45,6 @@ class Outcome:
     """wrong: what was found, nothing where all is well. seconds: from the kill until the job went on."""
 
     seconds: float
-    missed: int
     wrong: list[str] = field(default_factory=list)
 
 
@@ -70,12 +69,12 @@ class Bench:
 
     def run(self, case: Case) -> Outcome:
         """Do a case; a job that passes the moment too fast is followed by another."""
-        for missed in range(_TRIES):
+        for _ in range(_TRIES):
             with suppress(MissedError):
-                return self._run(case, missed)
+                return self._run(case)
         raise MissedError(f"{case}: {_TRIES} jobs passed the moment")
 
-    def _run(self, case: Case, missed: int) -> Outcome:
+    def _run(self, case: Case) -> Outcome:
         fleet = self.fleet
         fillers: dict[str, str] = {}
         if case.moment == "submit":
@@ -90,7 +89,7 @@ class Bench:
                     held.resume()
             seconds = self._go_on(case.target, job_id, *seen)
         self._ended(job_id)
-        outcome = Outcome(seconds, missed)
+        outcome = Outcome(seconds)
         outcome.wrong += verdicts.of_job(fleet, job_id, key, model, self._figures)
         outcome.wrong += verdicts.of_fillers(fleet, fillers)
         outcome.wrong += verdicts.of_service(fleet)

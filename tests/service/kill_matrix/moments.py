@@ -51,30 +51,26 @@ def hold(moment: str, target: str, fleet: Fleet, job_id: str, model: str) -> psu
         }[moment]
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
-        process = held(fleet)
-        if process is None or not _soon(is_there, fleet, job_id):
-            time.sleep(0.01)
-            continue
-        with suppress(psutil.NoSuchProcess):
-            process.suspend()
-            while process.status() not in {psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE}:
-                time.sleep(_LOOK_S)
-            if process.status() == psutil.STATUS_STOPPED and is_there():
-                return process
-            process.resume()
+        if _soon(is_there) and (process := held(fleet)) is not None:
+            with suppress(psutil.NoSuchProcess):
+                process.suspend()
+                while process.status() not in {psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE}:
+                    time.sleep(_LOOK_S)
+                if process.status() == psutil.STATUS_STOPPED and is_there():
+                    return process
+                process.resume()
+        elif (job := fleet.job(job_id)) is not None and job.state in FINAL:
+            raise MissedError(f"the job is {job.state}")
     raise TimeoutError(f"the moment {moment} did not come")
 
 
-def _soon(is_there: Callable[[], bool], fleet: Fleet, job_id: str) -> bool:
-    """Look very often for half a second. Raises MissedError where the job has ended."""
+def _soon(is_there: Callable[[], bool]) -> bool:
+    """Look very often for half a second."""
     until = time.monotonic() + 0.5
     while time.monotonic() < until:
         if is_there():
             return True
         time.sleep(_LOOK_S)
-    job = fleet.job(job_id)
-    if job is not None and job.state in FINAL:
-        raise MissedError(f"the job is {job.state}")
     return False
 
 

@@ -1,0 +1,112 @@
+"""The course of a request: choose the version, read, encode, score, count, and have a shadow score it too."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ctrfast.errors import DataError
+from service.problems import BadRowError, OverloadedError
+from service.projects import qualified
+from service.registry import LATEST
+from service.scoring.bodies import Impressions
+from service.shelf import Served
+from service.wiring import Services
+
+Scores = npt.NDArray[np.float32]
+Read = Callable[[Served], Impressions]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Who shall score. Without version and alias the model's traffic decides, as a rule `latest`."""
+
+    project: str
+    name: str
+    version: int | None = None
+    alias: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """probabilities: (R,). unseen: per id field, how many values got the unseen id. at: when it was done."""
+
+    served: Served
+    probabilities: Scores
+    unseen: Mapping[str, int]
+    at: float
+
+    @property
+    def calibrated(self) -> Scores:
+        """Calibrated probabilities (R,)."""
+        return self.served.scorer.calibrate(self.probabilities)
+
+
+class Course:
+    """Scores requests of one API process. Belongs to its event loop."""
+
+    def __init__(self, services: Services) -> None:
+        self._shelf = services.shelf
+        self._shadow = services.shadow
+        self._telemetry = services.telemetry
+        self._most_rows = services.settings.max_scoring_rows
+        self._rows = 0  # under way
+
+    async def run(self, target: Target, read: Read) -> Scored:
+        """Score a request.
+
+        Args:
+            target: who shall.
+            read: the impressions, in the columns of a version.
+
+        Raises:
+            NotFoundError, VersionRemovedError, ModelUnavailableError: there is no such version, or it cannot score.
+            OverloadedError: too many rows are under way.
+            BadRowError: a value has the wrong type. Whatever `read` raises.
+        """
+        is_any = target.version is None and target.alias is None
+        served = await self._version(target)
+        started = time.perf_counter()
+        impressions = read(served)
+        if is_any and self._shelf.traffic(target.project, target.name) is not None:
+            default, served = served, await self._shelf.by_traffic(target.project, target.name, impressions.first())
+            if not served.has_columns_of(default):
+                impressions = read(served)
+        scored = await self._score(served, impressions, started)
+        if is_any and impressions.rows and self._shadow.due(target.project, target.name):
+            self._shadow.take(served, impressions.scored_by, scored.probabilities)
+        return scored
+
+    async def _version(self, target: Target) -> Served:
+        if target.version is not None:
+            return await self._shelf.by_version(target.project, target.name, target.version)
+        return await self._shelf.by_alias(target.project, target.name, target.alias or LATEST)
+
+    async def _score(self, served: Served, impressions: Impressions, started: float) -> Scored:
+        rows, seconds = impressions.rows, self._telemetry.scoring_seconds
+        if self._rows and self._rows + rows > self._most_rows:
+            raise OverloadedError()
+        self._rows += rows
+        try:
+            parsed = time.perf_counter()
+            try:
+                encoded = served.scorer.encoder.encode_values(impressions.columns, rows)
+            except DataError as error:
+                raise BadRowError(error.message, path=impressions.place(error.path)) from error
+            coded = time.perf_counter()
+            seconds["parse"] += parsed - started
+            seconds["encode"] += coded - parsed
+            if not rows:
+                return Scored(served, np.empty(0, np.float32), encoded.unseen, coded)
+            probabilities = await served.batches.score(encoded.ids + served.scorer.slot_offsets, encoded.numbers)
+            done = time.perf_counter()
+            seconds["model"] += done - coded
+        finally:
+            self._rows -= rows
+        served.live.add(encoded.ids, encoded.numbers)
+        self._telemetry.count_scores(qualified(served.project, served.name), rows, encoded.unseen)
+        return Scored(served, probabilities, encoded.unseen, done)
