@@ -5,7 +5,7 @@ PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
 BENCHES := bench-train bench-prepare bench-input bench-bounded bench-memory bench-scaling bench-allocator bench-rules
 
-.PHONY: setup demo test fuzz lint serve $(BENCHES) clean
+.PHONY: setup demo test fuzz hot-swap lint serve $(BENCHES) clean
 
 setup: .venv/.ready-dev
 
@@ -48,6 +48,9 @@ test: lint
 # 10,000 mutated raw files, where the tests take a few hundred.
 fuzz: .venv/.ready-dev
 	$(BIN)/python -m pytest tests/data/test_raw_fuzz.py --hypothesis-profile=fuzz
+
+hot-swap: .venv/.ready-dev
+	HOT_SWAP_SECONDS=60 $(BIN)/python -m pytest tests/service/test_hot_swap.py
 
 # bench/README.md says what each shows; `make bench-train BENCH_OPTIONS='--rounds 3'` and the like.
 $(BENCHES): bench-%: .venv/.ready
