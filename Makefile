@@ -52,7 +52,7 @@ lint: .venv/.ready-dev
 	$(BIN)/lint-imports
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 # 10,000 mutated raw files, where the tests take a few hundred.
 fuzz: .venv/.ready-dev
