@@ -6,7 +6,7 @@ PIP := $(BIN)/pip --disable-pip-version-check --quiet
 BENCHES := bench-train bench-prepare bench-input bench-bounded bench-memory bench-scaling bench-allocator bench-rules \
 	bench-serve bench-swap bench-soak
 
-.PHONY: setup demo test fuzz kill-matrix lint serve $(BENCHES) clean
+.PHONY: setup demo test fuzz hot-swap kill-matrix lint serve $(BENCHES) clean
 
 setup: .venv/.ready-dev
 
@@ -52,7 +52,7 @@ lint: .venv/.ready-dev
 	$(BIN)/lint-imports
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 # 10,000 mutated raw files, where the tests take a few hundred.
 fuzz: .venv/.ready-dev
@@ -61,6 +61,10 @@ fuzz: .venv/.ready-dev
 # Each part of the service killed at each moment of a job, five times on both databases; about an hour.
 kill-matrix: .venv/.ready-dev
 	$(BIN)/python -m tests.service.kill_matrix $(KILL_OPTIONS)
+
+# An alias that moves every two seconds for a minute, under load: no request may fail or meet two versions.
+hot-swap: .venv/.ready-dev
+	HOT_SWAP_SECONDS=60 $(BIN)/python -m pytest tests/service/test_hot_swap.py
 
 # bench/README.md says what each shows; `make bench-train BENCH_OPTIONS='--rounds 3'` and the like.
 $(BENCHES): bench-%: .venv/.ready

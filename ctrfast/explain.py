@@ -28,9 +28,9 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from ctrfast.calibration import logits_of
 from ctrfast.data.encode import Encoded, Encoder
 from ctrfast.errors import ConfigError
-from ctrfast.metrics import logits_of
 
 MOST_PAIRED = 50  # fields whose pairs are asked for: 1,225 rows
 

@@ -5,7 +5,8 @@
     )
     costs[-1].metrics["auc"] - costs[0].metrics["auc"], costs[-1].model_bytes / costs[0].model_bytes
 
-Every form is written as a bundle and scored as one: figures, bytes and times are those of what is published.
+Every form is written as a bundle and scored as one: figures, bytes and times are those of what is published. What is
+published is calibrated anew, on the validation split; the figures of a `Cost` are those before calibration.
 """
 
 from __future__ import annotations
@@ -14,21 +15,23 @@ import json
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from ctrfast.bundle import GRAPH, KIND, WEIGHTS
+from ctrfast.calibration import logits_of
 from ctrfast.data.batches import batches
 from ctrfast.data.shards import Dataset
-from ctrfast.errors import ArtifactError, ConfigError
+from ctrfast.errors import ConfigError
 from ctrfast.evaluate import open_split
 from ctrfast.export import write_bundle
 from ctrfast.folders import new_folder, read_manifest, write_file, write_manifest
 from ctrfast.forms import TRAINED, Cost, Form, Gate
-from ctrfast.metrics import Predictions, logits_of
+from ctrfast.loop.final_calibration import calibrate_run
+from ctrfast.metrics import Predictions
 from ctrfast.packing import PRECISIONS
 from ctrfast.run import Run
 from ctrfast.schema import SPLITS
@@ -81,15 +84,19 @@ def export_compressed(
         for other in _forms(form, compare=compare):
             if other == form:
                 write_bundle(run, folder, form, saved_model=saved_model)
-                costs.append(_measure(folder, other, dataset, split))
+                cost, predictions = _measure(folder, other, dataset, split)
             else:
                 with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=folder.parent) as scratch:
                     write_bundle(run, Path(scratch), other)
-                    costs.append(_measure(Path(scratch), other, dataset, split))
-            on_cost(costs[-1])
+                    cost, predictions = _measure(Path(scratch), other, dataset, split)
+            costs.append(cost)
+            on_cost(cost)
+        losses = _losses(costs[0], cost)
         if gate is not None:
-            _refuse(costs[0], costs[-1], gate)
-        _record(folder, costs[0], costs[-1], split)
+            _refuse(form, losses, gate)
+        valid = predictions if split == "valid" else _predictions(Scorer.load(folder), dataset, "valid")
+        calibration = calibrate_run(folder, dataset, valid, run.config.seed)
+        _record(folder, cost.metrics | calibration.metrics(predictions), losses, split)
     return costs
 
 
@@ -100,18 +107,21 @@ def _forms(form: Form, *, compare: bool) -> Sequence[Form]:
     return [*dict.fromkeys([TRAINED, *(other for other in others if other != form)]), form]
 
 
-def _measure(bundle: Path, form: Form, dataset: Dataset, split: str) -> Cost:
+def _measure(bundle: Path, form: Form, dataset: Dataset, split: str) -> tuple[Cost, Predictions]:
+    """A form's price, and its predictions of the split."""
     scorer = Scorer.load(bundle)
-    predictions = Predictions()
-    first = None
-    for batch in batches(dataset, split, _BATCH):
-        first = first or batch
-        predictions.add(batch.labels, logits_of(scorer.score_arrays(batch.ids, batch.numbers)))
-    if first is None:
-        raise ArtifactError(f"The shards of {split} hold no rows, but the manifest says so. Prepare the dataset again.")
-    latency = {rows: _latency(scorer, first.ids, first.numbers, rows) for rows in _REPEATS}
+    predictions = _predictions(scorer, dataset, split)
+    few = next(batches(dataset, split, max(_REPEATS)))
+    latency = {rows: _latency(scorer, few.ids, few.numbers, rows) for rows in _REPEATS}
     size = sum((bundle / name).stat().st_size for name in (WEIGHTS, GRAPH))
-    return Cost(form, predictions.metrics(), size, latency)
+    return Cost(form, predictions.metrics(), size, latency), predictions
+
+
+def _predictions(scorer: Scorer, dataset: Dataset, split: str) -> Predictions:
+    predictions = Predictions()
+    for batch in batches(dataset, split, _BATCH):
+        predictions.add(batch.labels, logits_of(scorer.score_arrays(batch.ids, batch.numbers)))
+    return predictions
 
 
 def _latency(scorer: Scorer, ids: npt.NDArray[np.int32], numbers: npt.NDArray[np.float32], rows: int) -> float:
@@ -131,23 +141,23 @@ def _losses(trained: Cost, cost: Cost) -> dict[str, float]:
     return {"auc_drop": drop, "log_loss_rise": cost.metrics["log_loss"] - trained.metrics["log_loss"]}
 
 
-def _refuse(trained: Cost, cost: Cost, gate: Gate) -> None:
-    for name, lost in _losses(trained, cost).items():
+def _refuse(form: Form, losses: Mapping[str, float], gate: Gate) -> None:
+    for name, lost in losses.items():
         limit = getattr(gate, f"max_{name}")
         if not lost <= limit:
             raise ConfigError(
-                f"`max_{name}` must be at least what the form {cost.form.name} costs, {lost:.2g}. "
+                f"`max_{name}` must be at least what the form {form.name} costs, {lost:.2g}. "
                 f"Got max_{name}={limit:g}. Choose another form, or force the export.",
                 path=f"max_{name}",
             )
 
 
-def _record(folder: Path, trained: Cost, cost: Cost, split: str) -> None:
+def _record(folder: Path, figures: Mapping[str, float], losses: Mapping[str, float], split: str) -> None:
     """Tell the cost in the manifest, and put this form's figures in the place of the trained weights'."""
     metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     metrics = {name: value for name, value in metrics.items() if not name.startswith(tuple(f"{s}_" for s in SPLITS))}
-    metrics |= {f"{split}_{name}": value for name, value in cost.metrics.items()}
+    metrics |= {f"{split}_{name}": value for name, value in figures.items()}
     write_file(folder / "metrics.json", json.dumps(metrics, indent=1))
     content = {name: value for name, value in read_manifest(folder, KIND).items() if name not in ("files", "seal")}
-    content["quantization"] |= {"split": split, **_losses(trained, cost)}
+    content["quantization"] |= {"split": split, **losses}
     write_manifest(folder, content)

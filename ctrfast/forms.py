@@ -36,7 +36,7 @@ TRAINED = Form()
 
 @dataclass(frozen=True)
 class Cost:
-    """A form's price. metrics: as `ctrfast.metrics` names them. model_bytes: weights and graph.
+    """A form's price. metrics: as `ctrfast.metrics` names them, before calibration. model_bytes: weights and graph.
 
     latency_s: median seconds of one call by its rows, on one thread, encoded rows to scores.
     """

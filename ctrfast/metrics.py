@@ -132,13 +132,6 @@ def sigmoid(logits: npt.ArrayLike) -> npt.NDArray[np.float64]:
         return np.exp(-np.logaddexp(0.0, -np.asarray(logits, np.float64)))
 
 
-def logits_of(probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    """Float32 probabilities -> logits, finite where a probability has rounded to 0 or 1."""
-    limits = np.finfo(np.float32)
-    p = np.clip(np.asarray(probabilities, np.float64), limits.tiny, 1 - limits.epsneg)
-    return np.log(p) - np.log1p(-p)
-
-
 class Predictions:
     """Labels and logits of the rows seen so far; two of them merge into the same figures as one over all rows.
 

@@ -22,7 +22,7 @@ from service.seals import require_bundle
 def compare(
     bundle: Path,
     metrics: Mapping[str, float],
-    champion: Champion | None,
+    champion: Champion,
     dataset: Dataset,
     on_batch: Callable[[], None],
 ) -> Comparison:
@@ -31,12 +31,10 @@ def compare(
     Args:
         bundle: the candidate's.
         metrics: of the candidate's run.
-        champion: None where there is none yet.
+        champion: the version to compare with.
         dataset: that the candidate was trained on.
         on_batch: called before each batch; what it raises ends the work.
     """
-    if champion is None:
-        return Comparison()
     split = next((name for name in SPLITS if dataset.rows(name)), None)
     if split is None:
         return Comparison(

@@ -83,6 +83,8 @@ class Deliveries:
                 f"{comparison.version}, which is better. {' '.join(verdict['refused'])} "
                 'Promote it by hand with `"force": true`, or train again.'
             )
+            if comparison.note is not None:
+                warning += f" The champion's figures are those of its own dataset: {comparison.note}"
             job = session.get_one(Job, lease.job_id)
             append_notes(session, job, WARNING, [warning], self._settings.max_log_events)
         published = {"version": version, "alias": None if verdict["refused"] else LATEST, **verdict}

@@ -3,8 +3,8 @@
     if shadow.due(project, name):                  # on the hot path: one look-up, and one number drawn where one is set
         shadow.take(served, score, scores)         # how another version scores them, and what they were answered
 
-A queue of a fixed length lies between; a request that finds it full is counted and dropped. Each comparison is logged
-(logger `service.shadow`), counted for Prometheus and summed up for `GET /v1/models/{name}/shadow`.
+A queue of fixed length, in requests and in rows, lies between; what finds it full is counted and dropped. Each
+comparison is logged (`service.shadow`), counted for Prometheus and summed up for `GET /v1/models/{name}/shadow`.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from service.shelf import Served, Shelf
 log = logging.getLogger("service.shadow")
 
 _WAITING = 64  # requests
+_WAITING_ROWS = 20_000  # raw rows take kilobytes each
 _FLUSH_S = 5.0
 _LOGGED_SCORES = 20
 
@@ -67,6 +68,7 @@ class ShadowScorer:
         self._store = store
         self._flush_s = flush_s
         self._queue: asyncio.Queue[_Taken] = asyncio.Queue(waiting)
+        self._waiting_rows = 0
         self._news: dict[Pair, Sums] = {}
         self._requests = Counter(
             "ctrfast_shadow_requests", "Requests for the shadow, by how they ended", ["model", "end"], registry=metrics
@@ -95,11 +97,12 @@ class ShadowScorer:
         traffic = self._shelf.traffic(served.project, served.name)
         if traffic is None or traffic.shadow is None:
             return  # it was taken away since `due`
-        try:
-            self._queue.put_nowait(_Taken(served, traffic.shadow.alias, score, scores))
-        except asyncio.QueueFull:
+        if self._queue.full() or self._waiting_rows + len(scores) > _WAITING_ROWS:
             self._count(served, "dropped")
             self._sum(served, traffic.shadow.alias, Sums(dropped=1))
+            return
+        self._waiting_rows += len(scores)
+        self._queue.put_nowait(_Taken(served, traffic.shadow.alias, score, scores))
 
     async def run(self) -> None:
         """Compare for ever, and write the sums; runs as a task beside the requests."""
@@ -107,6 +110,7 @@ class ShadowScorer:
         try:
             while True:
                 taken = await self._queue.get()
+                self._waiting_rows -= len(taken.scores)
                 try:
                     await self._compare(taken)
                 except Exception as error:  # the end of this task would end the shadow for good

@@ -195,6 +195,7 @@ class Shelf:
                 if await asyncio.to_thread(self._store.changes) != self._changes:
                     await self._read_pointers()
                 self._follow()
+                self._load_ahead()
                 self._evict()
             except SQLAlchemyError as error:
                 log.warning("the aliases cannot be read: %s", type(error).__name__)
@@ -214,6 +215,18 @@ class Shelf:
                     self._switch(alias, wanted)
                 elif self._retries.waiting(key) is None:
                     self._begin_load(key)
+
+    def _load_ahead(self) -> None:
+        """Load what traffic names: the first request that it answers need not wait."""
+        for (project, name), table in self._traffic.items():
+            for alias in table.aliases:
+                version = self.version_behind(project, name, alias)
+                if version is not None and (project, name, alias) not in self._serving:
+                    key = (project, name, version)
+                    if key in self._loaded:
+                        self._switch((project, name, alias), version)
+                    elif self._retries.waiting(key) is None:
+                        self._begin_load(key)
 
     def _switch(self, alias: Alias, version: int) -> None:
         before = self._serving.get(alias)

@@ -86,6 +86,7 @@ class TrafficTable:
         self._salt = f"{project}\0{name}\0".encode()
         self._chance = chance
         self.shadow = traffic.shadow
+        self.aliases = [*self._aliases, *([traffic.shadow.alias] if traffic.shadow is not None else [])]
 
     def alias_for(self, row: Mapping[str, Any] | None) -> str:
         """The alias that answers a request. row: its first one, raw."""

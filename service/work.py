@@ -16,12 +16,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ctrfast.allocator import keep_freed_memory
 from ctrfast.data.prepare import prepare
 from ctrfast.data.prepare_progress import Pace, PrepareProgress
-from ctrfast.data.shards import Dataset
 from ctrfast.folders import kind_of
 from ctrfast.run import RECEIPT, Run
 from service.assignments import BUNDLE, DATASET, OUTPUTS, RUN, Assignment
 from service.champions import compare
-from service.gates import COMPARISON
+from service.gates import COMPARISON, Comparison
 from service.seals import open_registered, require_bundle
 from service.specs import EvaluateSpec, ScoreSpec, TrainSpec, parse_prepare_spec, parse_spec, parse_train_spec
 from service.states import Kind
@@ -99,8 +98,7 @@ def _published(assignment: Assignment, run: Path, stop: Stop) -> Product:
     """A run's bundle, and its figures beside the champion's."""
     bundle, metrics = assignment.folder / BUNDLE, Run.open(run).metrics
     _export(run, bundle)
-    dataset = Dataset.open(_required(assignment.dataset), verify=False)  # the run has its hash
-    comparison = compare(bundle, metrics, assignment.champion, dataset, stop.raise_if_requested)
+    comparison = _comparison(assignment, metrics, bundle, stop)
     return Product(metrics, {COMPARISON: comparison.model_dump(mode="json")})
 
 
@@ -109,6 +107,13 @@ def _export(run: Path, bundle: Path) -> None:
 
     shutil.rmtree(bundle, ignore_errors=True)
     export_bundle(run, bundle)  # verified and scored on its golden rows before it appears
+
+
+def _comparison(assignment: Assignment, metrics: Mapping[str, float], bundle: Path, stop: Stop) -> Comparison:
+    if assignment.champion is None:
+        return Comparison()
+    dataset = open_registered(_required(assignment.dataset), _required(assignment.dataset_hash), verify=False)
+    return compare(bundle, metrics, assignment.champion, dataset, stop.raise_if_requested)
 
 
 def _prepare(assignment: Assignment, tell: Tell, stop: Stop) -> Product:

@@ -6,11 +6,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from ctrfast.calibration import logits_of
 from ctrfast.data.encode import Encoder
 from ctrfast.data.vocabulary import Vocabulary
 from ctrfast.errors import ConfigError, DataError
 from ctrfast.explain import explain_score
-from ctrfast.metrics import logits_of
 from ctrfast.schema import MISSING_ID
 from ctrfast.score import Scorer
 from tests import list_clicks

@@ -9,6 +9,8 @@ from safetensors.numpy import load_file
 from typer.testing import CliRunner
 
 from ctrfast.bundle import Bundle
+from ctrfast.calibration import Calibration, logits_of
+from ctrfast.calibration_fit import fit_calibration
 from ctrfast.cli import app
 from ctrfast.data.batches import batches
 from ctrfast.errors import ArtifactError, ConfigError
@@ -138,6 +140,7 @@ def test_costs_are_those_of_the_published_bundle(folder, run_path, dataset):
     metrics = json.loads((folder / "out" / "metrics.json").read_text())
     assert metrics["test_auc"] == costs[2].metrics["auc"]
     assert not [name for name in metrics if name.startswith("valid_")]
+    assert {"test_calibrated_ece", "test_calibrated_log_loss"} < set(metrics)
     assert "loss" in metrics
     assert not list(folder.glob(".partial-*"))
 
@@ -149,18 +152,18 @@ def test_costs_are_those_of_the_published_bundle(folder, run_path, dataset):
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
 
 
-def test_what_costs_too_much_is_refused_and_leaves_nothing(folder, run_path, dataset):
-    form, seen = Form(prune=0.9), []
-    with pytest.raises(
-        ConfigError, match=r"`max_\w+` must be at least what the form float32, pruned by 0\.9 costs"
-    ) as caught:
-        export_compressed(run_path, folder / "bad", form, dataset.path, gate=Gate(), on_cost=seen.append)
-    assert caught.value.path in ("max_auc_drop", "max_log_loss_rise")
-    assert [cost.form for cost in seen] == [TRAINED, form]
-    assert not (folder / "bad").exists()
-    assert not list(folder.glob(".partial-*"))
-    export_compressed(run_path, folder / "bad", form, dataset.path, gate=Gate(1.0, 9.0))
-    assert json.loads((folder / "bad" / "config.json").read_text())["model"]["hidden"] == [2, 1]
+def test_what_is_left_is_calibrated_for_its_own_scores(folder, run_path, dataset):
+    export_compressed(run_path, folder / "least", Form(prune=0.9), dataset.path, gate=Gate(1.0, 9.0))
+    assert json.loads((folder / "least" / "config.json").read_text())["model"]["hidden"] == [2, 1]
+
+    scorer = Scorer.load(folder / "least")
+    batch = next(batches(dataset, "valid", 10_000))
+    scores = scorer.score_arrays(batch.ids, batch.numbers)
+    fitted = fit_calibration(batch.labels, logits_of(scores), in_time_order=True, seed=Run.open(run_path).config.seed)
+    found = Calibration.load(folder / "least")
+    assert found.method == fitted.method
+    assert found.choice.log_losses == pytest.approx(fitted.choice.log_losses, rel=1e-5)
+    assert found != Run.open(run_path).calibration()
 
 
 def test_refusals(folder, run_path, dataset, tmp_path):
@@ -198,6 +201,9 @@ def test_the_command_shows_the_costs_and_refuses(folder, run_path, dataset):
     done = export("no", "--prune", 0.9, "--data", dataset.path)
     assert "float32, pruned by 0.9" in done.output  # the costs, and why they are too high
     assert isinstance(done.exception, ConfigError)
+    assert done.exception.path in ("max_auc_drop", "max_log_loss_rise")
+    assert "must be at least what the form float32, pruned by 0.9 costs" in done.exception.message
+    assert not list(folder.glob(".partial-*"))
     for options, path in (
         (("--quantize", "int7", "--data", dataset.path), "quantize"),
         (("--quantize", "int8"), "data"),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 from fastapi import APIRouter
 
 from service.dependencies import ModelName, ProjectDep, ServicesDep, problems
 from service.json_bodies import JsonRoute
 from service.model_answers import ShadowComparison, ShadowPublic
+from service.problems import NotFoundError
 from service.traffic import Traffic
 
 router = APIRouter(prefix="/v1/models", tags=["models"], route_class=JsonRoute)
@@ -21,12 +23,15 @@ def get_traffic(name: ModelName, services: ServicesDep, project: ProjectDep) -> 
 
 
 @router.put("/{name}/traffic", responses=problems(400, 404, 409, 422))
-def put_traffic(name: ModelName, request: Traffic, services: ServicesDep, project: ProjectDep) -> Traffic:
+async def put_traffic(name: ModelName, request: Traffic, services: ServicesDep, project: ProjectDep) -> Traffic:
     """Split traffic over aliases, set a shadow, or take both away (`{}`). API processes notice within a second.
 
-    422: an alias or the field does not exist, or the shares do not add up to 1.
+    409: a version cannot be served. 422: an alias or the field does not exist, or the shares do not add up to 1.
     """
-    services.traffic.of(project).put(name, request)
+    for alias in request.aliases:  # loaded before the first request that it answers
+        with suppress(NotFoundError):  # `put` tells which one, and where it stands
+            await services.shelf.by_alias(project, name, alias)
+    await asyncio.to_thread(services.traffic.of(project).put, name, request)
     return request
 
 

@@ -14,7 +14,7 @@ _ROWS = {"type": "array", "items": _ROW}
 _SHARE = {"type": "number", "minimum": 0, "maximum": 1}
 _NAME = {"type": "string", "pattern": NAME_PATTERN}
 _VERSION = {"type": "integer", "minimum": 1, "maximum": LARGEST_VERSION}
-_REFUSALS = (400, 401, 403, 404, 409, 413, 422, 429, 503)
+_REFUSALS = (400, 401, 403, 404, 409, 410, 413, 422, 429, 503)
 
 _PREDICT_BODY = {
     "type": "object",

@@ -237,6 +237,31 @@ def test_a_slow_load_holds_up_no_other_alias(two: Api, monkeypatch: pytest.Monke
     asyncio.run(body())
 
 
+def test_versions_that_traffic_names_are_loaded_ahead(two: Api) -> None:
+    two.client.put("/v1/models/ctr/aliases/candidate", json={"version": 1})
+    two.client.put("/v1/models/ctr/traffic", json={"split": {"shares": {"latest": 0.5, "candidate": 0.5}}})
+
+    async def body() -> None:
+        shelf = new_shelf(two)
+        watch = asyncio.create_task(shelf.watch())
+        async with asyncio.timeout(20):
+            while len(shelf._serving) < 2:
+                await asyncio.sleep(0.01)
+        assert {version for _, _, version in shelf._loaded} == {1, 2}
+        watch.cancel()
+        await asyncio.gather(watch, return_exceptions=True)
+
+    asyncio.run(body())
+
+
+def test_traffic_to_a_version_that_cannot_be_served_is_refused(two: Api) -> None:
+    assert two.client.put("/v1/models/ctr/aliases/candidate", json={"version": 1}).status_code == 200
+    (two.services.registry.folder("ctr", 2) / "model.onnx").write_bytes(b"x")
+    shares = {"latest": 0.5, "candidate": 0.5}
+    problem(two.client.put("/v1/models/ctr/traffic", json={"split": {"shares": shares}}), 409, "bad_artifact")
+    assert two.client.get("/v1/models/ctr/traffic").json()["split"] is None
+
+
 def test_other_processes_notice(make_api: Callable[..., Api], bundle: Path) -> None:
     first, second = make_api(), make_api()
     for _ in range(2):

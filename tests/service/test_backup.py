@@ -166,6 +166,13 @@ def test_what_is_damaged_is_left_out_and_named(serving: Api, bundle: Path, tmp_p
     assert not (tmp_path / "saved" / "models" / "ctr" / "1").exists()
 
 
+def test_a_version_that_was_removed_is_not_missed(serving: Api, bundle: Path, tmp_path: Path) -> None:
+    publish(serving, bundle)
+    serving.services.removal.remove("default", "ctr", 1)
+    saved = back_up(serving.services.settings, tmp_path / "saved", Extent())
+    assert (saved.versions, saved.left_out) == (1, [])
+
+
 def test_a_full_home_is_put_aside_when_told(serving: Api, other: Settings, tmp_path: Path) -> None:
     back_up(serving.services.settings, tmp_path / "saved", Extent())
     used = opened_new(other)

@@ -71,6 +71,13 @@ def test_a_worse_model_is_stored_and_not_published(services: Services) -> None:
     assert model.versions[1].verdict == {name: published[name] for name in ("refused", "overruled", "compared")}
 
 
+def test_the_warning_says_where_figures_of_other_rows_come_from(services: Services) -> None:
+    train(services, {})
+    result = train(services, {**against(1, 0.5), "rows": "others", "note": "There is no bundle at 1."})
+    (warning,) = warnings(services, result["job"])
+    assert warning.endswith("The champion's figures are those of its own dataset: There is no bundle at 1.")
+
+
 def test_a_refused_version_is_promoted_by_force_alone_and_any_alias_takes_it(services: Services) -> None:
     train(services, {})
     train(services, against(1, 0.5))

@@ -105,10 +105,6 @@ def test_stored_figures_stand_in_for_a_champion_that_cannot_score(bundle: Path, 
     assert judge(Gates(), found) == ["AUC 0.70000, the champion's 0.75000; `max_auc_drop` is 0.002."]
 
 
-def test_the_first_version_is_compared_with_nothing(bundle: Path, dataset: Path) -> None:
-    assert compare(bundle, {}, None, Dataset.open(dataset), lambda: None) == Comparison()
-
-
 def test_a_stop_ends_the_comparison(bundle: Path, dataset: Path) -> None:
     def stop() -> None:
         raise KeyError

@@ -9,7 +9,7 @@ from service.pointers import PointerStore
 from service.registry import Registry
 from service.settings import Settings
 
-BEFORE = "0005"
+BEFORE = "0006"
 NEW_TABLES = {"alias_moves", "registry_changes", "shadow_figures"}
 
 

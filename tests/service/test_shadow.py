@@ -191,6 +191,25 @@ def test_what_does_not_fit_the_queue_is_dropped_and_counted(sqlite: Services) ->
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_rows_that_wait_are_bounded_too(sqlite: Services) -> None:
+    async def body() -> None:
+        shadow = ShadowScorer(cast(Shelf, FakeShelf()), sqlite.shadow_store, CollectorRegistry())
+        rows, scores = rows_of(0.1)
+        for _ in range(3):
+            shadow.take(served(), rows * 9000, scores.repeat(9000))
+        assert next(iter(shadow._news.values())).dropped == 1
+        task = asyncio.create_task(shadow.run())
+        await until(lambda: next(iter(shadow._news.values())).rows == 18_000)
+        shadow.take(served(), rows * 9000, scores.repeat(9000))
+        await until(lambda: next(iter(shadow._news.values())).rows == 27_000)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    run(body)
+    assert stored(sqlite).dropped == 1
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("error", [DataError("no such column"), ZeroDivisionError()])
 def test_a_shadow_that_cannot_score_is_counted_and_the_next_is_compared(sqlite: Services, error: Exception) -> None:
     async def body() -> None:

@@ -148,7 +148,11 @@ def test_prepare_train_publish_score_evaluate(up: Up, raw_rows: list[dict[str, A
     assert [event["seq"] for event in seen] == list(range(1, len(seen) + 1))
     assert [event["state"] for event in seen if "state" in event] == ["queued", "running", "succeeded"]
     job = up.succeeded(train)
-    assert job["result"] == {"model": "ctr", "version": 1}
+    assert (job["result"]["model"], job["result"]["version"], job["result"]["published"]["alias"]) == (
+        "ctr",
+        1,
+        "latest",
+    )
     assert {"test_auc", "test_log_loss", "valid_auc"} <= set(job["metrics"])
     assert up.client.get(f"/v1/jobs/{train}/metrics").json()["series"]
 
@@ -167,7 +171,11 @@ def test_prepare_train_publish_score_evaluate(up: Up, raw_rows: list[dict[str, A
     assert grown["result"]["report"]["table_rows"] >= prepared["result"]["report"]["table_rows"]
     start = {"model": "ctr", "version": 1}
     warm = up.succeeded(up.submit("train", dataset="next", publish_as="ctr", warm_start=start, **SMALL))
-    assert warm["result"] == {"model": "ctr", "version": 2}
+    published = warm["result"]["published"]
+    assert (warm["result"]["version"], published["alias"]) == (2, "latest"), published
+    compared = published["compared"]  # both on the rows of the grown dataset
+    assert (compared["version"], compared["split"], compared["rows"], compared["note"]) == (1, "test", "same", None)
+    assert compared["candidate"]["auc"] == pytest.approx(warm["metrics"]["test_auc"], abs=1e-4)
     assert warm["metrics"]["test_auc"] > 0.5
 
 
