@@ -32,7 +32,8 @@ RUN, BUNDLE, DATASET, OUTPUTS, LOG = "run", "bundle", "dataset", "outputs", "log
 class Assignment(BaseModel):
     """One attempt at a job.
 
-    given: resolved path -> what the caller wrote, for messages. dataset_hash, bundle_sha256: what the registers hold.
+    given: resolved path -> what the caller wrote, for messages. traceparent: the attempt's span (`service.traces`).
+    dataset_hash, bundle_sha256: what the registers hold.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -51,6 +52,7 @@ class Assignment(BaseModel):
     bundle_sha256: str | None = None
     files: tuple[Path, ...] = ()
     given: dict[str, str] = {}
+    traceparent: str | None = None
 
 
 class Assigner:

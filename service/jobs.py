@@ -17,7 +17,16 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from service.database import Database
-from service.events import STATE, EventPage, LogPage, append_event, read_events, read_log, read_metric_series
+from service.events import (
+    STATE,
+    TRACEPARENT,
+    EventPage,
+    LogPage,
+    append_event,
+    read_events,
+    read_log,
+    read_metric_series,
+)
 from service.fingerprints import fingerprint
 from service.moves import move
 from service.options import NO_OPTIONS, JobOptions
@@ -108,8 +117,11 @@ class JobStore:
         key: str | None = None,
         options: JobOptions = NO_OPTIONS,
         job_id: str | None = None,
+        traceparent: str | None = None,
     ) -> Job:
         """Queue a job, or answer the one that the same key and body made; `job_id` is for a new one alone.
+
+        `traceparent` names the span that the job's attempts belong below (`service.traces`).
 
         Raises:
             IdempotencyConflictError: the key belongs to another body.
@@ -143,7 +155,8 @@ class JobStore:
                 if count_queued(session) > self._settings.max_queued:
                     raise QueueFullError(self._settings.max_queued, _TRY_AGAIN_S)
                 session.add_all(JobLabel(job_id=job.id, key=key, value=value) for key, value in job.labels.items())
-                append_event(session, job, STATE, {"state": State.QUEUED, "attempt": 0})
+                origin = {} if traceparent is None else {TRACEPARENT: traceparent}
+                append_event(session, job, STATE, {"state": State.QUEUED, "attempt": 0, **origin})
         except IntegrityError:
             twin = self.find_twin(kind, spec, owner, key, options)
             if twin is None:

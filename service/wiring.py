@@ -18,6 +18,7 @@ from service.settings import Settings
 from service.shelf import Shelf
 from service.submissions import Submissions
 from service.telemetry import Telemetry
+from service.traces import NO_TRACES, Traces
 from service.worker_roll import WorkerRoll
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Services:
     telemetry: Telemetry
 
     @classmethod
-    def build(cls, settings: Settings) -> Self:
+    def build(cls, settings: Settings, traces: Traces = NO_TRACES) -> Self:
         """Wire the parts; no connection is made yet."""
         database = Database(settings.url)
         jobs = JobStore(database, settings)
@@ -59,7 +60,7 @@ class Services:
             datasets=datasets,
             reports=ReportShelf(settings, datasets),
             registry=registry,
-            submissions=Submissions(settings, jobs, datasets, registry),
+            submissions=Submissions(settings, jobs, datasets, registry, traces),
             shelf=Shelf(registry, settings.alias_refresh_s, settings.max_loaded_models),
             keys=KeyStore(database),
             audit=AuditLog(database),
