@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
-BENCHES := bench-train bench-prepare bench-input bench-bounded bench-memory bench-scaling bench-allocator bench-rules
+BENCHES := bench-train bench-prepare bench-input bench-bounded bench-memory bench-scaling bench-allocator bench-rules bench-jobs
 
 .PHONY: setup demo test fuzz lint serve $(BENCHES) clean
 
@@ -54,6 +54,8 @@ $(BENCHES): bench-%: .venv/.ready
 	$(BIN)/python -m bench.$* $(BENCH_OPTIONS)
 
 bench-train bench-prepare: .venv-peers/.ready
+
+bench-jobs: .venv/.ready-dev
 
 clean:
 	rm -rf .venv .venv-peers build/bench .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -37,8 +37,9 @@ from service.problems import (
     QueueFullError,
 )
 from service.projects import DEFAULT_PROJECT
+from service.selections import page_of_jobs, unindexed
 from service.settings import Settings
-from service.states import FINAL, Action, IllegalMoveError, Kind, State
+from service.states import IDLE, LEASED, Action, IllegalMoveError, Kind, State
 from service.tables import Job, JobLabel
 from service.waiting import count_queued, queue_positions
 
@@ -176,9 +177,9 @@ class JobStore:
     def is_preparing(self, name: str) -> bool:
         """Whether a job that has not ended will register a dataset of this name."""
         query = select(Job.id).where(
-            Job.project == self._project,
-            Job.kind == Kind.PREPARE,
-            Job.state.not_in(sorted(FINAL)),
+            unindexed(Job.project) == self._project,
+            unindexed(Job.kind) == Kind.PREPARE,
+            Job.state.in_(sorted(IDLE | LEASED)),  # few, of any kind
             Job.spec["name"].as_string() == name,
         )
         with self._database.read() as session:
@@ -194,16 +195,7 @@ class JobStore:
         labels: Mapping[str, str] | None = None,
     ) -> JobPage:
         """Jobs that match in everything given, newest first, a page at a time: filtered first, then cut."""
-        query = select(Job).where(Job.project == self._project).order_by(Job.id.desc()).limit(limit + 1)
-        if state is not None:
-            query = query.where(Job.state == state)
-        if kind is not None:
-            query = query.where(Job.kind == kind)
-        for key, value in (labels or {}).items():
-            found = select(JobLabel.job_id).where(JobLabel.key == key, JobLabel.value == value)
-            query = query.where(Job.id.in_(found))
-        if cursor is not None:
-            query = query.where(Job.id < cursor)
+        query = page_of_jobs(self._project, state, kind, labels or {}, cursor).limit(limit + 1)
         with self._database.read() as session:
             jobs = session.scalars(query).all()
         more = len(jobs) > limit
