@@ -12,6 +12,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from service.guard import OPEN_PATHS
+from service.links import add_links
 from service.problems import MEDIA_TYPE, STATUS_OF, ServiceError
 
 _SECURITY = {
@@ -49,6 +50,7 @@ def _complete(document: dict[str, Any]) -> None:
             for status in refusals:
                 answers[status] = _refusal(codes[int(status)])
             operation["responses"] = dict(sorted(answers.items()))
+    add_links(document)
 
 
 def _refusal(codes: list[str]) -> dict[str, Any]:
