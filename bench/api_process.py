@@ -66,10 +66,15 @@ class ApiProcess:
 
     def __exit__(self, *_: object) -> None:
         self._process.send_signal(signal.SIGTERM)
-        if self._process.wait(timeout=30) != 0:
-            raise SystemExit(f"The API ended with code {self._process.returncode}.")
+        try:
+            code = self._process.wait(timeout=60)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            code = self._process.wait()
         if self._process.stdout is not None:
             self._process.stdout.close()
+        if code != 0:
+            raise SystemExit(f"The API ended with code {code}.")
 
 
 class Connection:

