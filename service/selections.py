@@ -18,7 +18,7 @@ from service.tables import Job, JobLabel
 
 def page_of_jobs(
     project: str, state: State | None, kind: Kind | None, labels: Mapping[str, str], cursor: str | None
-) -> Select[tuple[Job]]:
+) -> Select[Job]:
     """Jobs of a project that match in everything given, newest first; those older than `cursor`."""
     query, order = select(Job), Job.id
     is_open = state is not None and state not in FINAL
