@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from service.app import create_app
 from service.protocol import LimitedProtocol
 from service.settings import Settings
+from service.traces import traces_from_environment
 
 _DRAIN_S = 5
 
@@ -36,7 +37,9 @@ def serve(settings: Settings, listener: socket.socket) -> None:
         signal.signal(
             number, lambda *_: None
         )  # uvicorn raises the signal again when it is done: that is a good end here
-    config = server_config(create_app(settings))
+    traces = traces_from_environment("ctrfast-api")
+    config = server_config(create_app(settings, traces))
     server = uvicorn.Server(config)
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         runner.run(server.serve(sockets=[listener]))
+    traces.close()

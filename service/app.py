@@ -32,6 +32,7 @@ from service.problems import (
     problem_response,
     service_problem,
 )
+from service.request_spans import RequestSpans
 from service.routes import (
     audit,
     datasets,
@@ -47,6 +48,7 @@ from service.routes import (
 )
 from service.scoring.endpoints import ScoringRoutes
 from service.settings import Settings
+from service.traces import NO_TRACES, Traces
 from service.upkeep import keep_books
 from service.webhooks import send_webhooks
 from service.wiring import Services
@@ -56,14 +58,15 @@ log = logging.getLogger("service.api")
 _CODES = {400: "malformed_json", 404: "not_found", 405: "method_not_allowed"}
 
 
-def create_app(settings: Settings) -> FastAPI:
+def create_app(settings: Settings, traces: Traces = NO_TRACES) -> FastAPI:
     """Build the API.
 
     Args:
         settings: of the service. Where `require_key` is None an API key is demanded; `ctrfast-service` decides by the
             address that it binds.
+        traces: where spans go; the caller closes it.
     """
-    services = Services.build(settings)
+    services = Services.build(settings, traces)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -87,6 +90,7 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,  # the framework's page loads scripts from elsewhere; `routes.docs` has our own
         redoc_url=None,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # they would hold paths, queries and bodies
         redirect_slashes=False,  # the framework would build the address from the caller's Host header
     )
     app.state.services = services
@@ -102,6 +106,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_middleware(ScoringRoutes, services=services)
     app.add_middleware(Guard, services=services, require_key=settings.require_key is not False)
+    if traces.is_on:
+        app.add_middleware(RequestSpans, traces=traces)
     return app
 
 

@@ -44,7 +44,8 @@ class Champion(BaseModel):
 class Assignment(BaseModel):
     """One attempt at a job.
 
-    given: resolved path -> what the caller wrote, for messages. dataset_hash, bundle_sha256: what the registers hold.
+    given: resolved path -> what the caller wrote, for messages. traceparent: the attempt's span (`service.traces`).
+    dataset_hash, bundle_sha256: what the registers hold.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -64,6 +65,7 @@ class Assignment(BaseModel):
     champion: Champion | None = None
     files: tuple[Path, ...] = ()
     given: dict[str, str] = {}
+    traceparent: str | None = None
 
 
 class Assigner:

@@ -34,6 +34,8 @@ from service.processes import up as run_all
 from service.projects import DEFAULT_PROJECT, require_project_name
 from service.settings import Settings
 
+_EXTRAS = {"jwt": "oidc", "opentelemetry": "otel"}  # of packages that may be missing
+
 app = typer.Typer(
     help="Training jobs, model registry and online scoring over REST.",
     no_args_is_help=True,
@@ -234,7 +236,7 @@ def _one_line_errors() -> Iterator[None]:
     except SQLAlchemyError as error:
         text = f"The database cannot be used: {str(getattr(error, 'orig', None) or error).splitlines()[0]}"
     except ImportError as error:
-        extra = "oidc" if error.name == "jwt" else "postgres"
+        extra = _EXTRAS.get((error.name or "").partition(".")[0], "postgres")
         text = f"The package {error.name!r} is missing. Install it with `pip install 'ctrfast[{extra}]'`."
     except OSError as error:
         text = f"The system refuses: {error.strerror or error}."

@@ -22,6 +22,7 @@ from service.states import FINAL, State
 from service.tables import Event, Job, WebhookRow
 
 STATE, PROGRESS, METRIC, LOG, WARNING = "state", "progress", "metric", "log", "warning"
+TRACEPARENT = "traceparent"  # in the data of a first event
 _TEXT_KEY = {LOG: "line", WARNING: "message"}
 
 
@@ -102,6 +103,12 @@ def read_metric_series(session: Session, job_id: str, after: int = 0) -> list[di
     _require_kept(session, job_id, after)
     query = select(Event.data).where(Event.job_id == job_id, Event.type == METRIC, Event.seq > after)
     return list(session.scalars(query.order_by(Event.seq)))
+
+
+def read_traceparent(session: Session, job_id: str) -> str | None:
+    """The span that a job was submitted in; None where traces were off, or the event was removed."""
+    data = session.scalar(select(Event.data).where(Event.job_id == job_id, Event.seq == 1))
+    return None if data is None else data.get(TRACEPARENT)
 
 
 def _require_kept(session: Session, job_id: str, after: int) -> None:

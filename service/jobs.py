@@ -18,7 +18,16 @@ from sqlalchemy.orm import Session
 
 from service import families, wishes
 from service.database import Database
-from service.events import STATE, EventPage, LogPage, append_event, read_events, read_log, read_metric_series
+from service.events import (
+    STATE,
+    TRACEPARENT,
+    EventPage,
+    LogPage,
+    append_event,
+    read_events,
+    read_log,
+    read_metric_series,
+)
 from service.fingerprints import fingerprint
 from service.new_jobs import new_job, new_job_id, runs_of_a_sweep
 from service.options import NO_OPTIONS, JobOptions
@@ -30,8 +39,9 @@ from service.problems import (
     SweepEndedError,
 )
 from service.projects import DEFAULT_PROJECT
+from service.selections import page_of_jobs, unindexed
 from service.settings import Settings
-from service.states import FINAL, IllegalMoveError, Kind, State
+from service.states import FINAL, IDLE, LEASED, IllegalMoveError, Kind, State
 from service.tables import Job, JobLabel
 from service.waiting import count_queued, queue_positions
 
@@ -108,10 +118,12 @@ class JobStore:
         options: JobOptions = NO_OPTIONS,
         job_id: str | None = None,
         children: Sequence[Mapping[str, Any]] = (),
+        traceparent: str | None = None,
     ) -> Job:
         """Queue a job, or answer the one that the same key and body made; `job_id` is for a new one alone.
 
-        children: train specs of a sweep's runs, which are queued with it or not at all.
+        children: train specs of a sweep's runs, which are queued with it or not at all. traceparent: of the span that
+        the attempts of all of them belong below (`service.traces`).
 
         Raises:
             IdempotencyConflictError: the key belongs to another body.
@@ -136,12 +148,13 @@ class JobStore:
                 session.flush()  # a twin is found before a full queue is: it takes no further place
                 if count_queued(session) + len(children) > self._settings.max_queued:
                     raise QueueFullError(self._settings.max_queued, _TRY_AGAIN_S)
+                origin = {} if traceparent is None else {TRACEPARENT: traceparent}
                 session.add_all(made)
                 session.flush()
                 for one in made:
                     labels = one.labels.items()
                     session.add_all(JobLabel(job_id=one.id, key=name, value=value) for name, value in labels)
-                    append_event(session, one, STATE, {"state": State.QUEUED, "attempt": 0})
+                    append_event(session, one, STATE, {"state": State.QUEUED, "attempt": 0, **origin})
         except IntegrityError:
             twin = self.find_twin(kind, spec, owner, key, options)
             if twin is None:
@@ -161,9 +174,9 @@ class JobStore:
     def is_preparing(self, name: str) -> bool:
         """Whether a job that has not ended will register a dataset of this name."""
         query = select(Job.id).where(
-            Job.project == self._project,
-            Job.kind == Kind.PREPARE,
-            Job.state.not_in(sorted(FINAL)),
+            unindexed(Job.project) == self._project,
+            unindexed(Job.kind) == Kind.PREPARE,
+            Job.state.in_(sorted(IDLE | LEASED)),  # few, of any kind
             Job.spec["name"].as_string() == name,
         )
         with self._database.read() as session:
@@ -180,18 +193,9 @@ class JobStore:
         parent: str | None = None,
     ) -> JobPage:
         """Jobs that match in everything given, newest first, a page at a time: filtered first, then cut."""
-        query = select(Job).where(Job.project == self._project).order_by(Job.id.desc()).limit(limit + 1)
-        if state is not None:
-            query = query.where(Job.state == state)
-        if kind is not None:
-            query = query.where(Job.kind == kind)
+        query = page_of_jobs(self._project, state, kind, labels or {}, cursor).limit(limit + 1)
         if parent is not None:
             query = query.where(Job.parent_id == parent)
-        for key, value in (labels or {}).items():
-            found = select(JobLabel.job_id).where(JobLabel.key == key, JobLabel.value == value)
-            query = query.where(Job.id.in_(found))
-        if cursor is not None:
-            query = query.where(Job.id < cursor)
         with self._database.read() as session:
             jobs = session.scalars(query).all()
         more = len(jobs) > limit

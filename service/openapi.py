@@ -13,6 +13,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from service.guard import OPEN_PATHS
+from service.links import add_links
 from service.problems import MEDIA_TYPE, STATUS_OF, ServiceError
 from service.scoring.described import PATHS
 
@@ -52,6 +53,7 @@ def _complete(document: dict[str, Any]) -> None:
             for status in refusals:
                 answers[status] = _refusal(codes[int(status)])
             operation["responses"] = dict(sorted(answers.items()))
+    add_links(document)
 
 
 def _refusal(codes: list[str]) -> dict[str, Any]:

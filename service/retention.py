@@ -11,6 +11,7 @@ from collections.abc import Callable
 from sqlalchemy import delete, exists, func, select
 
 from service.database import Database
+from service.selections import unindexed
 from service.states import FINAL
 from service.tables import Event, Job
 
@@ -27,13 +28,15 @@ def remove_old_events(
     """
     if days is None:
         return 0
-    ended = (Job.state.in_(sorted(FINAL)), Job.finished_at < clock() - days * _DAY_S)
-    removed = 0
+    ended = (unindexed(Job.state).in_(sorted(FINAL)), Job.finished_at < clock() - days * _DAY_S)
+    removed, place = 0, ""  # jobs are walked through once, by id, and not from the start for each batch
     while True:
+        next_due = select(Job.id).where(*ended, Job.id >= place, exists().where(Event.job_id == Job.id))
         with database.read() as session:
-            job_id = session.scalar(select(Job.id).where(*ended, exists().where(Event.job_id == Job.id)).limit(1))
+            job_id = session.scalar(next_due.order_by(Job.id).limit(1))
         if job_id is None:
             return removed
+        place = job_id
         with database.write() as session:
             if session.scalar(select(Job.id).where(Job.id == job_id, *ended).with_for_update()) is None:
                 continue  # retried meanwhile

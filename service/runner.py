@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import logging
 import os
 import signal
 import sys
@@ -25,6 +26,7 @@ from service.lifeline import LeaseWatch, die_with_parent
 from service.outcomes import failure_of
 from service.stopping import Stop
 from service.told_warnings import tell_warnings
+from service.traces import traces_from_environment
 
 _STDIN = 0
 
@@ -50,10 +52,14 @@ def main(arguments: list[str]) -> int:
             while data:
                 data = data[os.write(channel, data) :]
 
+    logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)  # a collector that fails is no warning of the job's
+    traces = traces_from_environment("ctrfast-job")
+    parent = {} if assignment.traceparent is None else {"traceparent": assignment.traceparent}
+    facts = {"ctrfast.job.id": assignment.job_id, "ctrfast.job.kind": assignment.kind}
     try:
         stop.listen()
         tell_warnings(tell)
-        with _alone_in(assignment.folder, assignment.lease_s):
+        with _alone_in(assignment.folder, assignment.lease_s), traces.span("run", facts, parent=parent):
             from service.work import do_work
 
             product = do_work(assignment, tell, stop)
@@ -69,6 +75,7 @@ def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     sys.stderr.flush()
     tell(last_word)
+    traces.close()
     return 0
 
 

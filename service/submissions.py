@@ -36,6 +36,7 @@ from service.specs import (
 from service.states import Kind, State
 from service.sweep_specs import first_train_spec, parse_sweep_spec
 from service.tables import DatasetRow, Job
+from service.traces import NO_TRACES, Traces
 from service.webhook_checks import check_webhook
 
 
@@ -47,10 +48,12 @@ class Submissions:
     jobs: JobStore
     datasets: DatasetStore
     registry: Registry
+    traces: Traces = NO_TRACES
 
     def of(self, project: str) -> Submissions:
         """Submissions into another project."""
-        return Submissions(self.settings, self.jobs.of(project), self.datasets.of(project), self.registry.of(project))
+        inside = (self.jobs.of(project), self.datasets.of(project), self.registry.of(project))
+        return Submissions(self.settings, *inside, self.traces)
 
     def submit(
         self,
@@ -70,6 +73,21 @@ class Submissions:
             IdempotencyConflictError, NameTakenError, NotAvailableError, PathNotAllowedError, QueueFullError,
             CtrFastError: see the routes.
         """
+        with self.traces.span("submit") as span:
+            job, replayed = self._submit(kind, spec, owner, key, prefix, options, span.traceparent)
+            span.note({"ctrfast.job.id": job.id, "ctrfast.job.kind": job.kind})
+            return job, replayed
+
+    def _submit(
+        self,
+        kind: str,
+        spec: Mapping[str, Any],
+        owner: str,
+        key: str | None,
+        prefix: str,
+        options: JobOptions,
+        traceparent: str | None,
+    ) -> tuple[Job, bool]:
         twin = self.jobs.find_twin(kind, spec, owner, key, options)
         if twin is not None:
             return twin, True
@@ -85,7 +103,14 @@ class Submissions:
         job_id = new_job_id()
         children = parse_sweep_spec(spec, prefix).child_specs() if kind == Kind.SWEEP else ()
         job = self.jobs.enqueue(
-            Kind(kind), spec, owner=owner, key=key, options=options, job_id=job_id, children=children
+            Kind(kind),
+            spec,
+            owner=owner,
+            key=key,
+            options=options,
+            job_id=job_id,
+            children=children,
+            traceparent=traceparent,
         )
         return job, job.id != job_id
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from sqlalchemy import Select, func, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from service.states import LEASED, State
 from service.tables import Job
@@ -43,10 +43,23 @@ def next_job(now: float, most_per_owner: int | None) -> Select[Job]:
 
 def queue_positions(session: Session, ids: Collection[str]) -> dict[str, int]:
     """The places of waiting jobs, from 1; a job that does not wait has none."""
+    if len(ids) == 1:
+        return _position(session, next(iter(ids)))
     place = func.row_number().over(order_by=_ORDER).label("place")
     queue = select(Job.id, place).where(*_WAITING).subquery()
     rows = session.execute(select(queue.c.id, queue.c.place).where(queue.c.id.in_(sorted(ids)))).all()
     return {job_id: position for job_id, position in rows}  # noqa: C416 - rows are no pairs for the type checker
+
+
+def _position(session: Session, job_id: str) -> dict[str, int]:
+    """The place of one job: counting those before it, by two stretches of an index, is faster than numbering all."""
+    job = aliased(Job)
+    queued = select(func.count()).where(Job.state == State.QUEUED)
+    higher = queued.where(Job.priority > job.priority).scalar_subquery()
+    older = queued.where(Job.priority == job.priority, Job.id < job.id).scalar_subquery()
+    place = select(higher + older + 1).select_from(job)
+    found = session.scalar(place.where(job.id == job_id, job.state == State.QUEUED))
+    return {} if found is None else {job_id: found}
 
 
 def count_queued(session: Session) -> int:

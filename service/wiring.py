@@ -21,6 +21,7 @@ from service.shadow_store import ShadowStore
 from service.shelf import Shelf
 from service.submissions import Submissions
 from service.telemetry import Telemetry
+from service.traces import NO_TRACES, Traces
 from service.traffic_store import TrafficStore
 from service.version_removal import VersionRemoval
 from service.worker_roll import WorkerRoll
@@ -53,7 +54,7 @@ class Services:
     telemetry: Telemetry
 
     @classmethod
-    def build(cls, settings: Settings) -> Self:
+    def build(cls, settings: Settings, traces: Traces = NO_TRACES) -> Self:
         """Wire the parts; no connection is made yet."""
         database = Database(settings.url)
         jobs = JobStore(database, settings)
@@ -77,7 +78,7 @@ class Services:
             datasets=datasets,
             reports=ReportShelf(settings, datasets),
             registry=registry,
-            submissions=Submissions(settings, jobs, datasets, registry),
+            submissions=Submissions(settings, jobs, datasets, registry, traces),
             shelf=shelf,
             traffic=TrafficStore(database, settings),
             shadow=ShadowScorer(shelf, shadow_store, telemetry.registry),

@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -28,6 +29,7 @@ from service.child import Child
 from service.database import Database
 from service.datasets import DatasetStore
 from service.deliveries import ChampionMovedError, Deliveries
+from service.events import read_traceparent
 from service.jobs import JobStore
 from service.leases import SWEEPS_PER_LEASE, Lease, LeaseLostError, LeaseStore
 from service.log_tail import LogTail
@@ -38,6 +40,7 @@ from service.problems import ServiceError
 from service.registry import Registry
 from service.settings import Settings
 from service.states import Kind, Reason, State
+from service.traces import NO_TRACES, Span, Traces, traces_from_environment
 from service.worker_roll import WorkerRoll
 
 log = logging.getLogger("service.worker")
@@ -51,9 +54,11 @@ class Worker:
     Args:
         settings: of the service.
         command: the program that does a job (`service.child`).
+        traces: where spans go; the caller closes it.
     """
 
-    def __init__(self, settings: Settings, command: Sequence[str] = RUNNER) -> None:
+    def __init__(self, settings: Settings, command: Sequence[str] = RUNNER, traces: Traces = NO_TRACES) -> None:
+        self._traces = traces
         self._settings = settings
         self._command = tuple(command)
         self._database = Database(settings.url)
@@ -100,7 +105,11 @@ class Worker:
         self._kind = lease.kind
         self._tell_sweep(lease)
         try:
-            state = self._do(lease)
+            with self._span(lease) as span:
+                state = self._do(lease, span.traceparent)
+                span.note({"ctrfast.job.state": state})
+                if state is State.FAILED:
+                    span.fail(state)
         except LeaseLostError:
             log.warning(
                 "job %s: the lease of attempt %d was lost; nothing more is written", lease.job_id, lease.attempt
@@ -125,9 +134,21 @@ class Worker:
         except SQLAlchemyError as error:
             log.warning("the sweep %s could not be told: %s", lease.parent_id, error.__class__.__name__)
 
-    def _do(self, lease: Lease) -> State:
+    def _span(self, lease: Lease) -> AbstractContextManager[Span]:
+        """A span below the job's submission."""
+        parent: dict[str, str] = {}
+        if self._traces.is_on:
+            with self._database.read() as session:
+                traceparent = read_traceparent(session, lease.job_id)
+            if traceparent is not None:
+                parent["traceparent"] = traceparent
+        facts: dict[str, str | int] = {"ctrfast.job.id": lease.job_id, "ctrfast.job.kind": lease.kind}
+        facts["ctrfast.job.attempt"] = lease.attempt
+        return self._traces.span("attempt", facts, parent=parent)
+
+    def _do(self, lease: Lease, traceparent: str | None) -> State:
         try:
-            assignment = self._assigner.assign(lease)
+            assignment = self._assigner.assign(lease).model_copy(update={"traceparent": traceparent})
             tail = LogTail(assignment.folder / LOG, self._settings.max_log_events)
             child = Child(self._command, assignment, assignment.folder / LOG)
         except SQLAlchemyError:
@@ -200,7 +221,9 @@ def _death(code: int) -> str:
 
 def run_worker(settings: Settings) -> None:
     """Run a worker until SIGTERM or SIGINT."""
-    worker = Worker(settings)
+    traces = traces_from_environment("ctrfast-worker")
+    worker = Worker(settings, traces=traces)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: worker.stop())
     worker.run()
+    traces.close()

@@ -1,5 +1,6 @@
 """The README's blocks run as they stand, on fewer rows and a free port."""
 
+import ast
 import os
 import re
 import signal
@@ -11,7 +12,7 @@ from pathlib import Path
 BIN = Path(sys.executable).parent
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"^```(bash service|bash|python)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+BLOCKS = re.findall(r"^```(bash service|bash|python client|python)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 SMALLER = {"--rows 200000": "--rows 12000", "4096": "1024", "--epochs 3": "--epochs 1", '"epochs": 3': '"epochs": 1'}
 
 
@@ -27,8 +28,8 @@ def test_the_blocks_run_in_order(tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    (clicks, up, curl, python) = (text for _, text in BLOCKS)
-    assert [kind for kind, _ in BLOCKS] == ["bash", "bash service", "bash", "python"]
+    (clicks, up, curl, client, python) = (text for _, text in BLOCKS)
+    assert [kind for kind, _ in BLOCKS] == ["bash", "bash service", "bash", "python client", "python"]
 
     def run(text):
         command, environment = shell(text, folder, port)
@@ -44,6 +45,8 @@ def test_the_blocks_run_in_order(tmp_path):
     try:
         assert "ready" in service.stdout.readline()
         answer = run(curl)
+        (folder / "client.py").write_text(shell(client, folder, port)[0][-1])
+        states, *_, scored = run(f"{sys.executable} client.py").splitlines()
     finally:
         service.send_signal(signal.SIGTERM)
         assert service.wait(timeout=60) == 0
@@ -51,6 +54,10 @@ def test_the_blocks_run_in_order(tmp_path):
     assert '"state": "succeeded"' in answer or '"state":"succeeded"' in answer
     assert '"predictions"' in answer
     assert '"unseen"' in answer
+    assert states == "['queued', 'running', 'succeeded']"
+    version, _, probabilities = scored.partition(" ")
+    assert version == "2"
+    assert len(ast.literal_eval(probabilities)) == 2
     script = folder / "example.py"
     script.write_text(python.replace("4096", "1024"))
     assert 0 < float(run(f"{sys.executable} {script}").strip().splitlines()[-1]) < 1

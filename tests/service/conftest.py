@@ -29,6 +29,7 @@ from service.processes import bind
 from service.projects import DEFAULT_PROJECT
 from service.settings import Settings
 from service.states import Kind
+from service.traces import NO_TRACES, Traces
 from service.wiring import Services
 
 ROWS = 3000
@@ -145,11 +146,11 @@ def bundle(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 class Api:
     """A running API: its services and a client of its own."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, traces: Traces = NO_TRACES) -> None:
         database = Database(settings.url)
         database.migrate()
         database.dispose()
-        app = create_app(settings)
+        app = create_app(settings, traces)
         self.services: Services = app.state.services
         self.app = app
         self._listener = bind("127.0.0.1", 0)

@@ -1,4 +1,4 @@
-"""Importing starts nothing, and the API process knows no TensorFlow."""
+"""Importing starts nothing, and the API process knows no TensorFlow, nor OpenTelemetry's SDK where traces are off."""
 
 import json
 import subprocess
@@ -9,9 +9,12 @@ PROGRAM = """
 import json, sys
 import service.cli, service.app, service.api
 from service.settings import Settings
+from service.traces import traces_from_environment
+traces_from_environment("x")
 app = service.app.create_app(Settings(home={home!r}))
 app.openapi()
 unwanted = ("tensorflow", "tf_keras", "keras", "ray", "pandas", "sklearn", "alembic", "matplotlib")
+unwanted += ("opentelemetry.sdk", "opentelemetry.exporter")
 heavy = [name for name in unwanted if name in sys.modules]
 print(json.dumps([heavy, sorted(name for name in sys.modules if name in ("ctrfast.train", "ctrfast.export"))]))
 """

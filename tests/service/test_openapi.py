@@ -25,6 +25,7 @@ from schemathesis.specs.openapi.checks import (
 from service.access import ALL_RIGHTS
 from service.keys import KeyStore
 from tests.service.conftest import Api, fill_data_root, publish, quick_settings
+from tests.service.test_api_jobs import TRAIN
 
 CHECKS = [
     not_a_server_error,
@@ -58,13 +59,13 @@ def make_described(
         api.services.datasets.register("small", home / "data" / "prepared")
         publish(api, bundle)
         key = KeyStore(api.services.database).create("all", rights=ALL_RIGHTS)
-        headers = {"X-API-Key": key} if require_key else {}
+        headers = {"Accept": "application/json", **({"X-API-Key": key} if require_key else {})}
         api.client.headers.update(headers)
         schema = schemathesis.openapi.from_url(f"{api.url}/openapi.json", headers=headers)
         schema.config.headers = headers
+        schema.config.request_timeout = 120  # the first page of a data report takes a while
         schema.config.generation.update(with_security_parameters=False)
-        # A stream of events ends with its job, and no worker runs here; readiness may well be a 503.
-        return schema.exclude(path_regex="/events$|/readyz$")
+        return schema.exclude(path_regex="/readyz$")  # readiness may well be a 503
 
     yield make
     for api in started:
@@ -104,18 +105,47 @@ def test_answers_without_a_key(for_local_callers: Any, mode: GenerationMode) -> 
     assert ask_all(for_local_callers, mode) > 40
 
 
-def test_answers_with_a_key(for_keys: Any) -> None:
-    assert ask_all(for_keys, GenerationMode.POSITIVE) > 40
+@pytest.mark.parametrize("mode", [*GenerationMode])
+def test_answers_with_a_key(for_keys: Any, mode: GenerationMode) -> None:
+    assert ask_all(for_keys, mode) > 40
 
 
-def test_requests_that_follow_each_other(for_local_callers: Any) -> None:
-    machine = for_local_callers.as_state_machine()
+def follow(schema: Any, settings: hypothesis.settings, body_of_jobs: Any = None) -> set[str]:
+    """Go from answer to answer by links; the operations that were answered well.
 
-    class Followed(machine):  # type: ignore[misc,valid-type]
+    body_of_jobs: what submissions send; else what is generated, which hardly ever is a spec that can be run.
+    """
+    good: set[str] = set()
+
+    class Followed(schema.as_state_machine()):  # type: ignore[misc]
+        def before_call(self, case: schemathesis.Case) -> None:
+            case.query.pop("follow", None)  # a log that is followed ends with its job, and no worker runs here
+            if body_of_jobs is not None and case.operation.label == "POST /v1/jobs":
+                case.body = body_of_jobs
+
         def validate_response(self, response: Any, case: schemathesis.Case, **options: Any) -> None:
             case.validate_response(response, checks=CHECKS)
+            if response.status_code < 300:
+                good.add(case.operation.label)
 
-    Followed.run(settings=BOUNDS)
+    Followed.run(settings=settings)
+    return good
+
+
+@pytest.mark.parametrize("callers", ["for_local_callers", "for_keys"])
+def test_requests_that_follow_each_other(callers: str, request: pytest.FixtureRequest) -> None:
+    assert len(follow(request.getfixturevalue(callers), BOUNDS)) > 2
+
+
+@pytest.mark.parametrize("callers", ["for_local_callers", "for_keys"])
+def test_a_job_is_followed_by_its_links(callers: str, request: pytest.FixtureRequest) -> None:
+    schema = request.getfixturevalue(callers).include(
+        path_regex="^/v1/jobs($|/{job_id}(/events|/cancel|/pause|/retry|$))"
+    )
+    body = {"kind": "train", "spec": TRAIN}
+    good = follow(schema, hypothesis.settings(BOUNDS, max_examples=12, stateful_step_count=10), body)
+    assert "POST /v1/jobs" in good
+    assert len({label for label in good if "{job_id}" in label}) > 2, sorted(good)
 
 
 def example_bodies(document: dict[str, Any], operation: dict[str, Any]) -> list[dict[str, Any]]:
