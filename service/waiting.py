@@ -54,11 +54,11 @@ def queue_positions(session: Session, ids: Collection[str]) -> dict[str, int]:
 def _position(session: Session, job_id: str) -> dict[str, int]:
     """The place of one job: counting those before it, by two stretches of an index, is faster than numbering all."""
     job = aliased(Job)
-    queued = select(func.count()).where(Job.state == State.QUEUED)
+    queued = select(func.count()).where(*_WAITING)
     higher = queued.where(Job.priority > job.priority).scalar_subquery()
     older = queued.where(Job.priority == job.priority, Job.id < job.id).scalar_subquery()
     place = select(higher + older + 1).select_from(job)
-    found = session.scalar(place.where(job.id == job_id, job.state == State.QUEUED))
+    found = session.scalar(place.where(job.id == job_id, job.state == State.QUEUED, ~job.waits_for_children))
     return {} if found is None else {job_id: found}
 
 

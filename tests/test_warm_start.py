@@ -52,11 +52,10 @@ def test_a_grown_vocabulary_keeps_all_ids_and_appends_new_ones(yesterday, today)
     assert len(new.vocabularies["b"]) == 60
     assert new.vocabularies["b"].values.slice(0, 40).equals(old.vocabularies["b"].values)
     texts = [f"long-name-of-{index}" for index in (0, 25, 59, 60)]
-    ids = [new.vocabularies["b"].index.get(text, 0) for text in texts]
-    assert ids[:2] == [old.vocabularies["b"].index[text] for text in texts[:2]]
+    ids = new.vocabularies["b"].encode(pa.array(texts)).tolist()
+    assert ids[:2] == old.vocabularies["b"].encode(pa.array(texts[:2])).tolist()
     assert ids[2] >= 42
     assert ids[3] == 0
-    assert new.vocabularies["b"].encode(pa.array(texts)).tolist() == ids
 
 
 def test_a_frozen_vocabulary_is_the_earlier_one(days, yesterday):

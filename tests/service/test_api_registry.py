@@ -152,7 +152,7 @@ def test_a_split_and_a_shadow_on_real_versions(two: Api) -> None:
         served = await shelf.by_alias("default", "ctr", "latest")
         rows = [ROW, {}]
         assert shadow.due("default", "ctr")
-        shadow.take(served, rows, served.scorer.score_rows(rows))
+        shadow.take(served, lambda scorer: scorer.score_rows(rows), served.scorer.score_rows(rows))
         while not shadow._news:
             await asyncio.sleep(0.01)
         task.cancel()

@@ -42,7 +42,7 @@ def test_the_blocks_run_in_order(tmp_path: Path, dataset: Path, raw_file: Path) 
 
     try:
         said = output_of(sys.executable, "page.py")
-        for line in (r"4 steps", r"succeeded \{'model': 'ctr', 'version': 1\} 0\.\d+", r"\d+ running", r"1 0\.\d+ 2"):
+        for line in (r"4 steps", r"succeeded ctr 1 0\.\d+", r"\d+ running", r"1 0\.\d+ 2"):
             assert re.search(f"^{line}$", said, re.MULTILINE), (line, said)
         assert said.splitlines()[-2:] == [
             "422 bad_config spec.batch_size",

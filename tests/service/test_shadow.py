@@ -194,13 +194,13 @@ def test_what_does_not_fit_the_queue_is_dropped_and_counted(sqlite: Services) ->
 def test_rows_that_wait_are_bounded_too(sqlite: Services) -> None:
     async def body() -> None:
         shadow = ShadowScorer(cast(Shelf, FakeShelf()), sqlite.shadow_store, CollectorRegistry())
-        rows, scores = rows_of(0.1)
+        score, scores = rows_of(*[0.1] * 9000)
         for _ in range(3):
-            shadow.take(served(), rows * 9000, scores.repeat(9000))
+            shadow.take(served(), score, scores)
         assert next(iter(shadow._news.values())).dropped == 1
         task = asyncio.create_task(shadow.run())
         await until(lambda: next(iter(shadow._news.values())).rows == 18_000)
-        shadow.take(served(), rows * 9000, scores.repeat(9000))
+        shadow.take(served(), score, scores)
         await until(lambda: next(iter(shadow._news.values())).rows == 27_000)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
