@@ -180,6 +180,7 @@ class Shelf:
             stays where it was.
         """
         self._retries.forget((project, name, version))  # its files may have been mended: somebody wants to know now
+        self._hold((project, name, alias))
         await self._live((project, name, version))
         set_alias = self._registry.of(project).set_alias
         move = await asyncio.to_thread(set_alias, name, alias, version, caller=caller, force=force, expected=expected)
@@ -214,6 +215,7 @@ class Shelf:
                 if key in self._loaded:
                     self._switch(alias, wanted)
                 elif self._retries.waiting(key) is None:
+                    self._hold(alias)
                     self._begin_load(key)
 
     def _load_ahead(self) -> None:
@@ -229,11 +231,15 @@ class Shelf:
                         self._begin_load(key)
 
     def _switch(self, alias: Alias, version: int) -> None:
-        before = self._serving.get(alias)
+        if self._serving.get(alias) != version:
+            self._hold(alias)
         self._serving[alias] = version
-        if before is not None and before != version:
-            self._left[alias] = (before, self._clock() + self._keep_s)
         self._evict()
+
+    def _hold(self, alias: Alias) -> None:
+        """Keep the version that an alias is about to leave: it answers until then, and is what a rollback needs."""
+        if (version := self._serving.get(alias)) is not None:
+            self._left[alias] = (version, self._clock() + self._keep_s)
 
     async def _read_pointers(self) -> None:
         """Read them all, and let go of versions that were removed."""
@@ -255,7 +261,6 @@ class Shelf:
         now = self._clock()
         self._left = {alias: (version, until) for alias, (version, until) in self._left.items() if now < until}
         held = {(*alias[:2], version) for alias, (version, _) in self._left.items()}
-        held -= {(*alias[:2], version) for alias, version in self._serving.items()}
         countable = [key for key in self._loaded if key not in held]
         for key in countable[: max(0, len(countable) - self._capacity)]:
             del self._loaded[key]
