@@ -81,6 +81,7 @@ def create_app(settings: Settings, traces: Traces = NO_TRACES) -> FastAPI:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.get_running_loop().shutdown_default_executor()  # their threads hold connections for a moment more
         services.database.dispose()
 
     app = DescribedApi(
