@@ -69,6 +69,7 @@ class Encoder:
         self._id_rows = fitted.id_rows
         self._value_ids = ValueIds(fitted, self.field_ids)
         self._numeric_sources = [field.source for field in schema.numeric_fields]
+        self._bucketed = [index for index, rows in enumerate(self._id_rows) if rows.unseen_buckets > 1]
         self._id_names = schema.id_names
         self._slots = schema.field_slots
         self._separators = list_separators(schema)
@@ -204,9 +205,8 @@ class Encoder:
         counts = (ids == UNSEEN_ID).sum(axis=0).tolist()  # by slot
         if ids.shape[1] > len(self._slots):
             counts = [sum(counts[slots]) for slots in self._slots]
-        for index, (rows, slots) in enumerate(zip(self._id_rows, self._slots, strict=True)):
-            if rows.unseen_buckets > 1:
-                counts[index] = int(rows.is_unseen(ids[:, slots]).sum())
+        for index in self._bucketed:
+            counts[index] = int(self._id_rows[index].is_unseen(ids[:, self._slots[index]]).sum())
         return dict(zip(self._id_names, counts, strict=True))
 
     def _encoded(self, ids: Ids, numbers: Numbers) -> Encoded:

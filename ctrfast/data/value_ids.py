@@ -1,15 +1,17 @@
 """JSON-like values of the id fields -> local ids, as `ctrfast.data.encode` does it for arrow columns.
 
-Values of all fields that keep the text itself are looked up at once. What their vocabularies have needs no other check:
-they hold texts that were checked when they were fitted. The rest is read value by value.
+Values of all fields that keep the text itself are looked up at once, unless they were lately. What their vocabularies
+have needs no other check: they hold texts that were checked when they were fitted. The rest is read value by value.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain, groupby
+from itertools import chain
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,22 +20,35 @@ from ctrfast.data.field_ids import FieldIds
 from ctrfast.data.lists import in_slots
 from ctrfast.data.rows import Column, Repeated, read_texts
 from ctrfast.data.text_table import ABSENT, TextTable
-from ctrfast.schema import FittedSchema, IdField
+from ctrfast.schema import MISSING_ID, FittedSchema, IdField
 
 Ids = npt.NDArray[np.int32]
 
 _MISSING = Repeated(None)
+_MOST_KEPT, _LONGEST_KEPT = 8192, 64  # texts of a field, characters
 
 
 @dataclass(frozen=True)
 class _Field:
-    """field: of the schema. ids: its table's. table: which one. slots: its columns of the ids array."""
+    """field: of the schema. ids: its table's. table: which one. slots: its columns of the ids array.
+
+    recent: ids of texts that were looked up lately. Traffic repeats itself, and a small dict is the fastest look-up.
+    """
 
     field: IdField
     ids: FieldIds
     table: int
     slots: slice
     padding: int
+    recent: dict[str | None, int] = dataclasses.field(default_factory=lambda: {None: MISSING_ID})
+
+    def remember(self, value: object, id_: int) -> None:
+        """Keep a text's id. Other values are not kept: 1, 1.0 and True are one key."""
+        if type(value) is str and len(value) <= _LONGEST_KEPT:
+            if len(self.recent) >= _MOST_KEPT:
+                self.recent.clear()
+                self.recent[None] = MISSING_ID
+            self.recent[value] = id_
 
     @property
     def source(self) -> str:
@@ -44,6 +59,15 @@ class _Field:
     def keeps_the_text(self) -> bool:
         """A value's text is looked up in the vocabulary as it is."""
         return (self.field.separator, self.field.part, self.field.bucket, self.ids.field.hash_buckets) == (None,) * 4
+
+
+@dataclass(slots=True)
+class _Found:
+    """Ids of a column's values; None where a value was not looked up lately."""
+
+    field: _Field
+    values: Sequence[object]
+    ids: list[Any]
 
 
 class ValueIds:
@@ -77,38 +101,54 @@ class ValueIds:
         Raises:
             DataError: a value has the wrong type or is too long; `path` is "row.column".
         """
-        ids = np.empty((self._slots, rows), np.int32)
-        own: list[tuple[_Field, Sequence[object]]] = []
-        shared: list[tuple[_Field, Sequence[object]]] = []
+        found: list[list[Any]] = []
+        rest: list[_Found] = []
+        repeated: list[int] = []
         for source, field in self._texts:
             column = columns.get(source, _MISSING)
             if isinstance(column, Repeated):
-                shared.append((field, (column.value,)))
-            else:
-                own.append((field, column))
-        if own and rows:
-            ids[[field.slots.start for field, _ in own]] = self._find(own, rows)
-        if shared:
-            ids[[field.slots.start for field, _ in shared]] = self._find(shared, 1)
-        for field in self._others:
-            column = columns.get(field.source, _MISSING)
-            values = (column.value,) if isinstance(column, Repeated) else column
-            ids[field.slots] = self._read(values, field)
+                column = (column.value,)
+                repeated.append(len(found))
+            try:
+                ids_of_column: list[Any] = list(map(field.recent.get, column))  # type: ignore[arg-type]
+            except TypeError:  # a list or a mapping: reading says where
+                ids_of_column = [None] * len(column)
+            if None in ids_of_column:
+                rest.append(_Found(field, column, ids_of_column))
+            found.append(ids_of_column)
+        if rest:
+            self._find_rest(rest)
+        for number in repeated:
+            found[number] = found[number] * rows
+        ids = np.fromiter(chain.from_iterable(found), np.int32, len(found) * rows).reshape(len(found), rows)
+        if self._others:
+            all_ids = np.empty((self._slots, rows), np.int32)
+            all_ids[[field.slots.start for _, field in self._texts]] = ids
+            for field in self._others:
+                column = columns.get(field.source, _MISSING)
+                all_ids[field.slots] = self._read((column.value,) if isinstance(column, Repeated) else column, field)
+            ids = all_ids
         return np.ascontiguousarray(ids.T)
 
-    def _find(self, fields: Sequence[tuple[_Field, Sequence[object]]], rows: int) -> Ids:
-        """Ids (F, R) of R values of each of F fields that keep the text."""
-        values = list(chain.from_iterable(column for _, column in fields))
-        tables = [field.table for field, _ in fields]
+    def _find_rest(self, texts: Sequence[_Found]) -> None:
+        """Look up what is still None, all fields at once, and remember it."""
+        left = [[row for row, id_ in enumerate(text.ids) if id_ is None] for text in texts]
+        values = [text.values[row] for text, rows in zip(texts, left, strict=True) for row in rows]
+        tables = np.repeat([text.field.table for text in texts], [len(rows) for rows in left])
         try:
-            ids = self._table.find(values, np.repeat(tables, rows))
-        except TypeError:  # a list or a mapping: reading says where
-            ids = np.full(len(values), ABSENT, np.int32)
-        for number, places in groupby(np.flatnonzero(ids == ABSENT).tolist(), lambda place: place // rows):
-            field, column = fields[number]
-            at = [place % rows for place in places]
-            ids[[number * rows + row for row in at]] = self._absent([column[row] for row in at], at, field)
-        return ids.reshape(len(fields), rows)
+            ids = iter(self._table.find(values, tables).tolist())
+        except TypeError:
+            ids = iter([ABSENT] * len(values))
+        for text, rows in zip(texts, left, strict=True):
+            for row in rows:
+                text.ids[row] = next(ids)
+            absent = [row for row in rows if text.ids[row] == ABSENT]
+            if absent:
+                read = self._absent([text.values[row] for row in absent], absent, text.field)
+                for row, id_ in zip(absent, read, strict=True):
+                    text.ids[row] = id_
+            for row in rows:
+                text.field.remember(text.values[row], text.ids[row])
 
     def _absent(self, values: Sequence[object], rows: Sequence[int], field: _Field) -> list[int]:
         """Ids of values that are not found as they stand: unseen texts, and what is no text yet."""
