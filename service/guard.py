@@ -76,7 +76,7 @@ class Guard:
         headers = _headers(scope)
         given = headers.get("x-request-id", "")
         request_id = given if _REQUEST_ID.fullmatch(given) else f"{self._name}{next(self._numbers):08x}"
-        scope.setdefault("state", {})["request_id"] = request_id
+        scope.setdefault("state", {}).update(request_id=request_id, headers=headers)
         logs.begin(request_id=request_id)
         started = time.perf_counter()
         status = 500

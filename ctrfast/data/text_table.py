@@ -58,7 +58,7 @@ class TextTable:
         Raises:
             TypeError: a value has no hash.
         """
-        hashes = _keyed(np.fromiter(map(hash, values), np.int64, len(values)), self._salts[numbers])
+        hashes = _keyed(np.fromiter(map(hash, values), np.int64, len(values)), self._salts.take(numbers))
         bucket = self._home(hashes)
         ids = self._look(hashes, bucket)
         left = np.flatnonzero(ids == ABSENT)
@@ -74,8 +74,9 @@ class TextTable:
 
     def _look(self, hashes: Longs, bucket: Longs) -> Ids:
         """Local ids (M,) of hashes (M,) in their buckets (M,)."""
-        place = bucket * _WAYS + (self._hashes[bucket] == hashes[:, None]).argmax(axis=1)
-        return np.where(self._flat_hashes[place] == hashes, self._flat_ids[place], np.int32(ABSENT))
+        # `take` is twice as fast as indexing.
+        place = bucket * _WAYS + (self._hashes.take(bucket, axis=0) == hashes[:, None]).argmax(axis=1)
+        return np.where(self._flat_hashes.take(place) == hashes, self._flat_ids.take(place), np.int32(ABSENT))
 
     def _fill(self, hashes: Longs, ids: Ids) -> None:
         """Put each into its bucket, or into the first one behind it that has room."""
