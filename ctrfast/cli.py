@@ -39,6 +39,7 @@ from ctrfast.errors import Cancelled, ConfigError, CtrFastError, TrainingError, 
 from ctrfast.explain_cli import explain
 from ctrfast.folders import write_file
 from ctrfast.jobs_cli import jobs_app
+from ctrfast.models_cli import models
 from ctrfast.schema import SPLITS, load_schema
 from ctrfast.schema import preset as find_preset
 
@@ -53,6 +54,7 @@ app = typer.Typer(
 )
 app.add_typer(jobs_app, name="jobs")
 app.command()(explain)
+app.command()(models)
 Preset = Annotated[str | None, typer.Option(help="Columns of a public data set: criteo, criteo_1tb or avazu.")]
 Seed = Annotated[int, typer.Option(help="Same seed, same result.")]
 ConfigFile = Annotated[Path | None, typer.Option(help="Settings as YAML.")]

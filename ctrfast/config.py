@@ -25,11 +25,33 @@ NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 # Each network, and the settings that it has beside those of all networks.
 MODEL_OPTIONS: dict[str, tuple[str, ...]] = {
-    "dcn": ("cross_layers",),
-    "dcn_mix": ("cross_layers", "low_rank", "experts"),
-    "dcn_v2": ("cross_layers", "low_rank"),
-    "deepfm": (),
-    "wide_deep": (),
+    "afm": ("interaction_width",),
+    "autoint": ("hidden", "cross_layers", "interaction_width", "heads"),
+    "dcn": ("hidden", "cross_layers"),
+    "dcn_mix": ("hidden", "cross_layers", "low_rank", "experts"),
+    "dcn_v2": ("hidden", "cross_layers", "low_rank"),
+    "deep_fwfm": ("hidden",),
+    "deepfm": ("hidden",),
+    "dlrm": ("hidden", "interaction_width"),
+    "eulernet": ("cross_layers", "interaction_width"),
+    "fcn": ("cross_layers",),
+    "fibinet": ("hidden", "variant"),
+    "final_mlp": ("hidden", "heads"),
+    "fm": (),
+    "fwfm": (),
+    "gdcn": ("hidden", "cross_layers"),
+    "lr": (),
+    "masknet": ("hidden", "cross_layers", "interaction_width", "variant"),
+    "nfm": ("hidden",),
+    "pnn": ("hidden", "variant"),
+    "wide_deep": ("hidden",),
+    "xdeepfm": ("hidden", "cross_layers", "interaction_width"),
+}
+# The first one is meant where none is set.
+MODEL_VARIANTS: dict[str, tuple[str, ...]] = {
+    "fibinet": ("interaction", "each", "all"),
+    "masknet": ("serial", "parallel"),
+    "pnn": ("inner", "outer"),
 }
 MODEL_NAMES = tuple(MODEL_OPTIONS)
 Clip = Literal["none", "global", "field", "column", "adaptive_field", "adaptive_column"]
@@ -37,7 +59,8 @@ OptimizerName = Literal["adam", "lamb", "lars"]
 LrDecay = Literal["constant", "cosine", "plateau"]
 Update = Literal["dense", "sparse"]
 # What settings mean that are not set.
-CROSS_LAYERS, EXPERTS, EXPERT_RANK = 3, 4, 32
+CROSS_LAYERS, EXPERTS, EXPERT_RANK, HEADS = 3, 4, 32, 2
+ATTENTION_WIDTH, BOTTOM_WIDTH, CIN_WIDTH, MASK_WIDTH, ORDER_VECTORS = 32, 64, 32, 64, 8  # interaction_width
 CPU_MICRO_BATCH_ROWS = 8192  # their activations stay in the cache
 ADAPTIVE_CLIPS = ("adaptive_field", "adaptive_column")
 CONSTANT_CLIPS = ("global", "field", "column")
@@ -51,9 +74,12 @@ class _Settings(BaseModel):
 class ModelConfig(_Settings):
     """The network.
 
-    embedding_dim: D, width of an id's vector. hidden: widths of the MLP's layers.
-    cross_layers, low_rank, experts: of the deep & cross networks (`ctrfast.models.deep_cross`); `low_rank` not set
-    means a full matrix in dcn_v2.
+    embedding_dim: D, width of an id's vector. hidden: widths of the MLP's layers, where there is one.
+    The others belong to some networks only (`MODEL_OPTIONS`). cross_layers: how many layers of interactions.
+    low_rank, experts: of the crosses; `low_rank` not set means a full matrix in dcn_v2. interaction_width: of the
+    vectors within the interactions: attention, feature maps, mask blocks, order vectors, dlrm's bottom MLP.
+    heads: into how many parts these (autoint), or what the MLPs put out (final_mlp), are cut. variant: which form
+    (`MODEL_VARIANTS`).
     """
 
     name: str = "deepfm"
@@ -62,6 +88,9 @@ class ModelConfig(_Settings):
     cross_layers: int | None = Field(default=None, ge=1, le=32)
     low_rank: int | None = Field(default=None, ge=1, le=65536)
     experts: int | None = Field(default=None, ge=1, le=256)
+    interaction_width: int | None = Field(default=None, ge=1, le=65536)
+    heads: int | None = Field(default=None, ge=1, le=256)
+    variant: str | None = None
 
 
 class OptimizerConfig(_Settings):
@@ -169,16 +198,31 @@ def check_config(config: TrainConfig) -> None:
     _refuse_contradictions(config)
 
 
+def _refuse_model_options(model: ModelConfig) -> None:
+    """Refuse settings that the network has no place for, or that do not fit each other."""
+    fields = ModelConfig.model_fields
+    for option in sorted({option for options in MODEL_OPTIONS.values() for option in options}):
+        value = getattr(model, option)
+        if value != fields[option].default and option not in MODEL_OPTIONS[model.name]:
+            having = ", ".join(name for name, options in MODEL_OPTIONS.items() if option in options)
+            problem = f"`{option}` has no place in the model {model.name}. Got {option}={value}."
+            raise ConfigError(f"{problem} It belongs to {having}.", path=f"model.{option}")
+    variants = MODEL_VARIANTS.get(model.name, ())
+    if model.variant is not None and model.variant not in variants:
+        problem = f"`variant` of {model.name} must be one of {', '.join(variants)}. Got {model.variant[:100]!r}."
+        raise ConfigError(problem, path="model.variant")
+    cut = {"autoint": model.interaction_width or ATTENTION_WIDTH, "final_mlp": (model.hidden or (0,))[-1]}
+    if model.name == "final_mlp" and not model.hidden:
+        raise ConfigError("`hidden` of final_mlp must hold one width at least. Got none.", path="model.hidden")
+    if model.name in cut and cut[model.name] % (model.heads or HEADS):
+        what = "interaction_width" if model.name == "autoint" else "the last of hidden"
+        problem = f"`heads` must divide {what}, {cut[model.name]}. Got {model.heads or HEADS}."
+        raise ConfigError(f"{problem} Choose another number.", path="model.heads")
+
+
 def _refuse_contradictions(config: TrainConfig) -> None:
     """Refuse settings that have no effect beside the others, or cannot hold together."""
-    own = MODEL_OPTIONS[config.model.name]
-    for option in ("cross_layers", "low_rank", "experts"):
-        value = getattr(config.model, option)
-        if value is not None and option not in own:
-            having = ", ".join(name for name, options in MODEL_OPTIONS.items() if option in options)
-            problem = f"`{option}` has no place in the model {config.model.name}. Got {option}={value}."
-            raise ConfigError(f"{problem} It belongs to {having}.", path=f"model.{option}")
-
+    _refuse_model_options(config.model)
     optimizer, clip = config.optimizer, config.clip
     is_adaptive, is_constant = clip in ADAPTIVE_CLIPS, clip in CONSTANT_CLIPS
     warmup = optimizer.warmup_epochs or 0.0

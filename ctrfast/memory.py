@@ -23,12 +23,12 @@ peak with 34 million rows at batch 65,536 was 83 % of the estimate (`make bench-
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ctrfast.config import CPU_MICRO_BATCH_ROWS, CROSS_LAYERS, EXPERT_RANK, EXPERTS, ModelConfig, TrainConfig
+from ctrfast.config import CPU_MICRO_BATCH_ROWS, TrainConfig
 from ctrfast.errors import ConfigError
+from ctrfast.network_sizes import network_size
 from ctrfast.optim.scaling import make_plan
 from ctrfast.optim.step_settings import StepSettings
 from ctrfast.schema import FittedSchema
@@ -111,9 +111,10 @@ def estimate(
     in_place = settings.by_row and replicas == 1 and not on_gpu
     present = min(V, B * S)
     summed_rows = present if config.optimizer.update == "sparse" else V
-    P = dense_parameters(config.model, F, N)
+    size = network_size(config.model, F, N)
+    P = size.parameters
     pooled = S * (D + 1) if S > F else 0  # the rows of lists, before they are pooled
-    activations = M * (_activations(config.model, F, N) + pooled) * _ACTIVATION_COPIES
+    activations = M * (size.activations + pooled) * _ACTIVATION_COPIES
     pool_rows = max(config.shuffle_rows, config.batch_size)
     row_bytes = (S + N + 1) * _BYTES
     read_rows = _ROWS_BEING_READ
@@ -155,35 +156,6 @@ def check_memory(needs: MemoryEstimate, available_bytes: int, device_bytes: int 
     else:
         _check(needs, "device memory", needs.device_bytes, device_bytes, _ON_DEVICE)
         _check(needs, "memory", needs.host_bytes, available_bytes, tuple(set(needs.by_part) - set(_ON_DEVICE)))
-
-
-def dense_parameters(model: ModelConfig, id_fields: int, numeric_fields: int) -> int:
-    """P, the count of a network's weights outside the table."""
-    width = id_fields * model.embedding_dim + numeric_fields
-    mlp = sum((inward + 1) * outward for inward, outward in itertools.pairwise((width, *model.hidden, 1)))
-    weights, _ = _cross_layer(model, width)
-    crosses = (model.cross_layers or CROSS_LAYERS) * weights + width if weights else 0
-    return numeric_fields + 1 + mlp + crosses
-
-
-def _activations(model: ModelConfig, id_fields: int, numeric_fields: int) -> int:
-    """Numbers per row of a batch that the network's layers put out: looked-up rows, joined input, MLP, crosses."""
-    width = id_fields * model.embedding_dim + numeric_fields
-    _, outputs = _cross_layer(model, width)
-    looked_up = id_fields * (model.embedding_dim + 1)
-    return looked_up + width + sum(model.hidden) + (model.cross_layers or CROSS_LAYERS) * outputs
-
-
-def _cross_layer(model: ModelConfig, width: int) -> tuple[int, int]:
-    """Weights of one cross layer, and numbers per row that it puts out on the way; 0 where there are no crosses."""
-    experts, rank = model.experts or EXPERTS, model.low_rank or EXPERT_RANK
-    if model.name == "dcn":
-        return 2 * width, width
-    if model.name == "dcn_v2":
-        return (2 * width * rank if model.low_rank else width * width) + width, 2 * width
-    if model.name == "dcn_mix":
-        return experts * rank * (2 * width + rank) + width * (experts + 1), 2 * width + 2 * experts * rank
-    return 0, 0
 
 
 def _check(needs: MemoryEstimate, what: str, wanted: int, available: int, parts: Sequence[str]) -> None:

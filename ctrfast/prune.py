@@ -31,10 +31,11 @@ def pruned(model: CtrModel, share: float) -> CtrModel:
     """A new network without the given share, in (0, 1), of each hidden layer's units, rounded; one at least stays.
 
     Raises:
-        ConfigError: there is no hidden layer.
+        ConfigError: the network is not one with an MLP, or that has no hidden layer.
     """
-    if not model.config.hidden:
-        raise ConfigError("`prune` needs a network with hidden layers. Got none. Export without it.", path="prune")
+    if not (model.config.hidden and hasattr(model, "mlp")):
+        problem = f"`prune` needs a network with one MLP that has hidden layers. Got {model.config.name}"
+        raise ConfigError(f"{problem} with {len(model.config.hidden)}. Export without it.", path="prune")
     kernels, biases = (
         [variable.numpy() for variable in variables] for variables in (model.mlp.kernels, model.mlp.biases)
     )

@@ -56,6 +56,7 @@ NEEDS: Mapping[tuple[str, str], Right | None] = {
     ("GET", _DATASET): Right.JOBS_READ,
     ("GET", f"{_DATASET}/{{name}}"): Right.JOBS_READ,
     ("GET", f"{_DATASET}/{{name}}/report"): Right.JOBS_READ,
+    ("GET", "/v1/architectures"): Right.JOBS_READ,
     ("POST", _JOB): Right.JOBS_WRITE,
     ("POST", f"{_JOB}/{{job_id}}/cancel"): Right.JOBS_WRITE,
     ("POST", f"{_JOB}/{{job_id}}/pause"): Right.JOBS_WRITE,

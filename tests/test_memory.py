@@ -4,24 +4,12 @@ import pytest
 
 from ctrfast.config import CPU_MICRO_BATCH_ROWS, parse_config
 from ctrfast.errors import ConfigError
-from ctrfast.memory import SLOTS, check_memory, dense_parameters, estimate
-from ctrfast.models import build_model
+from ctrfast.memory import SLOTS, check_memory, estimate
 from ctrfast.optim.rules import OPTIMIZERS
 from ctrfast.schema import FittedSchema, IdField, NumericField, Schema
 from ctrfast.step import choose_execution
 from ctrfast.train import train
 from tests.test_cli import ctrfast, refused
-
-MODELS = [
-    {"name": "deepfm"},
-    {"name": "wide_deep", "hidden": []},
-    {"name": "dcn"},
-    {"name": "dcn", "cross_layers": 5},
-    {"name": "dcn_v2"},
-    {"name": "dcn_v2", "low_rank": 3, "cross_layers": 2},
-    {"name": "dcn_mix"},
-    {"name": "dcn_mix", "low_rank": 2, "experts": 3, "cross_layers": 1},
-]
 
 
 def fitted(**sizes):
@@ -35,13 +23,6 @@ def fitted(**sizes):
     )
     statistics = {name: {"mean": 0.0, "std": 1.0} for name in ("n", "m")}
     return FittedSchema(schema=schema, statistics=statistics, vocabulary_sizes=sizes, vocabulary_hash="x")
-
-
-@pytest.mark.parametrize("model", MODELS, ids=lambda model: "-".join(map(str, model.values())))
-def test_dense_parameters_are_those_of_the_network(model):
-    config = parse_config({"model": {"embedding_dim": 3, "hidden": [5, 4], **model}}).model
-    network = build_model(config, id_fields=4, numeric_fields=2, seed=1)
-    assert dense_parameters(config, 4, 2) == sum(int(variable.shape.num_elements()) for variable in network.weights)
 
 
 def test_the_constants_are_those_of_the_parts_that_need_tensorflow():

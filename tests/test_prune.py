@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ctrfast.config import ModelConfig
+from ctrfast.config import MODEL_OPTIONS, ModelConfig
 from ctrfast.errors import ConfigError
-from ctrfast.models import MODELS, build_model
+from ctrfast.models import build_model
 from ctrfast.prune import kept_units, pruned
 
 
@@ -19,9 +19,14 @@ def test_units_by_hand():
     assert [units.tolist() for units in kept_units([inward, outward], 0.99)] == [[2]]
 
 
-@pytest.mark.parametrize("name", MODELS)
+WITH_MLP = [name for name, options in MODEL_OPTIONS.items() if "hidden" in options and name != "final_mlp"]
+
+
+@pytest.mark.parametrize("name", WITH_MLP)
 def test_the_rest_computes_as_with_the_units_silenced(name):
-    model = build_model(ModelConfig(name=name, embedding_dim=3, hidden=(8, 6)), id_fields=4, numeric_fields=2, seed=1)
+    variant = "parallel" if name == "masknet" else None  # the serial one has no MLP
+    config = ModelConfig(name=name, embedding_dim=3, hidden=(8, 6), variant=variant)
+    model = build_model(config, id_fields=4, numeric_fields=2, seed=1)
     rng = np.random.default_rng(0)
     for variable in model.dense_variables:
         variable.assign(rng.normal(0, 0.5, variable.shape))
@@ -37,7 +42,8 @@ def test_the_rest_computes_as_with_the_units_silenced(name):
     np.testing.assert_allclose(smaller.logits(rows, numbers), model.logits(rows, numbers), rtol=1e-5, atol=1e-5)
 
 
-def test_no_hidden_layers_are_refused():
-    model = build_model(ModelConfig(hidden=()), id_fields=2, numeric_fields=0, seed=1)
-    with pytest.raises(ConfigError, match="needs a network with hidden layers"):
+@pytest.mark.parametrize("settings", [{"hidden": ()}, {"name": "fcn"}, {"name": "final_mlp", "hidden": (4,)}])
+def test_a_network_without_hidden_layers_of_one_mlp_is_refused(settings):
+    model = build_model(ModelConfig(**settings), id_fields=2, numeric_fields=0, seed=1)
+    with pytest.raises(ConfigError, match="needs a network with one MLP"):
         pruned(model, 0.5)

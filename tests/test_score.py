@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from ctrfast.batch_score import score_files
 from ctrfast.bundle import Bundle
-from ctrfast.config import parse_config
+from ctrfast.config import MODEL_OPTIONS, ModelConfig, parse_config
 from ctrfast.data.prepare import prepare
 from ctrfast.data.shards import Dataset
 from ctrfast.data.synth import synth
@@ -86,10 +86,19 @@ def test_an_existing_file_is_not_overwritten(bundle_path, raw_clicks, tmp_path):
     assert (tmp_path / "s.parquet").read_text() == "mine"
 
 
+@pytest.mark.parametrize("name", MODELS)
+def test_every_network_is_exported_to_the_training_graphs_scores(name, dataset, tmp_path):
+    hidden = SMALL_MODEL["hidden"] if "hidden" in MODEL_OPTIONS[name] else ModelConfig().hidden
+    config = parse_config({"batch_size": 512, "epochs": 1, "model": {**SMALL_MODEL, "name": name, "hidden": hidden}})
+    train(dataset, config, tmp_path / "run")
+    export_bundle(tmp_path / "run", tmp_path / "bundle")
+    assert Scorer.load(tmp_path / "bundle").check_golden() <= 1e-5
+
+
 @pytest.mark.parametrize(
-    "name, preset_name", [*((name, "criteo") for name in MODELS), ("deepfm", "avazu"), ("dcn_v2", "avazu")]
+    "name, preset_name", [("deepfm", "criteo"), ("dcn_mix", "criteo"), ("deepfm", "avazu"), ("dcn_v2", "avazu")]
 )
-def test_every_model_is_exported_to_the_same_scores(name, preset_name, tmp_path):
+def test_all_ways_of_a_model_give_the_same_scores(name, preset_name, tmp_path):
     suffix = {"criteo": "tsv", "avazu": "csv"}[preset_name]
     raw = tmp_path / f"raw.{suffix}"
     synth(raw, preset_name, 1500, 1)

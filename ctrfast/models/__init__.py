@@ -11,21 +11,53 @@ from __future__ import annotations
 
 from ctrfast.config import ModelConfig
 from ctrfast.errors import unknown_name
+from ctrfast.models.afm import AFM
+from ctrfast.models.autoint import AutoInt
 from ctrfast.models.base import CtrModel
 from ctrfast.models.dcn import DCN
 from ctrfast.models.dcn_mix import DCNMix
 from ctrfast.models.dcn_v2 import DCNv2
+from ctrfast.models.deep_fwfm import DeepFwFM
 from ctrfast.models.deepfm import DeepFM
+from ctrfast.models.dlrm import DLRM
+from ctrfast.models.eulernet import EulerNet
+from ctrfast.models.fcn import FCN
+from ctrfast.models.fibinet import FiBiNET
+from ctrfast.models.final_mlp import FinalMLP
+from ctrfast.models.fm import FM
+from ctrfast.models.fwfm import FwFM
+from ctrfast.models.gdcn import GDCN
+from ctrfast.models.lr import LR
+from ctrfast.models.masknet import MaskNet
+from ctrfast.models.nfm import NFM
+from ctrfast.models.pnn import PNN
 from ctrfast.models.wide_deep import WideDeep
+from ctrfast.models.xdeepfm import XDeepFM
 
 __all__ = ["MODELS", "CtrModel", "build_model"]
 
 MODELS: dict[str, type[CtrModel]] = {
+    "afm": AFM,
+    "autoint": AutoInt,
     "dcn": DCN,
     "dcn_mix": DCNMix,
     "dcn_v2": DCNv2,
+    "deep_fwfm": DeepFwFM,
     "deepfm": DeepFM,
+    "dlrm": DLRM,
+    "eulernet": EulerNet,
+    "fcn": FCN,
+    "fibinet": FiBiNET,
+    "final_mlp": FinalMLP,
+    "fm": FM,
+    "fwfm": FwFM,
+    "gdcn": GDCN,
+    "lr": LR,
+    "masknet": MaskNet,
+    "nfm": NFM,
+    "pnn": PNN,
     "wide_deep": WideDeep,
+    "xdeepfm": XDeepFM,
 }
 
 

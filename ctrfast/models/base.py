@@ -83,7 +83,15 @@ class CtrModel(keras.layers.Layer):  # type: ignore[misc]
         linear = {id(variable) for variable in self.linear_variables}
         return [variable for variable in self.trainable_variables if id(variable) not in linear]
 
-    def _make_mlp(self) -> Mlp:
-        """The MLP of the configured widths on the deep part's input."""
+    def _make_mlp(self, width: int | None = None) -> Mlp:
+        """The MLP of the configured widths, by default on the deep part's input."""
         hidden = self.config.hidden
-        return Mlp(self.width, hidden, [self.next_seed() for _ in range(len(hidden) + 1)])
+        return Mlp(width or self.width, hidden, [self.next_seed() for _ in range(len(hidden) + 1)])
+
+    def _glorot(self) -> keras.initializers.Initializer:
+        return keras.initializers.GlorotUniform(self.next_seed())
+
+    def _embeddings(self, joined: tf.Tensor) -> tf.Tensor:
+        """Joined input (B, F*D + N) in any float type -> embeddings (B, F, D) float32."""
+        F, D = self.id_fields, self.config.embedding_dim
+        return tf.reshape(tf.cast(joined[:, : F * D], tf.float32), (-1, F, D))

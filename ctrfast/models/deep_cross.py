@@ -28,9 +28,6 @@ class DeepCross(CtrModel):
         """The cross layer of a depth."""
         raise NotImplementedError
 
-    def _glorot(self) -> keras.initializers.Initializer:
-        return keras.initializers.GlorotUniform(self.next_seed())
-
     def deep(self, joined: tf.Tensor) -> tf.Tensor:
         """Joined input (B, F*D + N) -> (B,). The crosses compute in float32, whatever the input's type."""
         start = tf.cast(joined, tf.float32)

@@ -46,15 +46,19 @@ class Linear(keras.layers.Layer):  # type: ignore[misc]
 
 
 class Mlp(keras.layers.Layer):  # type: ignore[misc]
-    """ReLU layers of the given widths, then one linear output: (B, H0) -> (B,) float32. Glorot uniform start, biases 0.
+    """ReLU layers of the given widths, then a linear one: (B, H0) -> (B,) float32, or (B, outputs) where that is given.
 
-    Its products are in the type of its input, from float32 weights; all else is float32. In half precision, the sum of
-    a bias's gradients over the batch would stop growing at a few hundred rows.
+    It starts Glorot uniform, with biases of 0. Its products are in the type of its input, from float32 weights; all
+    else is float32. In half precision, the sum of a bias's gradients over the batch would stop growing at a few
+    hundred rows.
     """
 
-    def __init__(self, width: int, hidden: Sequence[int], seeds: Sequence[int]) -> None:
-        super().__init__(name="mlp", autocast=False)
-        widths = (width, *hidden, 1)
+    def __init__(
+        self, width: int, hidden: Sequence[int], seeds: Sequence[int], *, outputs: int | None = None, name: str = "mlp"
+    ) -> None:
+        super().__init__(name=name, autocast=False)
+        self._is_scalar = outputs is None
+        widths = (width, *hidden, outputs or 1)
         self.kernels, self.biases = [], []
         for index, (inward, outward) in enumerate(itertools.pairwise(widths)):
             name = f"hidden_{index}" if index < len(hidden) else "output"
@@ -63,12 +67,13 @@ class Mlp(keras.layers.Layer):  # type: ignore[misc]
             self.biases.append(self.add_weight(name=f"{name}/bias", shape=(outward,), initializer="zeros"))
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """Inputs (B, H0) -> (B,)."""
+        """Inputs (B, H0) -> (B,), or (B, outputs)."""
         dtype = inputs.dtype
         *hidden, (kernel, bias) = zip(self.kernels, self.biases, strict=True)
         for inner_kernel, inner_bias in hidden:
             inputs = tf.cast(tf.nn.relu(_affine(inputs, inner_kernel, inner_bias)), dtype)  # (B, H)
-        return tf.squeeze(_affine(inputs, kernel, bias), axis=1)  # (B,)
+        outputs = _affine(inputs, kernel, bias)  # (B, outputs)
+        return tf.squeeze(outputs, axis=1) if self._is_scalar else outputs
 
 
 def _affine(inputs: tf.Tensor, kernel: tf.Variable, bias: tf.Variable) -> tf.Tensor:

@@ -21,7 +21,7 @@ import numpy as np
 
 from ctrfast.config import TrainConfig
 from ctrfast.data.shards import Dataset
-from ctrfast.memory import dense_parameters
+from ctrfast.network_sizes import network_size
 
 BASIS = (
     "A matrix product and a memory copy, timed just now on this machine's processor, and the work of a step; "
@@ -58,7 +58,7 @@ def estimate_time(dataset: Dataset, config: TrainConfig, speed: Speed) -> TimeEs
     fitted, model, B = dataset.fitted, config.model, config.batch_size
     F, N, D = len(fitted.schema_.id_names), len(fitted.schema_.numeric_names), model.embedding_dim
     S = fitted.schema_.slots
-    row_s = 6 * dense_parameters(model, F, N) / speed.flops + _ROW_BYTES * S * (D + 1) / speed.bandwidth
+    row_s = 6 * network_size(model, F, N).multiply_adds / speed.flops + _ROW_BYTES * S * (D + 1) / speed.bandwidth
     if config.optimizer.update == "sparse":
         pass_s = _ROW_BYTES * min(fitted.table_rows, B * S) * (D + 1) / speed.bandwidth
     else:

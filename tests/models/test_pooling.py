@@ -11,6 +11,7 @@ from ctrfast.network import Network
 from ctrfast.schema import preset
 from tests import list_clicks
 from tests.list_oracle import pooled
+from tests.models.networks_oracle import OWN, logits
 from tests.oracle import forward, forward_deep_cross
 from tests.tiny_clicks import SCHEMA as TINY
 
@@ -82,6 +83,8 @@ def test_each_network_takes_pooled_rows(name):
     rows = pooled(tables_of(network.table.numpy()), FIELDS, ids)
     if name in ("deepfm", "wide_deep"):
         expected = forward(name, rows, numbers.astype(np.float64), dense)[0]
+    elif name in OWN:
+        expected = logits(network.model, rows, numbers)
     else:
         expected = forward_deep_cross(name, rows, numbers.astype(np.float64), dense, 2)
     np.testing.assert_allclose(network.logits(fused(ids), numbers), expected, rtol=1e-4, atol=1e-4)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from ctrfast.architectures import architectures
 from ctrfast.folders import seal
 from tests.service.conftest import ROWS, Api
 from tests.service.test_api_jobs import problem
@@ -173,3 +174,14 @@ def test_a_plan_on_a_dataset_estimates_memory_and_finds_what_would_be_refused(ap
 )
 def test_bad_plans(shared_api: Api, body: dict[str, object], path: str) -> None:
     problem(shared_api.client.post("/v1/plans", json=body), 422, "bad_config", path)
+
+
+def test_the_networks_are_listed_with_what_they_cost(shared_api: Api) -> None:
+    answer = shared_api.client.get("/v1/architectures?dataset=small&embedding_dim=4").json()
+    expected = architectures(answer["id_fields"], answer["numeric_fields"], 4)
+    assert [(each["name"], each["parameters"], each["flops"]) for each in answer["architectures"]] == [
+        (each.name, each.parameters, each.flops) for each in expected
+    ]
+    assert shared_api.client.get("/v1/architectures?preset=avazu").json()["numeric_fields"] == 0
+    problem(shared_api.client.get("/v1/architectures?preset=x"), 422, "bad_config", "preset")
+    problem(shared_api.client.get("/v1/architectures?dataset=none"), 422, "bad_config", "dataset")

@@ -1,0 +1,24 @@
+"""DeepFwFM: field-weighted pairs and an MLP on the same embeddings."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from ctrfast.models.fwfm import FwFM
+
+
+class DeepFwFM(FwFM):
+    """Logit = linear(x) + sum over pairs r_ij <e_i, e_j> + MLP([e, x]).
+
+    Source: Deng et al. 2021, "DeepLight", WSDM, arXiv:2002.06987, Eq. 5, before pruning.
+    Differs from the source: numeric fields enter the linear part and the MLP as values. Pruning is an export
+    (`ctrfast export --prune`).
+    """
+
+    def _make_parts(self) -> None:
+        super()._make_parts()
+        self.mlp = self._make_mlp()
+
+    def deep(self, joined: tf.Tensor) -> tf.Tensor:
+        """Joined input (B, F*D + N) -> (B,)."""
+        return self.mlp(joined)  # (B,)

@@ -1,0 +1,229 @@
+"""What each network costs, before it is built: weights, multiply-adds and activations as closed forms.
+
+A test holds that the weights are those of the network itself. Needs no TensorFlow: plans and the API ask it.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from ctrfast.config import (
+    ATTENTION_WIDTH,
+    BOTTOM_WIDTH,
+    CIN_WIDTH,
+    CROSS_LAYERS,
+    EXPERT_RANK,
+    EXPERTS,
+    HEADS,
+    MASK_WIDTH,
+    ORDER_VECTORS,
+    ModelConfig,
+)
+
+
+@dataclass(frozen=True)
+class Size:
+    """Of a part, for one row.
+
+    parameters: weights outside the table. multiply_adds: of its products. activations: numbers that it puts out on
+    the way.
+    """
+
+    parameters: int = 0
+    multiply_adds: int = 0
+    activations: int = 0
+
+    def __add__(self, other: Size) -> Size:
+        """Both parts together."""
+        return Size(
+            self.parameters + other.parameters,
+            self.multiply_adds + other.multiply_adds,
+            self.activations + other.activations,
+        )
+
+
+def network_size(model: ModelConfig, id_fields: int, numeric_fields: int) -> Size:
+    """Of a whole network: looked-up rows, joined input, linear part and all else.
+
+    Args:
+        model: its settings.
+        id_fields: F.
+        numeric_fields: N.
+    """
+    F, N, D = id_fields, numeric_fields, model.embedding_dim
+    shared = Size(N + 1, F + N, F * (D + 1) + F * D + N)
+    return shared + _OWN[model.name](model, F, N)
+
+
+def _mlp(width: int, hidden: Sequence[int], outputs: int = 1) -> Size:
+    pairs = list(itertools.pairwise((width, *hidden, outputs)))
+    return Size(sum((i + 1) * o for i, o in pairs), sum(i * o for i, o in pairs), sum(hidden))
+
+
+def _pairs(fields: int) -> int:
+    return fields * (fields - 1) // 2
+
+
+def _joined(model: ModelConfig, F: int, N: int) -> int:
+    return F * model.embedding_dim + N
+
+
+def _wide_deep(model: ModelConfig, F: int, N: int) -> Size:
+    return _mlp(_joined(model, F, N), model.hidden)
+
+
+def _lr(model: ModelConfig, F: int, N: int) -> Size:  # noqa: ARG001  (all have one form)
+    return Size()
+
+
+def _fm(model: ModelConfig, F: int, N: int) -> Size:  # noqa: ARG001
+    return Size(0, 2 * F * model.embedding_dim, 2 * model.embedding_dim)
+
+
+def _fwfm(model: ModelConfig, F: int, N: int) -> Size:  # noqa: ARG001
+    return Size(_pairs(F), F * F * model.embedding_dim + _pairs(F), F * F + _pairs(F))
+
+
+def _nfm(model: ModelConfig, F: int, N: int) -> Size:
+    D = model.embedding_dim
+    return Size(0, 2 * F * D, 2 * D) + _mlp(D + N, model.hidden)
+
+
+def _afm(model: ModelConfig, F: int, N: int) -> Size:  # noqa: ARG001
+    D, A, P = model.embedding_dim, model.interaction_width or ATTENTION_WIDTH, _pairs(F)
+    return Size(D * A + A + A + D, P * (2 * D + D * A + A) + D, P * (2 * D + A + 2))
+
+
+def _pnn(model: ModelConfig, F: int, N: int) -> Size:
+    D, P = model.embedding_dim, _pairs(F)
+    if model.variant == "outer":
+        return Size(0, D * D, D + D * D) + _mlp(_joined(model, F, N) + D * D, model.hidden)
+    return Size(0, F * F * D, F * F + P) + _mlp(_joined(model, F, N) + P, model.hidden)
+
+
+def _dlrm(model: ModelConfig, F: int, N: int) -> Size:
+    D, width = model.embedding_dim, model.interaction_width or BOTTOM_WIDTH
+    bottom = _mlp(N, (width,), D) + Size(0, 0, D) if N else Size()
+    vectors = F + (N > 0)
+    products = Size(0, vectors * vectors * D, vectors * vectors + _pairs(vectors))
+    return bottom + products + _mlp((D if N else 0) + _pairs(vectors), model.hidden)
+
+
+def _xdeepfm(model: ModelConfig, F: int, N: int) -> Size:
+    D, H, L = model.embedding_dim, model.interaction_width or CIN_WIDTH, model.cross_layers or CROSS_LAYERS
+    size = Size(L * H, L * H, L * H) + _mlp(_joined(model, F, N), model.hidden)
+    for maps in (F, *[H] * (L - 1)):
+        size += Size(maps * F * H, D * maps * F * (1 + H), D * (maps * F + H))
+    return size
+
+
+def _autoint(model: ModelConfig, F: int, N: int) -> Size:
+    D, A, L = model.embedding_dim, model.interaction_width or ATTENTION_WIDTH, model.cross_layers or CROSS_LAYERS
+    size = Size(F * A, F * A, 0) + _mlp(_joined(model, F, N), model.hidden)
+    for inward in (D, *[A] * (L - 1)):
+        heads = model.heads or HEADS
+        size += Size(4 * inward * A, F * 4 * inward * A + 2 * F * F * A, 6 * F * A + 2 * heads * F * F)
+    return size
+
+
+def _fibinet(model: ModelConfig, F: int, N: int) -> Size:
+    D, P, reduced = model.embedding_dim, _pairs(F), max(1, F // 3)
+    matrices = {"all": 1, "each": F}.get(model.variant or "", P)
+    turned = F if model.variant == "each" else P
+    weighted = Size(2 * F * reduced, 2 * F * reduced + 2 * F * D, F * D + 2 * F + reduced)
+    pairs = Size(matrices * D * D, turned * D * D + P * D, 4 * P * D)
+    return weighted + pairs + pairs + _mlp(2 * P * D + N, model.hidden)
+
+
+def _masknet(model: ModelConfig, F: int, N: int) -> Size:
+    W, H, L = _joined(model, F, N), model.interaction_width or MASK_WIDTH, model.cross_layers or CROSS_LAYERS
+    is_serial = model.variant != "parallel"
+    size = Size(2 * F * model.embedding_dim, 0, 2 * W)
+    for index in range(L):
+        inputs = H if is_serial and index else W
+        parameters = (W + 1) * 2 * H + (2 * H + 1) * inputs + inputs * H + 2 * H
+        products = W * 2 * H + 2 * H * inputs + inputs * H
+        size += Size(parameters, products, 2 * H + 2 * inputs + 3 * H)
+    return size + (Size(H + 1, H, 0) if is_serial else _mlp(L * H, model.hidden))
+
+
+def _final_mlp(model: ModelConfig, F: int, N: int) -> Size:
+    W, heads, last = _joined(model, F, N), model.heads or HEADS, model.hidden[-1]
+    stream = _mlp(W, model.hidden[:-1], last) + Size(W, W, W + last)
+    fused = last * last // heads
+    return stream + stream + Size(2 * last + fused + 1, 2 * last + fused, 2 * last)
+
+
+def _crosses(model: ModelConfig, F: int, N: int, parameters: int, products: int, activations: int) -> Size:
+    """Of a network of crosses beside an MLP, from what one cross costs."""
+    W, L = _joined(model, F, N), model.cross_layers or CROSS_LAYERS
+    return Size(L * parameters + W, L * products + W, L * activations) + _mlp(W, model.hidden)
+
+
+def _dcn(model: ModelConfig, F: int, N: int) -> Size:
+    W = _joined(model, F, N)
+    return _crosses(model, F, N, 2 * W, 2 * W, W)
+
+
+def _dcn_v2(model: ModelConfig, F: int, N: int) -> Size:
+    W, rank = _joined(model, F, N), model.low_rank
+    matrix = 2 * W * rank if rank else W * W
+    return _crosses(model, F, N, matrix + W, matrix + W, 2 * W)
+
+
+def _dcn_mix(model: ModelConfig, F: int, N: int) -> Size:
+    W, E, R = _joined(model, F, N), model.experts or EXPERTS, model.low_rank or EXPERT_RANK
+    matrices = E * R * (2 * W + R)
+    return _crosses(model, F, N, matrices + W * (E + 1), matrices + W * E, 2 * W + 2 * E * R)
+
+
+def _gdcn(model: ModelConfig, F: int, N: int) -> Size:
+    W = _joined(model, F, N)
+    return _crosses(model, F, N, 2 * W * W + W, 2 * W * W + 2 * W, 4 * W)
+
+
+def _eulernet(model: ModelConfig, F: int, N: int) -> Size:  # noqa: ARG001
+    D, K, L = model.embedding_dim, model.interaction_width or ORDER_VECTORS, model.cross_layers or CROSS_LAYERS
+    size = Size(F + 2 * K * D, 2 * K * D, 2 * F * D)
+    for fields in (F, *[K] * (L - 1)):
+        implicit = fields * D * K * D
+        size += Size(
+            fields * K + 2 * K * D + implicit + K * D, 2 * implicit + 2 * fields * K * D, D * (4 * fields + 6 * K)
+        )
+    return size
+
+
+def _fcn(model: ModelConfig, F: int, N: int) -> Size:
+    W, L = _joined(model, F, N), model.cross_layers or CROSS_LAYERS
+    half = -(-W // 2)
+    cross = Size(W * half + 3 * half, W * half + W, 3 * W)
+    return Size(2 * (W + 1), 2 * W, 0) + Size(
+        2 * L * cross.parameters, 2 * L * cross.multiply_adds, 2 * L * cross.activations
+    )
+
+
+_OWN: dict[str, Callable[[ModelConfig, int, int], Size]] = {
+    "afm": _afm,
+    "autoint": _autoint,
+    "dcn": _dcn,
+    "dcn_mix": _dcn_mix,
+    "dcn_v2": _dcn_v2,
+    "deep_fwfm": lambda model, F, N: _fwfm(model, F, N) + _wide_deep(model, F, N),
+    "deepfm": lambda model, F, N: _fm(model, F, N) + _wide_deep(model, F, N),
+    "dlrm": _dlrm,
+    "eulernet": _eulernet,
+    "fcn": _fcn,
+    "fibinet": _fibinet,
+    "final_mlp": _final_mlp,
+    "fm": _fm,
+    "fwfm": _fwfm,
+    "gdcn": _gdcn,
+    "lr": _lr,
+    "masknet": _masknet,
+    "nfm": _nfm,
+    "pnn": _pnn,
+    "wide_deep": _wide_deep,
+    "xdeepfm": _xdeepfm,
+}

@@ -1,0 +1,74 @@
+"""The networks that a train job can name, and what each costs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, Field
+
+from ctrfast.architectures import architectures
+from ctrfast.errors import unknown_name
+from ctrfast.schema import PRESETS, Schema, preset
+from service.dependencies import DatasetsDep, problems
+from service.json_bodies import JsonRoute
+from service.seals import open_registered
+from service.submissions import unknown_entry
+
+router = APIRouter(prefix="/v1/architectures", tags=["plans"], route_class=JsonRoute)
+
+
+class ArchitecturePublic(BaseModel):
+    """A network, in its default form."""
+
+    name: str = Field(description="What `spec.model.name` takes.")
+    summary: str
+    options: list[str] = Field(description="Settings of its own, under `spec.model`.")
+    variants: list[str] = Field(description="Values of `variant`, the first by default.")
+    parameters: int = Field(description="Weights outside the embedding table.")
+    flops: int = Field(description="Of one impression's forward pass: two for each multiply-add of a product.")
+
+
+class ArchitecturesPublic(BaseModel):
+    """All networks by name, and the fields that they were counted for."""
+
+    id_fields: int
+    numeric_fields: int
+    embedding_dim: int
+    architectures: list[ArchitecturePublic]
+
+
+@router.get("", responses=problems(400, 422))
+def list_architectures(
+    datasets: DatasetsDep,
+    dataset: Annotated[str | None, Query(description="Whose fields count.", max_length=100)] = None,
+    preset_name: Annotated[str, Query(alias="preset", description="Whose fields count without one.")] = "criteo",
+    embedding_dim: Annotated[int, Query(ge=1, le=1024)] = 10,
+) -> ArchitecturesPublic:
+    """List the networks with their weights and FLOPs per impression, for the fields of a dataset or a preset."""
+    schema = _schema(datasets, dataset, preset_name)
+    F, N = len(schema.id_fields), len(schema.numeric_fields)
+    found = [
+        ArchitecturePublic(
+            name=each.name,
+            summary=each.summary,
+            options=list(each.options),
+            variants=list(each.variants),
+            parameters=each.parameters,
+            flops=each.flops,
+        )
+        for each in architectures(F, N, embedding_dim)
+    ]
+    return ArchitecturesPublic(id_fields=F, numeric_fields=N, embedding_dim=embedding_dim, architectures=found)
+
+
+def _schema(datasets: DatasetsDep, dataset: str | None, preset_name: str) -> Schema:
+    if dataset is None:
+        if preset_name not in PRESETS:
+            raise unknown_name("preset", preset_name, PRESETS, path="preset")
+        return preset(preset_name)
+    row = datasets.find(dataset)
+    if row is None:
+        raise unknown_entry("dataset", dataset, datasets.names(), "dataset")
+    return open_registered(Path(row.path), row.hash, verify=False).fitted.schema_

@@ -1,0 +1,33 @@
+"""`ctrfast models`: every network with its cost for the fields at hand."""
+
+import json
+
+import numpy as np
+
+from ctrfast.architectures import SUMMARIES, architectures
+from ctrfast.config import MODEL_OPTIONS, ModelConfig
+from ctrfast.models import MODELS, build_model
+from tests.test_cli import ctrfast, refused
+
+
+def test_every_network_is_listed_with_its_weights():
+    found = {each.name: each for each in architectures(4, 2, embedding_dim=3)}
+    assert set(found) == set(MODELS) == set(SUMMARIES) == set(MODEL_OPTIONS)
+    network = build_model(ModelConfig(name="nfm", embedding_dim=3), id_fields=4, numeric_fields=2, seed=1)
+    assert found["nfm"].parameters == sum(int(np.prod(variable.shape)) for variable in network.dense_variables)
+    assert found["nfm"].flops == 2 * (6 + 24 + (3 + 2) * 400 + 2 * 400 * 400 + 400)
+    assert found["pnn"].variants == ("inner", "outer")
+
+
+def test_the_command_counts_a_datasets_fields(dataset):
+    listed = json.loads(ctrfast("models", "--data", dataset.path, "--embedding-dim", 4, "--json").stdout)
+    fields = len(dataset.fitted.schema_.id_fields), len(dataset.fitted.schema_.numeric_fields)
+    assert {each["name"]: each["parameters"] for each in listed} == {
+        each.name: each.parameters for each in architectures(*fields, 4)
+    }
+    shown = ctrfast("models", "--preset", "avazu").stdout
+    assert "xdeepfm" in shown and "Compressed" in shown
+
+
+def test_an_unknown_preset_is_refused():
+    assert "Did you mean criteo" in refused("models", "--preset", "critoe")
