@@ -146,7 +146,7 @@ class DataReport(_Frozen):
     warnings: tuple[DataWarning, ...] = ()
 
     def frame(self) -> pd.DataFrame:
-        """A row per field, numbers first; what belongs to id fields alone is NaN for numbers."""
+        """A row per field, numbers first; `missing` is the training split's. What ids alone have is NaN for numbers."""
         import pandas as pd
 
         later = [split for split in ("valid", "test") if self.rows[split]]
