@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's start-up chatter; set it to 0 to see all
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # also of child processes
 
 import typer
 from rich.console import Console
@@ -40,6 +39,7 @@ from ctrfast.explain_cli import explain
 from ctrfast.folders import write_file
 from ctrfast.jobs_cli import jobs_app
 from ctrfast.models_cli import models
+from ctrfast.quiet_start import load_tensorflow
 from ctrfast.schema import SPLITS, load_schema
 from ctrfast.schema import preset as find_preset
 
@@ -229,7 +229,7 @@ def plan(
     table.add_column("setting", no_wrap=True)
     table.add_column("value", no_wrap=True)
     table.add_column("reason")
-    for name, value in resolved.model_dump(exclude={"reasons", "rule", "preset"}).items():
+    for name, value in resolved.settings.items():
         shown = "-" if value is None else f"{value:g}" if isinstance(value, float) else f"{value}"
         table.add_row(name, shown, resolved.reasons[name])
     console.print(f"rule {resolved.rule}, {preset}")
@@ -278,7 +278,7 @@ def train(
     print_findings(finding for finding in findings if finding.level == "warning")
     dataset = Dataset.open(data)
     keep_freed_memory()
-    _load_tensorflow()
+    load_tensorflow()
 
     from ctrfast.train import train as run
 
@@ -315,7 +315,7 @@ def evaluate(
     """Print AUC, log loss and calibration of a run."""
     if split not in SPLITS:
         raise unknown_name("split", split, SPLITS, path="split")
-    _load_tensorflow()
+    load_tensorflow()
 
     from ctrfast.evaluate import evaluate as measure
 
@@ -358,7 +358,7 @@ def export(
             saved_model=saved_model,
         )
     else:
-        _load_tensorflow()
+        load_tensorflow()
 
         from ctrfast.export import export_bundle
 
@@ -387,7 +387,7 @@ def _export_compressed(
         raise ConfigError("`data` must name the run's dataset, to tell what the form costs. Give --data.", path="data")
     if split not in SPLITS:
         raise unknown_name("split", split, SPLITS, path="split")
-    _load_tensorflow()
+    load_tensorflow()
 
     from ctrfast.export_costs import export_compressed
 
@@ -422,7 +422,7 @@ def score(
     from ctrfast.run import RECEIPT
 
     if (model / RECEIPT).is_file():  # a run is scored by its training graph, a bundle without TensorFlow
-        _load_tensorflow()
+        load_tensorflow()
 
     with _bar("rows") as show:
         scored = score_files(
@@ -522,23 +522,6 @@ def _prepare_bar() -> Iterator[Callable[[PrepareProgress], None]]:
             bar.update(task, completed=progress.share, description=progress.stage, note=note)
 
         yield show
-
-
-def _load_tensorflow() -> None:
-    """Import TensorFlow without the lines that it writes before its log level can be set; an error brings them back."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as chatter:
-        os.dup2(chatter.fileno(), 2)
-        try:
-            import tensorflow  # noqa: F401
-        except BaseException:
-            chatter.seek(0)
-            os.write(kept, chatter.read())
-            raise
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
 
 
 def _fail(message: str, code: int = 1) -> None:

@@ -335,4 +335,5 @@ def load_schema(path: Path) -> Schema:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise ConfigError(f"The schema file {path} breaks a rule at {place}: {first['msg']}.", path=place) from error
+        rule = first["msg"].removeprefix("Value error, ")
+        raise ConfigError(f"The schema file {path} breaks a rule at {place}: {rule}.", path=place) from error

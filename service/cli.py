@@ -64,9 +64,11 @@ Replace = Annotated[bool, typer.Option("--replace", help="Put what CTRFAST_HOME 
 
 
 @app.command()
-def up(host: Host = "127.0.0.1", port: Port = 8000, workers: Workers = 1) -> None:
+def up(host: Host = "127.0.0.1", port: Port = 8000, workers: Workers = 1, parent: Parent = None) -> None:
     """Start the API and its workers; Ctrl-C ends them all."""
     with _one_line_errors():
+        if parent is not None:
+            die_with_parent(parent, signal.SIGTERM)
         settings = _prepared_settings()
         settings = demand_key_unless_loopback(settings, host)
         run_all(settings, host, port, workers, _announce)

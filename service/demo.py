@@ -6,16 +6,10 @@ It writes under `demo/` and leaves no process behind. Each command that it shows
 from __future__ import annotations
 
 import json
-import os
-import queue
 import shutil
-import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +20,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ctrfast.data.shards import Dataset
 from ctrfast.metrics import auc
+from service.local import LocalService
+from service.processes import StartError
 
 FOLDER = Path("demo")
 ROWS = 200_000
@@ -39,8 +35,6 @@ JOB: dict[str, Any] = {
     "publish_as": "ctr",
 }
 _BIN = Path(sys.executable).parent
-_READY = "ctrfast is ready at "
-_START_TIMEOUT_S = 60
 
 console = Console(highlight=False, soft_wrap=True)
 
@@ -60,8 +54,8 @@ def main() -> None:
         *("--out", str(data)),
     )
     _say("3. Start the service, and submit a CowClip job over REST")
-    with _service() as url, httpx.Client(base_url=url, timeout=60) as client:
-        console.print(f"   the service runs at {url}")
+    with _service() as local, httpx.Client(base_url=local.url, timeout=60) as client:
+        console.print(f"   the service runs at {local.url}")
         _post(client, "/v1/datasets", {"name": "clicks", "path": str(data.resolve())})
         job = _post(client, "/v1/jobs", {"kind": "train", "spec": JOB})
         job = _watch(client, job["id"])
@@ -88,40 +82,12 @@ def _run(*command: str) -> None:
     subprocess.run([str(_BIN / command[0]), *command[1:]], check=True)
 
 
-@contextmanager
-def _service() -> Iterator[str]:
-    """`ctrfast-service up` on a free port; its log goes to `demo/service.log`."""
-    environment = {
-        **os.environ,
-        "CTRFAST_HOME": str((FOLDER / "service").resolve()),
-        "CTRFAST_DATA_ROOTS": str(FOLDER.resolve()),
-    }
-    command = [str(_BIN / "ctrfast-service"), "up", "--port", "0"]
+def _service() -> LocalService:
     console.print("   $ ctrfast-service up")
-    with (FOLDER / "service.log").open("w") as log:
-        process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=log, text=True)
-        try:
-            yield _wait_until_ready(process)
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(timeout=60)
-
-
-def _wait_until_ready(process: subprocess.Popen[str]) -> str:
-    lines: queue.SimpleQueue[str] = queue.SimpleQueue()
-    threading.Thread(target=_read_lines, args=(process, lines), daemon=True).start()  # reading blocks: not here
-    deadline = time.monotonic() + _START_TIMEOUT_S
-    with suppress(queue.Empty):
-        while line := lines.get(timeout=max(0.0, deadline - time.monotonic())):
-            if line.startswith(_READY):
-                return line.removeprefix(_READY).split()[0]
-    raise SystemExit(f"The service did not start; {FOLDER / 'service.log'} says why.")
-
-
-def _read_lines(process: subprocess.Popen[str], lines: queue.SimpleQueue[str]) -> None:
-    for line in process.stdout or ():
-        lines.put(line)
-    lines.put("")
+    try:
+        return LocalService(FOLDER / "service", [FOLDER])
+    except StartError as error:
+        raise SystemExit(str(error)) from error
 
 
 def _post(client: httpx.Client, path: str, body: dict[str, Any]) -> dict[str, Any]:

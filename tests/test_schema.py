@@ -47,6 +47,13 @@ def test_a_schema_file_that_breaks_a_rule_is_refused_in_one_line(tmp_path, text,
     assert "\n" not in caught.value.message
 
 
+def test_a_field_without_a_column_is_told_in_our_words(tmp_path):
+    file = tmp_path / "schema.yaml"
+    file.write_text("name: mine\ncolumns: [y, a]\nlabel: y\nid_fields: [{name: a}, {name: b}]\n")
+    with pytest.raises(ConfigError, match=r"breaks a rule at the file: Each field.*Got no column for b\.$"):
+        load_schema(file)
+
+
 def test_a_schema_file_is_read(tmp_path):
     file = tmp_path / "schema.yaml"
     file.write_text("name: mine\ncolumns: [y, n, a]\nlabel: y\nid_fields: [{name: a}]\nnumeric_fields: [{name: n}]\n")

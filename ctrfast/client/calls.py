@@ -195,6 +195,34 @@ def predict(
     return Call("POST", path, _predictions, content=_encode({"instances": instances}))
 
 
+def explain(
+    model: str, instances: Sequence[Row], *, pairs: int = 5, version: int | None = None
+) -> Call[dict[str, Any]]:
+    """What each field of some rows adds to their scores (docs/export.md). pairs: of how many fields, the strongest."""
+    wish = {} if version is None else {"version": version}
+    content = _encode({"instances": instances, "pairs": pairs, **wish})
+    return Call("POST", f"/v1/models/{_part(model)}:explain", _object, content=content)
+
+
+def drift(model: str, *, version: int | None = None) -> Call[dict[str, Any]]:
+    """How far the rows scored in the last 24 hours are from the training rows, by field."""
+    params = {} if version is None else {"version": version}
+    return Call("GET", f"/v1/models/{_part(model)}/drift", _object, params=params)
+
+
+def set_traffic(
+    model: str, *, split: Mapping[str, Any] | None = None, shadow: Mapping[str, Any] | None = None
+) -> Call[dict[str, Any]]:
+    """Share requests out over aliases, and have a shadow score beside them (docs/models.md); None takes it away."""
+    content = _encode({"split": split, "shadow": shadow})
+    return Call("PUT", f"/v1/models/{_part(model)}/traffic", _object, content=content)
+
+
+def shadow(model: str) -> Call[dict[str, Any]]:
+    """How the shadow's scores compare with those that were answered."""
+    return Call("GET", f"/v1/models/{_part(model)}/shadow", _object)
+
+
 def job_path(job: JobRef) -> str:
     """The path of a job."""
     return f"/v1/jobs/{_part(_id(job))}"

@@ -72,6 +72,10 @@ class Client:
     set_alias = _sends(calls.set_alias)
     score = _sends(calls.score)
     predict = _sends(calls.predict)
+    explain = _sends(calls.explain)
+    drift = _sends(calls.drift)
+    set_traffic = _sends(calls.set_traffic)
+    shadow = _sends(calls.shadow)
 
     def events(self, job: JobRef, *, after: int = 0) -> Iterator[JobEvent]:
         """A job's events as they happen, until it ends; each once, over as many connections as it takes."""

@@ -21,12 +21,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
 
 from ctrfast.config import ADAPTIVE_CLIPS, CONSTANT_CLIPS, Clip, LrDecay, OptimizerName, TrainConfig, Update
 from ctrfast.errors import unknown_name
+
+if TYPE_CHECKING:  # pandas takes a second to load
+    import pandas as pd
 
 SOURCE = "arXiv:2204.06240"
 
@@ -142,6 +145,19 @@ class Plan(BaseModel):
     embedding_init_std: float
     update: Update
     reasons: dict[str, str]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The values that `reasons` gives reasons for, by name."""
+        return self.model_dump(exclude={"reasons", "rule", "preset"})
+
+    def frame(self) -> pd.DataFrame:
+        """A row per setting: its value and the reason."""
+        import pandas as pd
+
+        settings = self.settings
+        table = {"value": pd.Series(settings, dtype=object), "reason": [self.reasons[name] for name in settings]}
+        return pd.DataFrame(table).rename_axis("setting")
 
 
 def make_plan(config: TrainConfig, preset: str) -> Plan:

@@ -99,3 +99,12 @@ def test_a_scale_of_one_changes_nothing():
         got = plan(batch_size=1024, scaling={"rule": rule})
         assert math.isclose(got.lr_dense, 8e-4)
         assert math.isclose(got.l2, 1e-5)
+
+
+def test_the_frame_has_a_row_per_setting_with_its_reason():
+    resolved = plan(batch_size=4096)
+    frame = resolved.frame()
+    assert set(frame.index) == resolved.settings.keys() == resolved.reasons.keys()
+    assert frame.loc["lr_dense"].tolist() == [resolved.lr_dense, resolved.reasons["lr_dense"]]
+    assert frame.loc["clip_norm", "value"] is None
+    assert not {"rule", "preset", "reasons"} & set(frame.index)

@@ -19,7 +19,7 @@ from service.assignments import LOG
 from service.keys import KeyStore
 from service.states import FINAL
 from tests.service.bad_line import BadLine
-from tests.service.conftest import Api, publish
+from tests.service.conftest import Api, publish, wait_for
 from tests.service.test_api_jobs import TRAIN, registered, run_a_job  # noqa: F401 - a fixture
 
 QUICK = Patience(retries=3, first_s=0.02, longest_s=1.0)
@@ -135,6 +135,25 @@ def test_models_and_scores(shared_api: Api, connect: Make) -> None:
     with pytest.raises(ProblemError) as caught:
         client.predict("ctr", [{"I1": "x"}])
     assert caught.value.path == "instances[0].I1"
+
+
+def test_why_a_score_is_what_it_is_and_who_answers(api: Api, bundle: Path, connect: Make) -> None:
+    for _ in range(2):
+        publish(api, bundle)
+    client = connect(api.url)
+    (explained,) = client.explain("ctr", [{"I1": 3}], pairs=0, version=1)["rows"]
+    assert explained["probability"] == pytest.approx(client.predict("ctr", [{"I1": 3}], version=1)[0], abs=1e-6)
+    assert len(explained["fields"]) == 39
+    assert explained["pairs"] == []
+    seen = client.drift("ctr", version=1)
+    assert (seen["version"], seen["rows"], len(seen["fields"])) == (1, 1, 39)
+    client.set_alias("ctr", "next", 1)
+    settings = {"split": None, "shadow": {"alias": "next", "share": 1.0}}
+    assert client.set_traffic("ctr", shadow=settings["shadow"]) == settings
+    client.predict("ctr", [{"I1": 3}, {}])
+    compared = wait_for(lambda: client.shadow("ctr")["comparisons"], "the comparison", 20)
+    assert [(of["version"], of["shadow_version"], of["rows"]) for of in compared] == [(2, 1, 2)]
+    assert client.set_traffic("ctr") == {"split": None, "shadow": None}
 
 
 def test_an_alias(api: Api, bundle: Path, connect: Make) -> None:

@@ -6,11 +6,14 @@ Figures by split name a split without rows too: shares and rates are 0 there, PS
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from ctrfast.data.manifest import TimelinePoint
+
+if TYPE_CHECKING:  # pandas takes a second to load
+    import pandas as pd
 
 FORMAT: Literal[1] = 1  # another one where a reader of this one would misread it; kept reports are keyed by it
 
@@ -141,3 +144,22 @@ class DataReport(_Frozen):
     repeated: dict[str, Repeats]
     negative_rate: float = 1.0
     warnings: tuple[DataWarning, ...] = ()
+
+    def frame(self) -> pd.DataFrame:
+        """A row per field, numbers first; `missing` is the training split's. What ids alone have is NaN for numbers."""
+        import pandas as pd
+
+        later = [split for split in ("valid", "test") if self.rows[split]]
+        rows = []
+        for field in (*self.numeric_fields, *self.id_fields):
+            row: dict[str, object] = {"field": field.name, "kind": "number", "missing": field.missing_share["train"]}
+            if isinstance(field, IdFieldReport):
+                row |= {"kind": "id", "values": field.values, "table_rows": field.table_rows}
+                row |= {f"unseen_{split}": field.unseen_share[split] for split in ("train", *later)}
+            row["label_auc"] = field.label_auc
+            row |= {f"psi_{split}": field.psi[split] for split in later}
+            rows.append(row)
+        columns = ["field", "kind", "values", "table_rows", "missing"]
+        columns += [f"unseen_{split}" for split in ("train", *later)]
+        columns += ["label_auc", *(f"psi_{split}" for split in later)]
+        return pd.DataFrame(rows, columns=columns).set_index("field")

@@ -206,3 +206,17 @@ def test_missing_and_constant_numbers_are_told_under_each_scale(tmp_path, tiny, 
     lines = b"1\t7\tx\t\n0\t\tx\t\n" * 20
     (field,) = derived(tmp_path / "b", tiny, lines, [{"name": "n", "scale": scale}], [{"name": "a"}]).numeric_fields
     assert (field.constant, field.mean) == (True, 7.0)
+
+
+def test_the_frame_has_a_row_per_field(make):
+    train = b"1\t1\tx\ty\n0\t\tx\t\n0\t3\tz\t\n0\t5\tx\ty\n"
+    test = b"1\t\tnew\ty\n0\t1\t\ty\n0\t1\tz\tother\n0\t1\tx\ty\n"
+    report = inspect_dataset(make(train + test, min_count=2))
+    frame = report.frame()
+    assert list(frame.index) == ["n", "a", "b"]
+    assert frame["kind"].tolist() == ["number", "id", "id"]
+    assert frame["missing"].tolist() == [0.25, 0.0, 0.5]
+    assert frame.loc["a", ["values", "table_rows", "unseen_train", "unseen_test"]].tolist() == [1, 3, 0.25, 0.5]
+    assert np.isnan(frame.loc["n", "unseen_test"])
+    assert frame["psi_test"].tolist() == [field.psi["test"] for field in (*report.numeric_fields, *report.id_fields)]
+    assert "psi_valid" not in frame  # it has no rows
