@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
+import tensorflow as tf
 
 from bench.workload import (
     BOUND,
@@ -47,7 +48,9 @@ def endless(dataset: Dataset, batch_size: int) -> Iterator[Batch]:
 class OurStep:
     """A network from the common start, its optimizer and its step."""
 
-    def __init__(self, dataset: Dataset, batch_size: int, update: Literal["dense", "sparse"]) -> None:
+    def __init__(
+        self, dataset: Dataset, batch_size: int, update: Literal["dense", "sparse"], precision: str = "float32"
+    ) -> None:
         settings = StepSettings(
             lr_dense=LR_DENSE,
             lr_embed=LR_EMBED,
@@ -68,7 +71,8 @@ class OurStep:
         model = network.model
         self._batch_size = batch_size
         self._offsets = offsets(dataset.fitted.table_sizes)
-        self._step = make_step(model, network.table, dataset.fitted.table_starts, settings, batch_size=batch_size)
+        starts = dataset.fitted.table_starts
+        self._step = make_step(model, network.table, starts, settings, batch_size=batch_size, precision=precision)
         self._output_bias = model.deep_variables[-1]
 
     def first_losses(self, rows: Rows) -> list[float]:
@@ -81,6 +85,10 @@ class OurStep:
             self._output_bias.assign(np.zeros(self._output_bias.shape, np.float32))
         return losses
 
+    def begin(self, batch: Batch) -> tf.Tensor | float:
+        """One step, which a GPU may still be taking; its loss."""
+        return self._step(batch.ids, batch.numbers, batch.labels)[0]
+
     def __call__(self, batch: Batch) -> float:
         """One step; waits for its end."""
-        return float(self._step(batch.ids, batch.numbers, batch.labels)[0])
+        return float(self.begin(batch))
