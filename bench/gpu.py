@@ -1,16 +1,19 @@
 """Training speed of ctrfast on one GPU, beside torch and CowClip the published way on the same. `make bench-gpu`.
 
-The systems and their work are those of `bench.train`, asked in turns; steps are handed to the GPU and waited for once
-per turn. Torch's batches lie in the GPU's memory, CowClip's and ours in the machine's, or on disk as parquet.
+The systems and their work are those of `bench.train`; all are started first, then asked in turns. Steps are handed to
+the GPU and waited for once per turn. Our rows lie in the GPU's memory, as in `ctrfast train` on one GPU, or on disk;
+torch's batches lie in the GPU's memory, those of CowClip the published way in the machine's.
 """
 
 from __future__ import annotations
 
 import argparse
+import shutil
 import statistics
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +26,9 @@ from bench.turns import System, SystemFailedError, in_turns
 from bench.workload import FIELDS, HIDDEN, NUMBERS, TABLE_ROWS, WIDTH
 
 ROWS_PER_TURN = 4_194_304
-MOST_STEPS = 512  # of a turn, at small batches
+MOST_STEPS = 256  # of a turn, at small batches
+_STARTING = 8  # systems at a time: each compiles on one or two cores
+PUBLISHED = "CowClip as published"
 CRITEO_ROWS = 41_256_556  # nine tenths of Criteo's 45,840,617 rows
 _SHARE = {"TF_FORCE_GPU_ALLOW_GROWTH": "true"}  # else the first TensorFlow takes the whole GPU
 PAPER_EPOCH_S = 54  # 9 minutes for 10 epochs of DeepFM at batch 131,072 on one V100
@@ -38,58 +43,70 @@ class Entry:
     module: str
     options: Sequence[str]
 
-    def command(self, peers: Path, data: Path, batch_size: int) -> list[str]:
-        """What starts it. peers: the Python of the other systems."""
+    def start(self, peers: Path, data: Path, batch_size: int) -> System:
+        """Start it. peers: the Python of the other systems.
+
+        Raises:
+            SystemFailedError: it ended before it was ready.
+        """
         python = peers if self.module.startswith("bench.peers") else sys.executable
         common = ["--data", str(data), "--batch-size", str(batch_size)]
-        return [str(python), "-m", self.module, *common, *self.options]
+        return System(self.name, [str(python), "-m", self.module, *common, *self.options], _SHARE)
 
 
-_OURS, _MEMORY = "bench.gpu_ours", ("--input", "memory")
+_OURS, _PARQUET = "bench.gpu_ours", ("--input", "parquet")
 _TORCH, _CUDA = "bench.peers.torch_fused", ("--ids", str(TABLE_ROWS), "--device", "cuda")
 _HALF = ("--precision", "bfloat16")
 _COWCLIP = "exact dense CowClip + L2 + Adam"
 ENTRIES = (
-    Entry("ctrfast", f"{_COWCLIP}; parquet", _OURS, ()),
-    Entry("ctrfast, memory", f"{_COWCLIP}; memory", _OURS, _MEMORY),
-    Entry("ctrfast, memory, bfloat16", "the same, products in bfloat16", _OURS, (*_MEMORY, *_HALF)),
-    Entry("ctrfast, memory, sparse", "the same on present rows alone", _OURS, (*_MEMORY, "--update", "sparse")),
-    Entry("torch by hand", "Adam; the GPU's memory", _TORCH, _CUDA),
+    Entry("ctrfast", f"{_COWCLIP}; the GPU's memory, shuffled", _OURS, ()),
+    Entry("ctrfast, bfloat16", "the same, products in bfloat16", _OURS, _HALF),
+    Entry("ctrfast, update: sparse", "the same on present rows alone", _OURS, ("--update", "sparse")),
+    Entry("ctrfast, from disk", f"{_COWCLIP}; parquet, shuffled", _OURS, _PARQUET),
+    Entry("torch by hand", "Adam; the GPU's memory, not shuffled", _TORCH, _CUDA),
     Entry("torch by hand, bfloat16", "the same, products in bfloat16", _TORCH, (*_CUDA, *_HALF)),
-    Entry("CowClip as published", f"{_COWCLIP}; memory", "bench.peers.published", ("--ids", str(TABLE_ROWS))),
+    Entry(PUBLISHED, f"{_COWCLIP}; memory", "bench.peers.published", ("--ids", str(TABLE_ROWS))),
 )
 
 
 @dataclass
 class Measured:
-    """Of one batch size, by system: rows/s of each round, peak memory of the GPU; what failed."""
+    """Of one batch size: the systems, and of each its rows/s by round and peak memory of the GPU; what failed."""
 
     batch_size: int
+    systems: Sequence[System] = ()
     rows_per_s: dict[str, list[float]] = field(default_factory=dict)
     peak_device_bytes: dict[str, int | None] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
 
+    def take_turns(self, rounds: int) -> None:
+        """Time the systems."""
+        turns, failures = in_turns(self.systems, rounds, min(MOST_STEPS, ROWS_PER_TURN // self.batch_size))
+        self.failures += failures
+        for system in self.systems:
+            if taken := turns.get(system.name):
+                self.rows_per_s[system.name] = [self.batch_size / turn.seconds for turn in taken]
+                self.peak_device_bytes[system.name] = system.peak_device_bytes
 
-def measure(entries: Sequence[Entry], peers: Path, data: Path, batch_size: int, rounds: int) -> Measured:
-    """Start the systems, let them warm up, and time them in turns."""
-    measured = Measured(batch_size)
-    systems = []
-    with ExitStack() as stack:
-        for entry in entries:
-            print(f"batch {batch_size:,}: starting {entry.name}", file=sys.stderr)
-            try:
-                system = stack.enter_context(System(entry.name, entry.command(peers, data, batch_size), _SHARE))
-            except SystemFailedError as error:
-                measured.failures.append(str(error))
-            else:
-                systems.append(system)
-        turns, failures = in_turns(systems, rounds, min(MOST_STEPS, ROWS_PER_TURN // batch_size))
-    measured.failures += failures
-    for system in systems:
-        if taken := turns.get(system.name):
-            measured.rows_per_s[system.name] = [batch_size / turn.seconds for turn in taken]
-            measured.peak_device_bytes[system.name] = system.peak_device_bytes
-    return measured
+
+def measure(entries: Sequence[Entry], peers: Path, data: Path, sizes: Sequence[int], rounds: int) -> list[Measured]:
+    """Start all systems at all batch sizes, several at a time, then time those of each batch size in turns."""
+    results = []
+    with ExitStack() as stack, ThreadPoolExecutor(_STARTING) as pool:
+        starting = {(size, entry): pool.submit(entry.start, peers, data, size) for size in sizes for entry in entries}
+        for size in sizes:
+            measured, systems = Measured(size), []
+            for entry in entries:
+                try:
+                    systems.append(stack.enter_context(starting[size, entry].result()))
+                except SystemFailedError as error:
+                    measured.failures.append(str(error))
+            results.append(measured)
+            measured.systems = systems
+        for measured in results:
+            print(f"batch {measured.batch_size:,}", file=sys.stderr)
+            measured.take_turns(rounds)
+    return results
 
 
 def report(results: Sequence[Measured], rounds: int, versions: dict[str, str]) -> Report:
@@ -115,12 +132,19 @@ def report(results: Sequence[Measured], rounds: int, versions: dict[str, str]) -
         ],
         notes=[
             f"GPU: {_gpu()}.",
-            f"Rounds: {rounds}; in each, every system in turn takes {ROWS_PER_TURN:,} rows, {MOST_STEPS} steps at most.",
+            f"Rounds: {rounds}; in each, every system in turn takes {ROWS_PER_TURN:,} rows, or {MOST_STEPS} steps.",
             f"{CRITEO_ROWS:,} rows are an epoch of Criteo as the paper cuts it: arithmetic, without evaluations. The "
             f"paper's figure is {PAPER_EPOCH_S} s (10 epochs in 9 minutes, batch 131,072, one V100).",
             *(f"FAILED: {failure}" for result in results for failure in result.failures),
         ],
-        figures={str(result.batch_size): vars(result) for result in results},
+        figures={
+            str(result.batch_size): {
+                "rows_per_s": result.rows_per_s,
+                "peak_device_bytes": result.peak_device_bytes,
+                "failures": result.failures,
+            }
+            for result in results
+        },
         versions=versions,
     )
 
@@ -143,10 +167,12 @@ def main() -> None:
     parser.add_argument("--peers", type=Path, default=PEERS, help="Python with torch for CUDA, deepctr and TensorFlow")
     parser.add_argument("--data", type=Path, default=Path("build/bench"), help="where the rows are made and kept")
     arguments = parser.parse_args()
+    if shutil.which("nvidia-smi") is None:
+        raise SystemExit("bench-gpu needs an NVIDIA GPU with its driver; nvidia-smi was not found.")
     data = make_clicks(arguments.data, arguments.rows, TABLE_ROWS)
     entries = [entry for entry in ENTRIES if not arguments.system or entry.name in arguments.system]
     sizes = sorted(arguments.batch_size or [1024, 8192, 65536, 131072])
-    results = [measure(entries, arguments.peers, data, size, arguments.rounds) for size in sizes]
+    results = measure(entries, arguments.peers, data, sizes, arguments.rounds)
     versions = peer_versions(("torch", "deepctr"), arguments.peers)
     lines = [
         Line(entry.name, values, bold=entry.name == "ctrfast")

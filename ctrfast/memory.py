@@ -4,8 +4,9 @@
                                            in place: once as the step has it, once to predict from
     moments      V (D+1) slots             2 slots for adam and lamb, 1 for lars
     gradient     V (D+8)                   sums of row gradients, counts, and what the pass over them holds: 6 numbers
-                                           a row, as measured; `update: sparse` has min(V, B S) rows of it. In place:
-                                           min(V, B S) (D+3) + 2 V, sums of present rows, and two numbers for each row
+                                           a row, as measured; `update: sparse` on a CPU has min(V, B S) rows of it.
+                                           In place: min(V, B S) (D+3) + 2 V, sums of present rows, and two numbers
+                                           for each row
     dense        P (2 + slots)             P weights outside the table, with their gradient
     batch        B S (D+1) x copies of the row gradients (in place, of a micro-batch's), and M rows of activations, M
                                            the micro-batch
@@ -110,7 +111,7 @@ def estimate(
     settings = StepSettings.of(make_plan(config, schema.name), steps_per_epoch=1, epochs=1)
     in_place = settings.by_row and replicas == 1 and not on_gpu
     present = min(V, B * S)
-    summed_rows = present if config.optimizer.update == "sparse" else V
+    summed_rows = present if config.optimizer.update == "sparse" and not on_gpu else V
     P = dense_parameters(config.model, F, N)
     pooled = S * (D + 1) if S > F else 0  # the rows of lists, before they are pooled
     activations = M * (_activations(config.model, F, N) + pooled) * _ACTIVATION_COPIES

@@ -6,6 +6,8 @@ micro-batches, the products as operations between compiled parts (`ctrfast.step`
 
 from __future__ import annotations
 
+import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from ctrfast.gradients import Gradients
@@ -60,11 +62,27 @@ class TableStep:
             ),
             jit_compile=compiles_all or None,
         )
+        self._run_of_rows = tf.function(
+            self._step_of_rows,
+            input_signature=(tf.TensorSpec((None, S + N + 1), tf.float32), tf.TensorSpec((batch_size,), tf.int32)),
+            jit_compile=compiles_all or None,
+        )
+        self._slots = S
 
     def __call__(self, ids: tf.Tensor, numbers: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Ids (B, S) int32 fused rows, numbers (B, N), labels (B,) -> loss (), present (T,), clipped (T,)."""
         loss, present, clipped = self._run(ids, numbers, labels)
         return loss, present, clipped
+
+    def of_rows(self, words: tf.Tensor, rows: npt.NDArray[np.int32]) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """The same on rows (B,) of all rows (R, S+N+1) in the device's memory (`ctrfast.data.batches.read_words`)."""
+        loss, present, clipped = self._run_of_rows(words, rows)
+        return loss, present, clipped
+
+    def _step_of_rows(self, words: tf.Tensor, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        taken = tf.gather(words, rows)  # (B, S+N+1)
+        ids = tf.bitcast(taken[:, : self._slots], tf.int32)  # (B, S)
+        return self._step(ids, taken[:, self._slots : -1], taken[:, -1])
 
     def _step(self, ids: tf.Tensor, numbers: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         loss, rows, dense = self.gradients(ids, numbers, labels)
