@@ -9,7 +9,7 @@ from ctrfast.feed import Feed
 from ctrfast.network import Network
 from ctrfast.optim.scaling import make_plan
 from ctrfast.optim.step_settings import StepSettings
-from ctrfast.replicas import Replicas
+from ctrfast.replicas import Replicas, choose_devices
 from ctrfast.step import Execution
 
 COMPILED = Execution(micro_batch_size=None, jit=True, in_place=False)  # a GPU's
@@ -17,14 +17,14 @@ SETTINGS = {"batch_size": 256, "model": {"embedding_dim": 2, "hidden": [4]}, "sh
 ROW_BYTES = (2 + 1 + 1) * 4  # two ids, a number, the label
 
 
-def replicas(dataset, config):
+def replicas(dataset, config, execution=COMPILED):
     settings = StepSettings.of(make_plan(config, dataset.fitted.schema_.name), steps_per_epoch=10, epochs=2)
     starts = [row for _, row in dataset.fitted.row_ranges]
 
     def make():
         return Network(config.model, dataset.fitted, seed=1, embedding_init_std=0.01)
 
-    return Replicas(make, starts, settings, ["/device:CPU:0"], batch_size=256, execution=COMPILED)
+    return Replicas(make, starts, settings, choose_devices(1), batch_size=256, execution=execution)
 
 
 @pytest.fixture(scope="module")
@@ -56,13 +56,7 @@ def test_a_split_without_room_for_two_copies_stays_on_disk(tiny_dataset):
 
 def test_rows_of_another_form_of_step_are_refused(tiny_dataset):
     config = parse_config(SETTINGS)
-    in_place = Replicas(
-        lambda: Network(config.model, tiny_dataset.fitted, seed=1, embedding_init_std=0.01),
-        tiny_dataset.fitted.table_starts,
-        StepSettings.of(make_plan(config, tiny_dataset.fitted.schema_.name), steps_per_epoch=10, epochs=2),
-        ["/device:CPU:0"],
-        batch_size=256,
-    )
+    in_place = replicas(tiny_dataset, config, Execution(micro_batch_size=None, jit=False, in_place=True))
     with pytest.raises(TypeError, match=r"take TableSteps\. Got RowStep"):
         in_place.step_of_rows(tf.zeros((4, 4)), np.zeros(256, np.int32))
     in_place.close()
