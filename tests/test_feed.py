@@ -5,12 +5,14 @@ import pytest
 import tensorflow as tf
 
 from ctrfast.config import parse_config
+from ctrfast.errors import Cancelled
 from ctrfast.feed import Feed
 from ctrfast.network import Network
 from ctrfast.optim.scaling import make_plan
 from ctrfast.optim.step_settings import StepSettings
 from ctrfast.replicas import Replicas, choose_devices
 from ctrfast.step import Execution
+from ctrfast.train import train
 
 COMPILED = Execution(micro_batch_size=None, jit=True, in_place=False)  # a GPU's
 SETTINGS = {"batch_size": 256, "model": {"embedding_dim": 2, "hidden": [4]}, "shuffle_rows": 600}
@@ -60,3 +62,17 @@ def test_rows_of_another_form_of_step_are_refused(tiny_dataset):
     with pytest.raises(TypeError, match=r"take TableSteps\. Got RowStep"):
         in_place.step_of_rows(tf.zeros((4, 4)), np.zeros(256, np.int32))
     in_place.close()
+
+
+def test_a_run_on_a_gpu_is_that_on_a_cpu(tiny_dataset, tmp_path, monkeypatch):
+    """The GPU's way from end to end, on the CPU: rows held, the whole step compiled, a break half-way."""
+    config = parse_config({**SETTINGS, "epochs": 2, "checkpoint_every_steps": 4})
+    expected = train(tiny_dataset, config, tmp_path / "cpu").metrics
+    monkeypatch.setattr("ctrfast.train.device_memory", lambda devices: 2**33)
+    monkeypatch.setattr("ctrfast.train.choose_execution", lambda micro_batch_size: COMPILED)
+    asked = iter(range(100))
+    with pytest.raises(Cancelled):
+        train(tiny_dataset, config, tmp_path / "gpu", should_stop=lambda: next(asked) == 13)
+    metrics = train(tiny_dataset, config, tmp_path / "gpu", resume=True).metrics
+    for name in ("loss", "valid_auc", "valid_log_loss", "test_auc", "test_log_loss", "clipped_share"):
+        assert metrics[name] == pytest.approx(expected[name], abs=1e-4), name
