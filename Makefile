@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
-BENCHES := bench-train bench-prepare bench-input bench-bounded bench-memory bench-scaling bench-allocator bench-rules \
+BENCHES := bench-train bench-prepare bench-input bench-bounded bench-memory bench-scaling bench-allocator bench-rules bench-gpu \
 	bench-jobs bench-serve bench-swap bench-soak
 
 .PHONY: setup demo test fuzz hot-swap kill-matrix lint serve $(BENCHES) clean
@@ -70,7 +70,7 @@ hot-swap: .venv/.ready-dev
 $(BENCHES): bench-%: .venv/.ready
 	$(BIN)/python -m bench.$* $(BENCH_OPTIONS)
 
-bench-train bench-prepare: .venv-peers/.ready
+bench-train bench-gpu bench-prepare: .venv-peers/.ready
 bench-serve: $(SERVE_PEERS)
 
 bench-jobs: .venv/.ready-dev

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
 
 from bench.workload import (
     BOUND,
@@ -26,11 +28,12 @@ from bench.workload import (
     start_table,
 )
 from ctrfast.config import ModelConfig
-from ctrfast.data.batches import Batch, Shuffle, batches, prefetch
+from ctrfast.data.batches import Batch, Shuffle, batches, prefetch, row_numbers
 from ctrfast.data.shards import Dataset
 from ctrfast.network import Network
 from ctrfast.optim.step_settings import StepSettings
 from ctrfast.step import make_step
+from ctrfast.table_step import TableStep
 
 POOL_ROWS = 524_288  # a quarter of the split: the pool is refilled all the time, as with data larger than memory
 
@@ -44,10 +47,20 @@ def endless(dataset: Dataset, batch_size: int) -> Iterator[Batch]:
         epoch += 1
 
 
+def endless_numbers(dataset: Dataset, batch_size: int) -> Iterator[npt.NDArray[np.int32]]:
+    """The same batches by the numbers of their rows."""
+    epoch = 0
+    while True:
+        yield from prefetch(row_numbers(dataset, "train", batch_size, shuffle=Shuffle((SEED, epoch), POOL_ROWS)))
+        epoch += 1
+
+
 class OurStep:
     """A network from the common start, its optimizer and its step."""
 
-    def __init__(self, dataset: Dataset, batch_size: int, update: Literal["dense", "sparse"]) -> None:
+    def __init__(
+        self, dataset: Dataset, batch_size: int, update: Literal["dense", "sparse"], precision: str = "float32"
+    ) -> None:
         settings = StepSettings(
             lr_dense=LR_DENSE,
             lr_embed=LR_EMBED,
@@ -68,7 +81,8 @@ class OurStep:
         model = network.model
         self._batch_size = batch_size
         self._offsets = offsets(dataset.fitted.table_sizes)
-        self._step = make_step(model, network.table, dataset.fitted.table_starts, settings, batch_size=batch_size)
+        starts = dataset.fitted.table_starts
+        self._step = make_step(model, network.table, starts, settings, batch_size=batch_size, precision=precision)
         self._output_bias = model.deep_variables[-1]
 
     def first_losses(self, rows: Rows) -> list[float]:
@@ -81,6 +95,16 @@ class OurStep:
             self._output_bias.assign(np.zeros(self._output_bias.shape, np.float32))
         return losses
 
+    def begin(self, batch: Batch) -> tf.Tensor | float:
+        """One step, which a GPU may still be taking; its loss."""
+        return self._step(batch.ids, batch.numbers, batch.labels)[0]
+
+    def begin_rows(self, words: tf.Tensor, rows: npt.NDArray[np.int32]) -> tf.Tensor:
+        """The same on rows (B,) of a split in the GPU's memory."""
+        if not isinstance(self._step, TableStep):
+            raise SystemExit("Rows in a GPU's memory need a GPU. Take them from disk: --input parquet.")
+        return self._step.of_rows(words, rows)[0]
+
     def __call__(self, batch: Batch) -> float:
         """One step; waits for its end."""
-        return float(self._step(batch.ids, batch.numbers, batch.labels)[0])
+        return float(self.begin(batch))

@@ -62,6 +62,7 @@ class System:
         )
         self.facts = self._answer(_START_TIMEOUT_S)
         self.peak_rss_bytes = 0
+        self.peak_device_bytes: int | None = None
 
     def take(self, steps: int) -> Turn:
         """Have it take so many steps.
@@ -75,6 +76,7 @@ class System:
             raise self._failure("ended") from None
         answer = self._answer(_TURN_TIMEOUT_S)
         self.peak_rss_bytes = answer["peak_rss_bytes"]
+        self.peak_device_bytes = answer["peak_device_bytes"]
         return Turn(answer["seconds"] / steps, answer["cpu_seconds"] / steps)
 
     def __enter__(self) -> Self:
@@ -113,17 +115,34 @@ class Turns:
     def __init__(self, out: TextIO) -> None:
         self._out = out
 
-    def serve(self, step: Callable[[], object], facts: dict[str, Any] | None = None) -> None:
-        """Warm up, say so with some facts, then take steps when asked, until the driver is gone."""
+    def serve(
+        self,
+        step: Callable[[], object],
+        facts: dict[str, Any] | None = None,
+        *,
+        finish: Callable[[], object] = lambda: None,
+        peak_device_bytes: Callable[[], int | None] = lambda: None,
+    ) -> None:
+        """Warm up, say so with some facts, then take steps when asked, until the driver is gone.
+
+        Args:
+            step: takes a step, or hands it to a device and goes on.
+            facts: about the program.
+            finish: waits until the device has taken all steps.
+            peak_device_bytes: the most memory of the device that was in use.
+        """
         for _ in range(WARM_UP_STEPS):
             step()
+        finish()
         self._say(facts or {})
         for line in sys.stdin:
             started, cpu_started = time.perf_counter(), time.process_time()
             for _ in range(int(line)):
                 step()
+            finish()
             seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_started
-            self._say({"seconds": seconds, "cpu_seconds": cpu_seconds, "peak_rss_bytes": peak_rss_bytes()})
+            memory = {"peak_rss_bytes": peak_rss_bytes(), "peak_device_bytes": peak_device_bytes()}
+            self._say({"seconds": seconds, "cpu_seconds": cpu_seconds, **memory})
 
     def _say(self, answer: dict[str, Any]) -> None:
         print(json.dumps(answer), file=self._out, flush=True)

@@ -4,8 +4,9 @@
                                            in place: once as the step has it, once to predict from
     moments      V (D+1) slots             2 slots for adam and lamb, 1 for lars
     gradient     V (D+8)                   sums of row gradients, counts, and what the pass over them holds: 6 numbers
-                                           a row, as measured; `update: sparse` has min(V, B S) rows of it. In place:
-                                           min(V, B S) (D+3) + 2 V, sums of present rows, and two numbers for each row
+                                           a row, as measured; `update: sparse` on a CPU has min(V, B S) rows of it.
+                                           In place: min(V, B S) (D+3) + 2 V, sums of present rows, and two numbers
+                                           for each row. On a GPU V (2D+4), as measured
     dense        P (2 + slots)             P weights outside the table, with their gradient
     batch        B S (D+1) x copies of the row gradients (in place, of a micro-batch's), and M rows of activations, M
                                            the micro-batch
@@ -15,7 +16,8 @@
 
 each times 4 bytes but the last. Meant to be above the truth for training on one device; the rows of evaluations are not
 in it. On one CPU the table is updated in place where the settings move each row by itself (`ctrfast.row_step`): the
-peak with 34 million rows at batch 65,536 was 83 % of the estimate (`make bench-memory`). GPUs have not been measured.
+peak with 34 million rows at batch 65,536 was 83 % of the estimate (`make bench-memory`). On a GPU the peak with 1.07
+million rows was 90 % of it at batch 1,024 and 61 % at 131,072 (`make bench-gpu`, from disk).
 
     needs = estimate(dataset.fitted, config, train_rows=dataset.rows("train"))
     check_memory(needs, available_memory())
@@ -39,6 +41,7 @@ _BYTES = 4
 _PLACE_BYTES = 8  # of a row's place in the pool
 _PROCESS_BYTES = 1200 * 2**20
 _PASS_NUMBERS = 8  # of a row beside its embedding's gradient; fitted to measured peaks
+_WORKSPACE_BYTES = 32 * 2**20  # of a GPU's matrix products
 _ACTIVATION_COPIES = 2  # forward and backward
 _ROW_GRADIENT_COPIES = 4  # of micro-batches, joined, with counts, being summed
 _BATCHES = 5  # being made, waiting (2), handed over, in the step
@@ -110,7 +113,12 @@ def estimate(
     settings = StepSettings.of(make_plan(config, schema.name), steps_per_epoch=1, epochs=1)
     in_place = settings.by_row and replicas == 1 and not on_gpu
     present = min(V, B * S)
-    summed_rows = present if config.optimizer.update == "sparse" else V
+    if on_gpu:
+        gradient = V * (2 * D + 4)
+    elif in_place:
+        gradient = present * (D + 3) + 2 * V
+    else:
+        gradient = (present if config.optimizer.update == "sparse" else V) * (D + _PASS_NUMBERS)
     size = network_size(config.model, F, N)
     P = size.parameters
     pooled = S * (D + 1) if S > F else 0  # the rows of lists, before they are pooled
@@ -123,8 +131,8 @@ def estimate(
     on_device = {
         "table": V * (D + 1) * _BYTES * (2 if in_place else 1),
         "moments": V * (D + 1) * slots * _BYTES,
-        "gradient": (present * (D + 3) + 2 * V if in_place else summed_rows * (D + _PASS_NUMBERS)) * _BYTES,
-        "dense": P * (2 + slots) * _BYTES,
+        "gradient": gradient * _BYTES,
+        "dense": P * (2 + slots) * _BYTES + (_WORKSPACE_BYTES if on_gpu else 0),
         "batch": ((M if in_place else B) * S * (D + 1) * _ROW_GRADIENT_COPIES + activations) * _BYTES,
     }
     by_part = {

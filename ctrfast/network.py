@@ -60,8 +60,6 @@ class Network:
         start[[row for name, row in fitted.row_ranges if name is None]] = 0.0  # padding: without gradient it stays so
         self.table = tf.Variable(start, name="table")
         self._logit_offset = math.log(negative_rate)
-        # GPUs would else round the factors of float32 products to 10 bits, and scores differ from the exported graph's.
-        tf.config.experimental.enable_tensor_float_32_execution(False)
         self._predict = self._compiled()
 
     @classmethod

@@ -22,6 +22,7 @@ import tensorflow as tf
 
 from ctrfast.config import TrainConfig
 from ctrfast.errors import ConfigError
+from ctrfast.gpus import set_up_gpus
 from ctrfast.network import Network
 from ctrfast.optim.step_settings import StepSettings
 from ctrfast.row_step import RowStep
@@ -38,6 +39,7 @@ def choose_devices(replicas: int | None) -> list[str]:
     Raises:
         ConfigError: there are fewer devices.
     """
+    set_up_gpus()
     kind = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
     names = [device.name for device in tf.config.list_logical_devices(kind)]
     wanted = replicas or (len(names) if kind == "GPU" else 1)
@@ -88,6 +90,7 @@ class Replicas:
         execution: Execution | None = None,
         precision: str = "float32",
     ) -> None:
+        self.devices = devices
         self._steps: list[RowStep | TableStep] = []
         networks: list[Network] = []
         for device in devices:
@@ -112,6 +115,10 @@ class Replicas:
             self._strategy = tf.distribute.MirroredStrategy(devices)
             self._run = tf.function(lambda *parts: self._strategy.run(self._on_replica, args=parts))
             self.step = self._together
+
+    def step_of_rows(self, words: tf.Tensor, rows: npt.NDArray[np.int32]) -> Step:
+        """One step of the only replica on rows (B,) of a split in its device's memory (`ctrfast.loop.feed`)."""
+        return self._table_step(0).of_rows(words, rows)
 
     def settle(self) -> None:
         """Bring the network's table up to date, where the steps left it behind."""
@@ -154,11 +161,15 @@ class Replicas:
     def _on_replica(self, ids: tf.Tensor, numbers: tf.Tensor, labels: tf.Tensor) -> Step:
         context = tf.distribute.get_replica_context()
         index = int(tf.get_static_value(context.replica_id_in_sync_group))  # traced once per replica
-        step = self._steps[index]
-        if not isinstance(step, TableStep):
-            raise TypeError(f"Replicas share TableSteps. Got {type(step).__name__}.")
+        step = self._table_step(index)
         loss, rows, dense = step.gradients(ids, numbers, labels)
         gathered = [loss, step.optimizer.sum_rows(ids, rows), *dense]
         loss, sums, *dense = context.all_reduce(tf.distribute.ReduceOp.SUM, gathered)
         present, clipped = step.optimizer.apply_sums(sums, dense)
         return loss, present, clipped
+
+    def _table_step(self, index: int) -> TableStep:
+        step = self._steps[index]
+        if not isinstance(step, TableStep):
+            raise TypeError(f"Replicas, and rows in a device's memory, take TableSteps. Got {type(step).__name__}.")
+        return step

@@ -88,7 +88,7 @@ def make_step(
         )
     return TableStep(
         model,
-        TableOptimizer(settings, table, starts, linear, deep),
+        TableOptimizer(settings, table, starts, linear, deep, list_rows=not execution.jit),
         batch_size,
         micro_batch_size=micro,
         jit=execution.jit,

@@ -1,11 +1,13 @@
 """The training step in TensorFlow alone: look rows up, forward, backward, update; for GPUs, replicas, and all rules.
 
-On a GPU the whole batch runs at once and is compiled. On a CPU it runs in micro-batches, the products as operations
-between compiled parts (`ctrfast.step` says why).
+On a GPU the whole batch runs at once, and the whole step is one compiled function. On a CPU the batch runs in
+micro-batches, the products as operations between compiled parts (`ctrfast.step` says why).
 """
 
 from __future__ import annotations
 
+import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from ctrfast.gradients import Gradients
@@ -22,7 +24,8 @@ class TableStep:
         optimizer: holds the table and all weights.
         batch_size: B, fixed, so that one compilation serves the run.
         micro_batch_size: rows of one forward and backward pass; `None` for the whole batch.
-        jit: compile all of that pass; else only what the network does element by element.
+        jit: compile all of that pass, and where it is the whole batch's, the update with it; else only what the network
+            does element by element, and the update.
         precision: of the MLP's products: float32, bfloat16 or float16.
         replicas: how many of these share the batch, B / replicas rows each.
         pooling: of the fields of lists, where there are any.
@@ -47,6 +50,8 @@ class TableStep:
             model, optimizer.dense, batch_size, jit_arrange=not jit, precision=precision, pooling=pooling
         )
         self._gradients_of = tf.function(self._gradients, jit_compile=True) if jit else self._gradients
+        takes_all = micro_batch_size is None or micro_batch_size >= self._rows
+        compiles_all = jit and takes_all and not optimizer.lists_rows
         S, N = pooling.slots if pooling else model.id_fields, model.numeric_fields
         self._run = tf.function(
             self._step,
@@ -55,12 +60,29 @@ class TableStep:
                 tf.TensorSpec((batch_size, N), tf.float32),
                 tf.TensorSpec((batch_size,), tf.float32),
             ),
+            jit_compile=compiles_all or None,
         )
+        self._run_of_rows = tf.function(
+            self._step_of_rows,
+            input_signature=(tf.TensorSpec((None, S + N + 1), tf.float32), tf.TensorSpec((batch_size,), tf.int32)),
+            jit_compile=compiles_all or None,
+        )
+        self._slots = S
 
     def __call__(self, ids: tf.Tensor, numbers: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Ids (B, S) int32 fused rows, numbers (B, N), labels (B,) -> loss (), present (T,), clipped (T,)."""
         loss, present, clipped = self._run(ids, numbers, labels)
         return loss, present, clipped
+
+    def of_rows(self, words: tf.Tensor, rows: npt.NDArray[np.int32]) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """The same on rows (B,) of all rows (R, S+N+1) in the device's memory (`ctrfast.data.batches.read_words`)."""
+        loss, present, clipped = self._run_of_rows(words, rows)
+        return loss, present, clipped
+
+    def _step_of_rows(self, words: tf.Tensor, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        taken = tf.gather(words, rows)  # (B, S+N+1)
+        ids = tf.bitcast(taken[:, : self._slots], tf.int32)  # (B, S)
+        return self._step(ids, taken[:, self._slots : -1], taken[:, -1])
 
     def _step(self, ids: tf.Tensor, numbers: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         loss, rows, dense = self.gradients(ids, numbers, labels)

@@ -23,10 +23,10 @@ from tf_keras.callbacks import Callback
 from ctrfast.bundle import GOLDEN
 from ctrfast.checkpoint import Checkpoint, path_of, save_checkpoint
 from ctrfast.config import TrainConfig, check_config
-from ctrfast.data.batches import Shuffle, batches, prefetch
 from ctrfast.data.shards import Dataset
 from ctrfast.device_memory import device_memory
 from ctrfast.errors import Cancelled
+from ctrfast.feed import Feed
 from ctrfast.folders import remove_partials
 from ctrfast.loop.callbacks import Callbacks, check_callbacks
 from ctrfast.loop.dataset_needs import check_dataset
@@ -151,6 +151,8 @@ class _Session:
             precision=config.precision,
         )
         self.network = self.replicas.network
+        room = gpu_bytes - needs.device_bytes if gpu_bytes is not None and len(devices) == 1 else None
+        self.feed = Feed(dataset, self.replicas, config, room_bytes=room)
         self.callbacks = Callbacks(callbacks, self.network, epochs=config.epochs, steps_per_epoch=self.steps_per_epoch)
         checkpoint = Checkpoint.latest(self.checkpoints, self.seal)
         if start and checkpoint is None:
@@ -220,11 +222,8 @@ class _Session:
     def _epoch(self, epoch: int) -> None:
         """The steps of an epoch that are still to do, and all that falls due on the way."""
         config = self.config
-        shuffle = Shuffle(seed=(config.seed, epoch), rows=config.shuffle_rows)
         done = self.step - epoch * self.steps_per_epoch  # a resumed epoch: already trained on
-        source = prefetch(
-            batches(self.dataset, "train", config.batch_size, shuffle=shuffle, drop_remainder=True, skip=done)
-        )
+        source = self.feed.epoch(epoch, skip=done)
         self.callbacks.epoch_begins(epoch)
         try:
             for index in range(done, self.steps_per_epoch):
@@ -234,10 +233,10 @@ class _Session:
                 if self.callbacks.want_batches:
                     self.callbacks.batch_begins(index)
                 waiting = time.monotonic()
-                batch = next(source)
+                take_step = next(source)
                 waited_s = time.monotonic() - waiting
-                figures = self.replicas.step(batch.ids, batch.numbers, batch.labels)
-                self.window.add(figures, rows=len(batch), waited_s=waited_s)
+                figures = take_step()
+                self.window.add(figures, rows=config.batch_size, waited_s=waited_s)
                 self.step += 1
                 if self.callbacks.want_batches:
                     self.replicas.settle()

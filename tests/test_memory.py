@@ -71,8 +71,11 @@ def test_what_makes_a_part_smaller_or_larger():
 
     plain = parts()
     whole, lamb = parts(on_gpu=True), parts({"optimizer": {"name": "lamb"}})
-    sparse = parts({"optimizer": {"update": "sparse"}}, on_gpu=True)
-    assert sparse["gradient"] == 16384 * (4 + 8) * 4 < whole["gradient"] == lamb["gradient"]
+    sparse = {"optimizer": {"update": "sparse", "clip": "field", "clip_norm": 1.0}}
+    assert parts(sparse)["gradient"] == 16384 * (4 + 8) * 4 < lamb["gradient"]
+    assert parts(sparse, on_gpu=True)["gradient"] == whole["gradient"] == (10**6 + 2) * (2 * 4 + 4) * 4
+    assert lamb["gradient"] == (10**6 + 2) * (4 + 8) * 4
+    assert whole["dense"] == plain["dense"] + 32 * 2**20
     assert plain["gradient"] == (16384 * (4 + 3) + 2 * (10**6 + 2)) * 4
     assert plain["table"] == 2 * whole["table"] == 2 * lamb["table"]
     assert plain["batch"] < lamb["batch"] < whole["batch"]

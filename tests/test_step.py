@@ -58,9 +58,10 @@ def batches():
 
 PLAIN = Execution(micro_batch_size=None, jit=False, in_place=False)
 IN_PLACE = Execution(micro_batch_size=40, jit=False, in_place=True)
+COMPILED = Execution(micro_batch_size=None, jit=True, in_place=False)  # a GPU's
 
 
-FORMS = {PLAIN: "whole", IN_PLACE: "in place"}
+FORMS = {PLAIN: "whole", IN_PLACE: "in place", COMPILED: "compiled"}
 VARIANTS = {
     "cowclip": {},
     "no clip": {"clip": "none"},
@@ -79,6 +80,7 @@ CASES = [
     *(("deepfm", variant, PLAIN) for variant in VARIANTS),  # the oracle has these two networks' gradients by hand
     ("wide_deep", "cowclip", PLAIN),
     *(("deepfm", variant, IN_PLACE) for variant in ("cowclip", "no clip", "no penalty", "cosine", "sparse")),
+    *(("deepfm", variant, COMPILED) for variant in ("cowclip", "sparse", "sparse, field")),
 ]
 
 
@@ -110,8 +112,8 @@ def test_twenty_steps_equal_the_oracle(name, variant, execution):
 
 @pytest.mark.parametrize(
     "execution",
-    [Execution(32, False, False), IN_PLACE, Execution(None, True, False)],
-    ids=["micro-batches", "uneven micro-batches, in place", "jit"],
+    [Execution(32, False, False), IN_PLACE, COMPILED, Execution(40, True, False)],
+    ids=["micro-batches", "uneven micro-batches, in place", "compiled", "uneven micro-batches, compiled"],
 )
 def test_each_way_of_execution_takes_the_same_step(execution):
     plain, optimizer, _, offsets = make("deepfm", SETTINGS, PLAIN)

@@ -4,6 +4,7 @@
 
 `dense`: one fused Adam over table and network. `sparse`: `SparseAdam` moves the looked-up rows alone, which is other
 mathematics, as `update: sparse` is. Run it with an allocator that keeps freed memory (`ALLOCATOR` in `bench.train`).
+With `--device cuda` the batches, too, lie in the GPU's memory.
 
 Tried on two cores at batch 1,024, 8,192 and 65,536, by processor time of a step. The allocator is the largest gain of
 all (a third less time at 1,024, a tenth at 8,192, a sixth at 65,536): each step frees the gradient of the table and its
@@ -45,8 +46,9 @@ from bench.workload import (
 class DeepFM(nn.Module):
     """ids (B, F), rows of the table; numbers (B, N); labels (B,) -> mean loss ()."""
 
-    def __init__(self, sizes: list[int], *, sparse: bool) -> None:
+    def __init__(self, sizes: list[int], *, sparse: bool, precision: str) -> None:
         super().__init__()
+        self.products = torch.bfloat16 if precision == "bfloat16" else None
         start = np.pad(start_table(sizes), ((0, 0), (0, 1)))  # the last column holds the linear weights
         self.table = nn.Embedding.from_pretrained(torch.from_numpy(start), freeze=False, sparse=sparse)
         self.linear = nn.Linear(NUMBERS, 1)
@@ -66,7 +68,8 @@ class DeepFM(nn.Module):
         embeddings = rows[:, :, :WIDTH]  # (B, F, D)
         total = embeddings.sum(1)  # (B, D)
         pairs = 0.5 * (total * total - (embeddings * embeddings).sum(1)).sum(1)  # (B,)
-        deep = self.mlp(torch.cat((embeddings.flatten(1), numbers), 1))[:, 0]  # (B,)
+        with torch.autocast(rows.device.type, self.products, enabled=self.products is not None):
+            deep = self.mlp(torch.cat((embeddings.flatten(1), numbers), 1))[:, 0].float()  # (B,)
         first = rows[:, :, WIDTH].sum(1) + self.linear(numbers)[:, 0]  # (B,)
         return binary_cross_entropy_with_logits(first + pairs + deep, labels)
 
@@ -77,9 +80,12 @@ def main(turns: Turns) -> None:
     parser.add_argument("--batch-size", type=int, required=True)
     parser.add_argument("--ids", type=int, required=True)
     parser.add_argument("--gradients", choices=("dense", "sparse"), default="dense")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32", help="of the MLP's products")
     arguments = parser.parse_args()
     sizes = field_sizes(arguments.ids)
-    model = DeepFM(sizes, sparse=arguments.gradients == "sparse")
+    device = torch.device(arguments.device)
+    model = DeepFM(sizes, sparse=arguments.gradients == "sparse", precision=arguments.precision).to(device)
     table = [model.table.weight]
     dense = [weight for name, weight in model.named_parameters() if not name.startswith("table")]
     if arguments.gradients == "sparse":
@@ -90,7 +96,8 @@ def main(turns: Turns) -> None:
         optimizers = [torch.optim.Adam(groups, fused=True)]
         model.compile(dynamic=False)
     count = HELD_ROWS // arguments.batch_size
-    source = itertools.cycle(tensors(Rows.read(arguments.data), sizes, arguments.batch_size, count))
+    batches = tensors(Rows.read(arguments.data), sizes, arguments.batch_size, count)
+    source = itertools.cycle([tuple(part.to(device) for part in batch) for batch in batches])
 
     def step() -> None:
         for optimizer in optimizers:
@@ -99,7 +106,10 @@ def main(turns: Turns) -> None:
         for optimizer in optimizers:
             optimizer.step()
 
-    turns.serve(step)
+    if device.type == "cuda":
+        turns.serve(step, finish=torch.cuda.synchronize, peak_device_bytes=torch.cuda.max_memory_allocated)
+    else:
+        turns.serve(step)
 
 
 def tensors(rows: Rows, sizes: list[int], batch_size: int, count: int) -> list[tuple[torch.Tensor, ...]]:

@@ -10,17 +10,20 @@ The same dataset, seed, batch size and pool give the same batches, so a stopped 
     shuffle = Shuffle(seed=(1, 0), rows=2_000_000)
     for batch in prefetch(batches(dataset, "train", 8192, shuffle=shuffle, drop_remainder=True, skip=done)):
         step(batch.ids, batch.numbers, batch.labels)
+
+Where a whole split lies in a GPU's memory (`read_words`), `row_numbers` gives the same batches as numbers of its rows.
 """
 
 from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +39,7 @@ _SPLIT_ROWS = 2048  # gathered rows that stay in the cache until they are taken 
 
 # (R,) of S ids, N numbers and the label side by side, 4 bytes each: numpy then moves a row as one piece.
 _Records = npt.NDArray[np.void]
+Taken = TypeVar("Taken")
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,39 @@ def batches(
         drop_remainder: only whole batches.
         skip: leave out so many batches at the start; it costs at most the reading of two pools.
     """
-    groups = [group for shard in dataset.shards(split) for group in _row_groups(shard)]
+    fitted = dataset.fitted
+    read, take = partial(_read, fitted=fitted), partial(_take, slots=fitted.schema_.slots)
+    groups = _row_groups(dataset.shards(split))
+    yield from _pass(groups, read, _record_type(fitted), take, batch_size, shuffle, drop_remainder, skip)
+
+
+def row_numbers(
+    dataset: Dataset, split: str, batch_size: int, *, shuffle: Shuffle, skip: int = 0
+) -> Generator[npt.NDArray[np.int32]]:
+    """The whole batches of one pass over a split, as `batches` gives them, by the place of each row in its shards."""
+    groups = _row_groups(dataset.shards(split))
+    yield from _pass(groups, _numbers, np.dtype(np.int32), _take_numbers, batch_size, shuffle, True, skip)
+
+
+def read_words(dataset: Dataset, split: str) -> Generator[npt.NDArray[np.float32]]:
+    """A split's rows in the order of its shards, part by part, (R, S+N+1): the bits of ids, then numbers, the label."""
+    columns = _record_type(dataset.fitted).itemsize // _WORD
+    with closing(in_order(partial(_read, fitted=dataset.fitted), _row_groups(dataset.shards(split)))) as parts:
+        for records in parts:
+            yield records.view(np.float32).reshape(-1, columns)
+
+
+def _pass(
+    groups: Sequence[_RowGroup],
+    read: Callable[[_RowGroup], npt.NDArray[Any]],
+    dtype: np.dtype[Any],
+    take: Callable[[npt.NDArray[Any], npt.NDArray[np.intp]], Taken],
+    batch_size: int,
+    shuffle: Shuffle | None,
+    drop_remainder: bool,
+    skip: int,
+) -> Generator[Taken]:
+    """Batches as `take` takes them from the pool, which holds what `read` gives of each row."""
     if shuffle:
         groups = [groups[i] for i in np.random.default_rng(shuffle.seed).permutation(len(groups))]
     rows = sum(group.rows for group in groups)
@@ -86,9 +122,8 @@ def batches(
     wanted = max(shuffle.rows, batch_size) if shuffle else batch_size
     pool_rows = min(-(-wanted // batch_size) * batch_size, rows)
     round_, begin = divmod(skip * batch_size, pool_rows)
-    with closing(_RowStream(groups, dataset.fitted, round_ * pool_rows)) as stream:
-        slots = dataset.fitted.schema_.slots
-        pool = np.empty(pool_rows, _record_type(dataset.fitted))
+    with closing(_RowStream(groups, read, dtype, round_ * pool_rows)) as stream:
+        pool = np.empty(pool_rows, dtype)
         order = np.arange(pool_rows)  # places in the pool of the rows that this round hands out
         order = order[: stream.fill(pool, order)]
         while len(order):
@@ -100,7 +135,7 @@ def batches(
                 if drop_remainder and len(places) < batch_size:
                     return
                 if start >= begin:
-                    yield _take(pool, places, slots)
+                    yield take(pool, places)
                 refilled += stream.fill(pool, places)
             order, begin, round_ = order[:refilled], 0, round_ + 1
 
@@ -110,12 +145,12 @@ def fused_ids(local: npt.NDArray[np.int32], fitted: FittedSchema) -> npt.NDArray
     return local + np.asarray(fitted.slot_offsets, np.int32)
 
 
-def prefetch(source: Generator[Batch], depth: int = 2) -> Generator[Batch]:
+def prefetch(source: Generator[Taken], depth: int = 2) -> Generator[Taken]:
     """Read ahead in a thread, so that reading and training overlap. Errors of the source come out here."""
-    ready: queue.Queue[Batch | BaseException | None] = queue.Queue(maxsize=depth)
+    ready: queue.Queue[Taken | BaseException | None] = queue.Queue(maxsize=depth)
     stopped = threading.Event()
 
-    def offer(item: Batch | BaseException | None) -> bool:
+    def offer(item: Taken | BaseException | None) -> bool:
         while not stopped.is_set():
             try:
                 ready.put(item, timeout=0.1)
@@ -149,37 +184,50 @@ def prefetch(source: Generator[Batch], depth: int = 2) -> Generator[Batch]:
 
 @dataclass(frozen=True)
 class _RowGroup:
-    """One row group of a shard. metadata: of the shard, so that it is parsed once."""
+    """One row group of a shard. first: its first row's place in the split. metadata: of the shard, parsed once."""
 
     shard: Path
     index: int
     rows: int
+    first: int
     metadata: pq.FileMetaData
 
 
-def _row_groups(shard: Path) -> list[_RowGroup]:
-    metadata = pq.read_metadata(shard)
-    return [_RowGroup(shard, i, metadata.row_group(i).num_rows, metadata) for i in range(metadata.num_row_groups)]
+def _row_groups(shards: Sequence[Path]) -> list[_RowGroup]:
+    groups, first = [], 0
+    for shard in shards:
+        metadata = pq.read_metadata(shard)
+        for index in range(metadata.num_row_groups):
+            groups.append(_RowGroup(shard, index, metadata.row_group(index).num_rows, first, metadata))
+            first += groups[-1].rows
+    return groups
 
 
 class _RowStream:
-    """Rows of row groups, one after the other, read ahead in threads.
+    """What is read of the rows of row groups, one after the other, ahead in threads.
 
     Args:
         groups: in the order of reading.
-        fitted: what the shards hold.
+        read: gives one entry per row.
+        dtype: of the entries.
         skip: leave out so many rows at the start; groups among them are not read.
     """
 
-    def __init__(self, groups: Sequence[_RowGroup], fitted: FittedSchema, skip: int) -> None:
+    def __init__(
+        self,
+        groups: Sequence[_RowGroup],
+        read: Callable[[_RowGroup], npt.NDArray[Any]],
+        dtype: np.dtype[Any],
+        skip: int,
+    ) -> None:
         first = 0
         while first < len(groups) and groups[first].rows <= skip:
             skip -= groups[first].rows
             first += 1
-        self._parts = in_order(partial(_read, fitted=fitted), groups[first:])
-        self._part = next(self._parts, np.empty(0, _record_type(fitted)))[skip:]
+        self._parts = in_order(read, groups[first:])
+        self._part = next(self._parts, np.empty(0, dtype))[skip:]
 
-    def fill(self, pool: _Records, places: npt.NDArray[np.intp]) -> int:
+    def fill(self, pool: npt.NDArray[Any], places: npt.NDArray[np.intp]) -> int:
         """Put the next rows at places (K,) of the pool; return how many there were."""
         done = 0
         while done < len(places):
@@ -220,6 +268,15 @@ def _read(group: _RowGroup, fitted: FittedSchema) -> _Records:
     words[:, -1] = table.column(LABEL).chunk(0).to_numpy().astype(np.float32).view(np.int32)
     words[:, : schema.slots] += np.asarray(fitted.slot_offsets, np.int32)
     return words.view(_record_type(fitted))[:, 0]
+
+
+def _numbers(group: _RowGroup) -> npt.NDArray[np.int32]:
+    """The places of a row group's rows in the split."""
+    return np.arange(group.first, group.first + group.rows, dtype=np.int32)
+
+
+def _take_numbers(pool: npt.NDArray[np.int32], places: npt.NDArray[np.intp]) -> npt.NDArray[np.int32]:
+    return pool.take(places)
 
 
 def _take(pool: _Records, places: npt.NDArray[np.intp], slots: int) -> Batch:

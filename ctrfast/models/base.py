@@ -16,6 +16,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from ctrfast.config import ModelConfig
+from ctrfast.gpus import set_up_gpus
 from ctrfast.models.layers import Linear, Mlp, join, split_rows
 
 
@@ -30,6 +31,7 @@ class CtrModel(keras.layers.Layer):  # type: ignore[misc]
     """
 
     def __init__(self, config: ModelConfig, *, id_fields: int, numeric_fields: int, seed: int) -> None:
+        set_up_gpus()
         super().__init__(name=config.name)
         self.config = config
         self.id_fields = id_fields

@@ -4,7 +4,8 @@
     fields.total([1, 1, 1, 1, 1])                    [2, 3]
     fields.spread([10, 20])                          [10, 10, 20, 20, 20]
 
-`FieldSlices` stands for all rows in their order. `FieldsOfRows` stands for a list of rows in any order.
+`FieldSlices` stands for all rows in their order, and `PresentRows` too, but sums up those in the batch alone.
+`FieldsOfRows` stands for a list of rows in any order.
 """
 
 from __future__ import annotations
@@ -43,6 +44,23 @@ class FieldSlices:
     def spread(self, values: tf.Tensor) -> tf.Tensor:
         """(F,) -> (V,). By lookup: as fast as one piece per field, and compiled in a fifth of the time."""
         return tf.gather(values, _field_of(self._bounds, tf.range(self._bounds[-1])))
+
+
+class PresentRows(FieldSlices):
+    """All rows of the table, field after field, of which those in the batch count.
+
+    Args:
+        bounds: first row of each field, then V; (F+1,).
+        counts: occurrences of each row in the batch, (V,) float32. A row without any adds to no sum.
+    """
+
+    def __init__(self, bounds: Sequence[int], counts: tf.Tensor) -> None:
+        super().__init__(bounds)
+        self._is_there = counts > 0  # (V,)
+
+    def total(self, values: tf.Tensor) -> tf.Tensor:
+        """(V,) -> (F,)."""
+        return super().total(tf.where(self._is_there, values, 0.0))
 
 
 class FieldsOfRows:

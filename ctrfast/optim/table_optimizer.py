@@ -5,7 +5,8 @@
     w_k and its moments = rule(g_k) at lr_embed                         `ctrfast.optim.rules`
 `update: sparse`: the same for the rows in the batch alone; all others keep weights and moments as they are. This is
 different mathematics: an absent row neither decays nor goes on by its momentum, while Adam's bias correction counts
-every step.
+every step. With `list_rows` the rows in the batch are listed and updated alone; else all rows are computed, and absent
+ones keep what they had.
 Dense weights: the same rule at lr_dense, those of the linear part with 2 l2 w; none is clipped.
 
 Source: Zheng et al. 2022, arXiv:2204.06240, Algorithm 1.
@@ -21,7 +22,7 @@ import tensorflow as tf
 
 from ctrfast.optim.clip import Embeddings, bind_clip
 from ctrfast.optim.dense_weights import DenseWeights, assign, zeros_like
-from ctrfast.optim.fields import Fields, FieldSlices, FieldsOfRows
+from ctrfast.optim.fields import Fields, FieldSlices, FieldsOfRows, PresentRows
 from ctrfast.optim.rules import OPTIMIZERS
 from ctrfast.optim.step_settings import StepSettings
 from ctrfast.optim.trust import trust_by_field
@@ -38,6 +39,7 @@ class TableOptimizer:
         field_offsets: first row of each table, and of other ranges to be measured apart, (T,), rising from 0.
         linear: dense variables that take L2.
         deep: dense variables that take none.
+        list_rows: take a sparse step on a list of the rows in the batch, else on all rows under a mask.
 
     Replicas take `apply` in two: `sum_rows(ids, row_gradients)` gives the sums of gradients and the counts of each row,
     (V, D+2); added up over the replicas, `apply_sums(sums, dense_gradients)` takes the dense step.
@@ -50,8 +52,12 @@ class TableOptimizer:
         field_offsets: Sequence[int],
         linear: Sequence[tf.Variable],
         deep: Sequence[tf.Variable],
+        *,
+        list_rows: bool = True,
     ) -> None:
         self.settings = settings
+        self._is_sparse = settings.update == "sparse"
+        self.lists_rows = self._is_sparse and list_rows
         self.table = table
         self._dense = DenseWeights(settings, linear, deep)
         self._rule = OPTIMIZERS[settings.optimizer]
@@ -84,7 +90,7 @@ class TableOptimizer:
         Returns:
             Per table, float32 (T,): rows present in the batch, and how many of these were clipped.
         """
-        step = self._listed_step if self.settings.update == "sparse" else self._whole
+        step = self._listed_step if self.lists_rows else self._whole
         return step(ids, row_gradients, dense_gradients)
 
     def settle(self) -> None:
@@ -114,11 +120,16 @@ class TableOptimizer:
 
     def _step_of_sums(self, sums: tf.Tensor, dense_gradients: Sequence[tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
         step = self._dense.next_step()
-        fields = FieldSlices(self._field_bounds)
-        new, was_clipped = self._updated([v.read_value() for v in self._table_variables], sums, fields, step)
+        counts = sums[:, -1]  # (V,)
+        fields = PresentRows(self._field_bounds, counts) if self._is_sparse else FieldSlices(self._field_bounds)
+        old = [variable.read_value() for variable in self._table_variables]
+        new, was_clipped = self._updated(old, sums, fields, step)
+        if self._is_sparse:
+            is_present = counts[:, tf.newaxis] > 0  # (V, 1)
+            new = [tf.where(is_present, after, before) for after, before in zip(new, old, strict=True)]
         assign(self._table_variables, new)
         self._dense.update(dense_gradients, step)
-        return _count(fields, sums[:, -1], was_clipped)
+        return _count(fields, counts, was_clipped)
 
     def _listed_step(
         self, ids: tf.Tensor, row_gradients: tf.Tensor, dense_gradients: Sequence[tf.Tensor]

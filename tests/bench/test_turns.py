@@ -35,6 +35,18 @@ def test_takes_the_steps_asked_for_and_keeps_libraries_out_of_the_answers(tmp_pa
     assert system.peak_rss_bytes > 2**20
 
 
+def test_waits_for_steps_handed_over_and_tells_the_devices_memory(tmp_path, here):
+    command = program(tmp_path, "pass")
+    source = tmp_path / "program.py"
+    served = "turns.serve(step, finish=lambda: counted.write_text(f'{steps} done'), peak_device_bytes=lambda: 77)"
+    source.write_text(source.read_text().replace("turns.serve(step, {'fact': 7})", served))
+    with System("counter", command) as system:
+        assert (tmp_path / "steps").read_text() == f"{WARM_UP_STEPS} done"
+        system.take(steps=2)
+        assert (tmp_path / "steps").read_text() == f"{WARM_UP_STEPS + 2} done"
+        assert system.peak_device_bytes == 77
+
+
 def test_passes_its_environment_on(tmp_path, here):
     body = "import os\ncounted.write_text(os.environ['COLOUR'])"
     with System("coloured", program(tmp_path, body), {"COLOUR": "blue"}):

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ctrfast.data import shard_writer
-from ctrfast.data.batches import Batch, Shuffle, batches, prefetch
+from ctrfast.data.batches import Batch, Shuffle, batches, prefetch, read_words, row_numbers
 from ctrfast.data.prepare import prepare
 from ctrfast.data.shards import Dataset
 from ctrfast.schema import SPLITS, preset
@@ -125,6 +125,20 @@ def test_skipped_row_groups_are_not_read(grouped, monkeypatch):
     monkeypatch.setattr("ctrfast.data.batches.pq.ParquetFile", Spy)
     list(batches(grouped, "train", 100, shuffle=Shuffle((1, 0), 400), skip=39))
     assert len(read) == 4  # the last pool starts at row 3,600, where a row group does
+
+
+@pytest.mark.parametrize("pool, skip", [(300, 0), (300, 17), (10_000, 3)])
+def test_row_numbers_stand_for_the_same_batches(grouped, pool, skip):
+    options = {"shuffle": Shuffle((1, 0), pool), "skip": skip}
+    whole = list(batches(grouped, "train", 100, drop_remainder=True, **options))
+    numbers = list(row_numbers(grouped, "train", 100, **options))
+    assert len(numbers) == len(whole) == 42 - skip
+    words = np.concatenate(list(read_words(grouped, "train")))
+    slots = whole[0].ids.shape[1]
+    for batch, places in zip(whole, numbers, strict=True):
+        np.testing.assert_array_equal(words[places, :slots].view(np.int32), batch.ids)
+        np.testing.assert_array_equal(words[places, slots:-1], batch.numbers)
+        np.testing.assert_array_equal(words[places, -1], batch.labels)
 
 
 def test_the_last_short_batch_is_kept_or_dropped(grouped):
