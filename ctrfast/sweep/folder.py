@@ -25,9 +25,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ctrfast.dotted import flat_settings
 from ctrfast.errors import ArtifactError, ConfigError
 from ctrfast.folders import new_file, refuse_existing, remove_partials, write_file
-from ctrfast.sweep.grid import Point, SweepConfig, flat_settings
+from ctrfast.sweep.grid import Point, SweepConfig
 from ctrfast.sweep.groups import Group, Outcome
 
 POINTS, RESULTS, SUMMARY, SETTINGS = "points.jsonl", "results.parquet", "summary.json", "sweep.json"

@@ -104,15 +104,6 @@ def ordered_names(names: Iterable[str]) -> list[str]:
     return sorted(names, key=_place)
 
 
-def flat_settings(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings by dotted name."""
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        here = f"{prefix}{name}"
-        flat |= flat_settings(value, f"{here}.") if isinstance(value, Mapping) else {here: value}
-    return flat
-
-
 def settings_text(settings: Mapping[str, Any]) -> str:
     """Settings in a line, as messages show them: `scaling.rule=cowclip, batch_size=8192, seed=1`."""
     return ", ".join(f"{name}={_text(value)}" for name, value in settings.items())
