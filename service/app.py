@@ -35,6 +35,7 @@ from service.problems import (
 from service.request_spans import RequestSpans
 from service.routes import (
     audit,
+    comparisons,
     datasets,
     docs,
     explanations,
@@ -96,7 +97,18 @@ def create_app(settings: Settings, traces: Traces = NO_TRACES) -> FastAPI:
     )
     app.state.services = services
     asks_for_a_right = [Depends(require_right)]
-    for module in (jobs, records, datasets, plans, models, model_traffic, explanations, open_inference, audit):
+    for module in (
+        jobs,
+        records,
+        comparisons,
+        datasets,
+        plans,
+        models,
+        model_traffic,
+        explanations,
+        open_inference,
+        audit,
+    ):
         app.include_router(module.router, responses=problems(401, 403, 422, 429), dependencies=asks_for_a_right)
     for router in (health.router, open_inference.health, docs.router):
         app.include_router(router, dependencies=asks_for_a_right)
