@@ -13,11 +13,13 @@ from ctrfast.terminal import bar, stop_on_interrupt
 
 
 def sweep(
-    config: Annotated[Path, typer.Option(help="YAML with `base` (settings of all runs), `grid` and `data`.")],
-    out: Annotated[Path, typer.Option(help="Folder to write; of the same sweep: go on with it.")],
+    config: Annotated[
+        Path, typer.Option(help="YAML with `base` (settings of all runs), `grid`, `search`, `prune` and `data`.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder to write; one of a sweep on the same dataset: go on with it.")],
     data: Annotated[Path | None, typer.Option(help="Dataset folder (default `data` of the file).")] = None,
 ) -> None:
-    """Train on a grid of settings (rules x batch sizes x seeds), each point in a process of its own."""
+    """Train on a grid of settings, or search them; each point in a process of its own."""
     from ctrfast.data.shards import Dataset
     from ctrfast.sweep import run_sweep
     from ctrfast.sweep.grid import read_sweep
