@@ -19,6 +19,7 @@ from ctrfast.errors import Cancelled, CtrFastError
 from ctrfast.explain_cli import explain
 from ctrfast.export_cli import export, score
 from ctrfast.jobs_cli import jobs_app
+from ctrfast.reproduce_cli import reproduce
 from ctrfast.sweep_cli import sweep
 from ctrfast.train_cli import evaluate, plan, train
 
@@ -28,7 +29,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (synth, prepare, inspect, plan, train, evaluate, compare, export, score, explain, sweep):
+for command in (synth, prepare, inspect, plan, train, evaluate, compare, export, score, explain, sweep, reproduce):
     app.command()(command)
 app.add_typer(jobs_app, name="jobs")
 
