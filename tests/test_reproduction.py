@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from ctrfast.cli import app
 from ctrfast.errors import ArtifactError, ConfigError
-from ctrfast.reproduce_cli import _print_reproduction
+from ctrfast.reproduce_cli import _kept_or_not, _print_reproduction
 from ctrfast.reproduction import changes_since, compare_receipts, reproduce_run
 from ctrfast.run import Run
 from ctrfast.train import train
@@ -18,10 +18,24 @@ from tests.tiny_clicks import learnable, make_dataset, same_run, settings
 
 
 @pytest.fixture(scope="module")
-def first(tiny_dataset, tmp_path_factory):
-    out = tmp_path_factory.mktemp("reproduced") / "first"
-    train(tiny_dataset, settings(epochs=2), out)
+def start(tiny_dataset, tmp_path_factory):
+    """The run that `first` begins with."""
+    out = tmp_path_factory.mktemp("reproduced") / "start"
+    train(tiny_dataset, settings(epochs=1), out)
     return out
+
+
+@pytest.fixture(scope="module")
+def first(tiny_dataset, start):
+    train(tiny_dataset, settings(epochs=2), start.with_name("first"), warm_start=start)
+    return start.with_name("first")
+
+
+@pytest.fixture(scope="module")
+def again(first, start, tiny_dataset):
+    """`first` made again, and what was told of it."""
+    out = start.with_name("again")
+    return out, reproduce_run(first, tiny_dataset.path, out, warm_start=start)
 
 
 def edited(run, folder, **changes):
@@ -33,17 +47,16 @@ def edited(run, folder, **changes):
     return copy
 
 
-def test_the_same_bits_come_out_again(first, tiny_dataset, tmp_path):
-    out = tmp_path / "again"
-    told = reproduce_run(first, tiny_dataset.path, out)
+def test_the_same_bits_come_out_again(first, start, again, tiny_dataset):
+    out, told = again
     assert (told.agreement, told.same_scores) == ("bit for bit", True)
     assert {"test_auc", "valid_log_loss", "loss"} <= {figure.name for figure in told.figures}
     same_run(first, out)
     before = (out / "receipt.json").stat().st_mtime_ns
-    assert reproduce_run(first, tiny_dataset.path, out).agreement == "bit for bit"
+    assert reproduce_run(first, tiny_dataset.path, out, warm_start=start).agreement == "bit for bit"
     assert (out / "receipt.json").stat().st_mtime_ns == before  # it was whole: nothing was trained
     with pytest.raises(ConfigError, match="finished already"):
-        reproduce_run(first, tiny_dataset.path, first)
+        reproduce_run(first, tiny_dataset.path, first, warm_start=start)
 
 
 def test_how_far_figures_agree(first):
@@ -73,35 +86,36 @@ def test_what_is_printed(first, capsys):
     assert loss in [line.split() for line in shown.splitlines()]
 
 
-def test_what_cannot_be_reproduced_is_refused(first, tiny_dataset, tmp_path):
+def test_what_cannot_be_reproduced_is_refused(first, start, tiny_dataset, tmp_path):
     out = tmp_path / "out"
     other = make_dataset(tmp_path, learnable(900, seed=4))
     with pytest.raises(ArtifactError, match="not the one that"):
-        reproduce_run(first, other.path, out)
+        reproduce_run(start, other.path, out)
     with pytest.raises(ConfigError, match="did not begin with"):
-        reproduce_run(first, tiny_dataset.path, out, warm_start=first)
+        reproduce_run(start, tiny_dataset.path, out, warm_start=first)
+    with pytest.raises(ConfigError, match="Give it as `warm_start`"):
+        reproduce_run(first, tiny_dataset.path, out)
     with pytest.raises(ConfigError, match="Keras callback"):
-        reproduce_run(edited(first, tmp_path, ended_by="callback"), tiny_dataset.path, out)
+        reproduce_run(edited(start, tmp_path, ended_by="callback"), tiny_dataset.path, out)
     assert not out.exists()
 
 
-def test_a_run_that_began_with_another(first, tiny_dataset, tmp_path):
-    warm = tmp_path / "warm"
-    train(tiny_dataset, settings(epochs=1), warm, warm_start=first)
-    with pytest.raises(ConfigError, match="Give it as `warm_start`"):
-        reproduce_run(warm, tiny_dataset.path, tmp_path / "out")
-    assert reproduce_run(warm, tiny_dataset.path, tmp_path / "out", warm_start=first).agreement == "bit for bit"
+def test_without_a_name_nothing_is_kept():
+    with _kept_or_not(None) as folder:
+        assert folder.parent.is_dir()
+    assert not folder.parent.exists()
 
 
-def test_the_command(first, tiny_dataset, tmp_path):
+def test_the_command(first, start, again, tiny_dataset, tmp_path):
     recorded = json.loads((first / "receipt.json").read_text())
     versions = {**recorded["versions"], "tensorflow": "2.4.0"}
     metrics = {**recorded["metrics"], "test_auc": 0.1}
     run = edited(first, tmp_path, versions=versions, metrics=metrics)
     assert changes_since(Run.open(run))["tensorflow"][0] == "2.4.0"
-    shown = CliRunner().invoke(app, ["reproduce", str(run), "--data", str(tiny_dataset.path)])
+    arguments = ["reproduce", str(run), "--data", str(tiny_dataset.path), "--warm-start", str(start)]
+    shown = CliRunner().invoke(app, [*arguments, "--out", str(again[0])])  # which is whole already
     assert shown.exit_code == 1
     assert "tensorflow was 2.4.0, is 2." in shown.stdout
     assert "not reproduced: figures differ by more than 0.001" in shown.stdout
-    for arguments in ([str(run)], [str(run), "--scale", "tiny"], ["cowclip"], ["cowclip", "--tolerance", "1"]):
-        assert CliRunner().invoke(app, ["reproduce", *arguments]).exit_code == 2
+    for wrong in ([str(run)], [str(run), "--scale", "tiny"], ["cowclip"], ["cowclip", "--tolerance", "1"]):
+        assert CliRunner().invoke(app, ["reproduce", *wrong]).exit_code == 2

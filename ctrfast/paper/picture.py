@@ -26,14 +26,13 @@ def draw_auc(table: PaperTable) -> bytes:
             rows = [row for row in table.rows if row.network == network]
             known = [(row.batch_size, row.auc) for row in rows if row.auc is not None]
             published = [(row.batch_size, row.published_auc) for row in rows if row.published_auc is not None]
-            for points, style, label in (
-                (known, {"linestyle": "-", "marker": mark}, network),
-                (published, {"linestyle": "--", "marker": mark, "fillstyle": "none"}, f"{network}, published"),
+            for points, dashes, face, label in (
+                (known, "-", colour, network),
+                (published, "--", "none", f"{network}, published"),
             ):
                 if points:
-                    axes.plot(
-                        *zip(*points, strict=True), color=colour, linewidth=1.4, markersize=5, label=label, **style
-                    )
+                    x, y = zip(*points, strict=True)
+                    axes.plot(x, y, dashes, color=colour, marker=mark, markerfacecolor=face, markersize=5, label=label)
         sizes = sorted({row.batch_size for row in table.rows})
         axes.set_xscale("log", base=2)
         axes.set_xticks(sizes, [f"{size // _K} K" if size >= _K else str(size) for size in sizes])

@@ -11,7 +11,7 @@ from ctrfast.kept_scores import KeptScores
 from ctrfast.metrics import Predictions
 from ctrfast.significance.bootstrap import FIGURES
 
-ROWS = 4000
+ROWS = 2500
 
 
 def scores(noise, seed=1, shift=0.0):
