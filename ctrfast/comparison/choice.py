@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from ctrfast.comparison.answer import LEVEL, Comparison, FigureDifference, Interval, RunSide, Test
-from ctrfast.comparison.runs import ComparedRun, differing_settings, group_name
+from ctrfast.comparison.runs import SEED, ComparedRun, differing_settings, group_name
 from ctrfast.comparison.verdicts import JUDGED, notes_on, verdict
 from ctrfast.errors import ArtifactError, ConfigError
 from ctrfast.kept_scores import KeptScores
@@ -34,13 +35,14 @@ def compare_runs(runs: Sequence[ComparedRun]) -> Comparison:
     """
     check_names([run.name for run in runs])
     sides = [_Side(run, seed) for seed, run in enumerate(runs, start=1)]
-    groups: dict[str, list[_Side]] = {}
-    for side in sides:
-        groups.setdefault(side.run.group, []).append(side)
+    groups: dict[str, dict[Any, _Side]] = {}
+    for side in sides:  # of runs with one seed, the first: a copy is no observation of its own
+        groups.setdefault(side.run.group, {}).setdefault(side.run.settings[SEED], side)
     numbers = {group: number for number, group in enumerate(groups)}
     over_seeds = len(groups) > 1 and min(map(len, groups.values())) >= _FEWEST_SEEDS
     if over_seeds:
-        comparisons, differences = len(groups) - 1, list(_over_seeds(list(groups.values()), runs, len(groups) - 1))
+        seeds = [list(group.values()) for group in groups.values()]
+        comparisons, differences = len(groups) - 1, list(_over_seeds(seeds, runs, len(groups) - 1))
     else:
         comparisons, differences = len(runs) - 1, list(_over_rows(sides, len(runs) - 1))
     return Comparison(
@@ -62,7 +64,7 @@ def check_names(names: Sequence[str]) -> None:
 
 
 class _Side:
-    """A run with what its tests need, made when first asked for. seed: of its own bootstrap."""
+    """A run with what its tests need. seed: of its own bootstrap. What is as long as its rows is not kept."""
 
     def __init__(self, run: ComparedRun, seed: int) -> None:
         self.run, self._seed = run, seed
@@ -71,7 +73,6 @@ class _Side:
     def scores(self) -> KeptScores | None:
         return self.run.scores if self.run.scores is not None and len(self.run.scores.labels) else None
 
-    @cached_property
     def placements(self) -> Placements | None:
         return None if self.scores is None else placements_of(self.scores.labels, self.scores.logits)
 
@@ -82,7 +83,8 @@ class _Side:
     @cached_property
     def estimates(self) -> dict[str, Estimate]:
         """Figures that the labels define."""
-        found = {AUC: None if self.placements is None else self.placements.estimate()}
+        placements = self.placements()
+        found = {AUC: None if placements is None else placements.estimate()}
         if self.boot is not None:
             found |= {name: self.boot.estimate(0, name) for name in of_rows.FIGURES}
         return {name: estimate for name, estimate in found.items() if estimate is not None}
@@ -115,6 +117,7 @@ def _over_seeds(
 
 def _over_rows(sides: Sequence[_Side], comparisons: int) -> Iterator[FigureDifference]:
     first = sides[0]
+    baseline = first.placements()
     for side in sides[1:]:
         if first.scores is None or side.scores is None:
             continue
@@ -127,9 +130,10 @@ def _over_rows(sides: Sequence[_Side], comparisons: int) -> Iterator[FigureDiffe
                 "Train one of them again."
             )
         found: list[tuple[str, Test, Difference | None]] = []
-        if first.placements is not None and side.placements is not None:
+        placements = side.placements()
+        if baseline is not None and placements is not None:
             of_auc = delong.paired_difference if paired else delong.unpaired_difference
-            found.append((AUC, "delong", of_auc(first.placements, side.placements)))
+            found.append((AUC, "delong", of_auc(baseline, placements)))
         if paired:
             together = bootstrap(first.scores.labels, [first.scores.logits, side.scores.logits])
             found += [(name, "bootstrap", together.difference(0, 1, name)) for name in of_rows.FIGURES]

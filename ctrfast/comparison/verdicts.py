@@ -34,7 +34,10 @@ def p_text(of: FigureDifference) -> str:
 def notes_on(runs: Sequence[ComparedRun], over_seeds: bool) -> list[str]:
     """What the tests do not tell, and which runs they leave out."""
     if over_seeds:
-        return ["The seeds of each settings were compared; each of them counts as one observation."]
+        notes = ["The seeds of each settings were compared; each of them counts as one observation."]
+        if len({run.rows for run in runs}) > 1:
+            notes.append("The datasets differ, and so do the test rows: a difference may be that of the rows.")
+        return notes
     notes = []
     silent = [run.name for run in runs if run.scores is None]
     if silent:

@@ -83,6 +83,8 @@ def test_seeds_of_two_settings_are_compared_as_groups():
     assert "ranks better than scaling.rule=none" in told.verdicts[0]
     assert "Welch's test over 2 and 3 seeds" in told.verdicts[0]
     assert {row.name for row in told.settings} == {"scaling.rule", "seed"}
+    copied = compare_runs([*runs[:4], run("copy", runs[3].scores, seed=1, **{"scaling.rule": "cowclip"})])
+    assert {of.test for of in copied.differences} == {"delong", "bootstrap"}  # a copy is no second seed
     alone = compare_runs(runs[:4])  # one seed of the second settings: rows are all there is
     assert {of.test for of in alone.differences} == {"delong", "bootstrap"}
 
