@@ -155,7 +155,7 @@ class _Load:
         """Count the answer, of which the first `end` bytes are the head."""
         now = time.perf_counter()
         if number is None:
-            self.stop(SystemFailedError("An answer came without a request."))
+            self.stop(SystemFailedError(f"An answer came without a request: {data[:200]!r}."))
         elif data[9:12] != b"200":
             self._count_error(data[9:12].decode("latin-1"), due)
             self._first_error = self._first_error or data[end + 4 : end + 404].decode("utf-8", "replace")

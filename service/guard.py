@@ -52,7 +52,7 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class Guard:
-    """ASGI middleware around the whole application.
+    """ASGI middleware around the whole application. Leaves `request_id`, `headers` and `caller` in the scope's state.
 
     Args:
         app: the application.
@@ -76,7 +76,7 @@ class Guard:
         headers = _headers(scope)
         given = headers.get("x-request-id", "")
         request_id = given if _REQUEST_ID.fullmatch(given) else f"{self._name}{next(self._numbers):08x}"
-        scope.setdefault("state", {})["request_id"] = request_id
+        scope.setdefault("state", {}).update(request_id=request_id, headers=headers)
         logs.begin(request_id=request_id)
         started = time.perf_counter()
         status = 500

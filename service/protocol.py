@@ -1,8 +1,8 @@
 """uvicorn's HTTP protocol, with an end to what a caller may send before its request has begun.
 
 uvicorn on httptools collects header lines without a limit and waits for them without one. Here a head that is not
-whole after `MAX_HEAD_BYTES` or `HEAD_TIMEOUT_S` ends the connection. A whole one that is too large comes in one piece,
-at most what a single read takes; `service.guard` refuses it.
+whole after `MAX_HEAD_BYTES` or `HEAD_TIMEOUT_S` ends the connection, without a word where no byte of it has come. A
+whole one that is too large comes in one piece, at most what a single read takes; `service.guard` refuses it.
 """
 
 from __future__ import annotations
@@ -70,5 +70,9 @@ class LimitedProtocol(HttpToolsProtocol):
             self._head_timer = None
 
     def _give_up(self) -> None:
-        if not self.transport.is_closing():
+        if self.transport.is_closing():
+            return
+        if not self._head_bytes:
+            self.transport.close()  # opened ahead and never used: an answer without a request would confuse its owner
+        else:
             self.send_400_response("The request's head is too large or came too slowly.")

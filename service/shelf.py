@@ -15,7 +15,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -26,11 +26,14 @@ from service.live_rows import LiveRows
 from service.paths import without_server_paths
 from service.pointers import Alias, Key, Pointers, PointerStore
 from service.problems import ModelUnavailableError, NotFoundError
+from service.projects import qualified
 from service.registry import LATEST, Registry
 from service.retries import Retries
 from service.scoring.batches import Batches
 from service.scoring.bodies import BodyReader
+from service.scoring.passes import Pass, score_together
 from service.seals import require_bundle
+from service.telemetry import Telemetry
 from service.traffic import Traffic, TrafficTable
 
 log = logging.getLogger("service.shelf")
@@ -46,6 +49,7 @@ class Served:
     name: str
     version: int
     scorer: Scorer
+    telemetry: Telemetry
 
     @cached_property
     def bodies(self) -> BodyReader:
@@ -55,12 +59,19 @@ class Served:
     @cached_property
     def batches(self) -> Batches:
         """Scores the rows of several requests at once."""
-        return Batches(self.scorer.score_arrays)
+        return Batches(partial(score_together, self.scorer), self._count)
 
     @cached_property
     def live(self) -> LiveRows:
         """Its live traffic in this process."""
         return LiveRows(self.scorer)
+
+    def _count(self, done: Pass) -> None:
+        encoded = done.encoded
+        self.live.add(encoded.ids, encoded.numbers)
+        self.telemetry.count_scores(qualified(self.project, self.name), encoded.rows, encoded.unseen)
+        self.telemetry.scoring_seconds["encode"] += done.encode_s
+        self.telemetry.scoring_seconds["model"] += done.model_s
 
     def has_columns_of(self, other: Served) -> bool:
         """Whether impressions that were read for another version can be scored."""
@@ -74,6 +85,7 @@ class Shelf:
     Args:
         registry: what is published, in any project.
         pointers: where its aliases point.
+        telemetry: counts what is scored.
         refresh_s: seconds between two looks at them.
         capacity: versions held; the one that was asked for longest ago goes first.
         keep_s: seconds for which the version that an alias left is held beyond that.
@@ -84,6 +96,7 @@ class Shelf:
         self,
         registry: Registry,
         pointers: PointerStore,
+        telemetry: Telemetry,
         refresh_s: float,
         capacity: int,
         keep_s: float,
@@ -91,6 +104,7 @@ class Shelf:
     ) -> None:
         self._registry = registry
         self._store = pointers
+        self._telemetry = telemetry
         self._refresh_s = refresh_s
         self._capacity = capacity
         self._keep_s = keep_s
@@ -294,7 +308,7 @@ class Shelf:
             raise ModelUnavailableError(detail)
         try:
             async with self._one_at_a_time:
-                served = await asyncio.to_thread(_open, self._registry, key)
+                served = await asyncio.to_thread(_open, self._registry, self._telemetry, key)
         except SQLAlchemyError:  # says nothing about the version
             raise
         except Exception as error:
@@ -308,13 +322,13 @@ class Shelf:
         return served
 
 
-def _open(registry: Registry, key: Key) -> Served:
+def _open(registry: Registry, telemetry: Telemetry, key: Key) -> Served:
     """Load a version with all that its first request needs, so that it does not wait, nor others meanwhile."""
     project, name, version = key
     registry = registry.of(project)
     folder = registry.folder(name, version)
     require_bundle(folder, registry.get_version(name, version).sha256)
-    served = Served(project, name, version, Scorer.load(folder))
+    served = Served(project, name, version, Scorer.load(folder), telemetry)
     served.bodies.predict(b'{"instances": [{}]}', 1)[0].scored_by(served.scorer)
     served.live.report()
     return served

@@ -2,7 +2,7 @@
 
 ctrfast_http_requests_total{method, route, status}      ctrfast_http_request_seconds{route}
 ctrfast_scored_rows_total{model}                        ctrfast_unseen_values_total{model, field}
-ctrfast_scoring_seconds_total{part}                     parse, encode, model (with the wait for a batch), write
+ctrfast_scoring_seconds_total{part}                     parse, encode, model, write
 
 and those of the database (`service.gauges`).
 """

@@ -67,6 +67,7 @@ class Services:
         shelf = Shelf(
             registry,
             PointerStore(database),
+            telemetry,
             settings.alias_refresh_s,
             settings.max_loaded_models,
             settings.keep_loaded_s,

@@ -63,9 +63,9 @@ class FieldIds:
         return self.with_unseen(find(texts), texts)
 
     def with_unseen(self, ids: Sequence[int], texts: Sequence[str | None]) -> list[int]:
-        """The ids (R,) of texts (R,), with that of an unseen value in place of `ABSENT`."""
+        """The ids (R,) of texts (R,), with those of missing and unseen values in place of `ABSENT`."""
         return [
-            self._unseen(text) if id_ == ABSENT and text is not None else id_
+            (MISSING_ID if text is None else self._unseen(text)) if id_ == ABSENT else id_
             for id_, text in zip(ids, texts, strict=True)
         ]
 

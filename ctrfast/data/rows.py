@@ -129,9 +129,14 @@ def _list(value: object, row: int, field: IdField) -> list[str | None]:
     return split_text(_text(value, row, name, LONGEST_LIST), field)
 
 
+def is_plain(value: object) -> bool:
+    """Whether a value is a text that can be taken as it is: the common case."""
+    return type(value) is str and 0 < len(value) <= _SURELY_SHORT and value.isascii()
+
+
 def _text(value: object, row: int, name: str, longest: int = LONGEST_VALUE) -> str | None:
     if type(value) is str:
-        if 0 < len(value) <= _SURELY_SHORT and value.isascii():
+        if is_plain(value):
             return value
         if value == "":
             return None

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from ctrfast.id_rows import FIRST_ID, MISSING_ID
+from ctrfast.id_rows import FIRST_ID
 
 Ids = npt.NDArray[np.int32]
 Longs = npt.NDArray[np.int64]
@@ -26,16 +26,14 @@ ABSENT = -1  # no vocabulary's id
 _WAYS = 8
 _CHUNK = 4096  # texts that are hashed before another thread may have the interpreter
 _SALT = np.uint64(0x9E3779B97F4A7C15)  # of splitmix64; tells one text in two vocabularies apart
-_FEW = 128  # values; for fewer, numpy's calls take longer than a loop
 _EMPTY = 0  # no hash: those are odd
-_NONE = hash(None)
 
 
 class TextTable:
     """Finds texts.
 
     Args:
-        vocabularies: (K,) texts of each, none empty; text k has local id k + 2, and None the missing id.
+        vocabularies: (K,) texts of each, none empty; text k has local id k + 2.
     """
 
     def __init__(self, vocabularies: Sequence[pa.Array]) -> None:
@@ -45,9 +43,7 @@ class TextTable:
         self._buckets = 1 << (2 * total // _WAYS).bit_length()  # half full at most
         self._hashes = np.full((self._buckets, _WAYS), _EMPTY, np.int64)
         self._ids = np.full((self._buckets, _WAYS), ABSENT, np.int32)
-        self._flat_hashes = self._hashes.reshape(-1).data  # whose elements are read faster one by one than numpy's
-        self._flat_ids = self._ids.reshape(-1).data
-        self._salt_of: list[int] = self._salts.tolist()
+        self._flat_hashes, self._flat_ids = self._hashes.reshape(-1), self._ids.reshape(-1)
         if total:
             ids = [np.arange(FIRST_ID, FIRST_ID + len(found), dtype=np.int32) for found in hashes]
             self._fill(np.concatenate(hashes), np.concatenate(ids))
@@ -56,22 +52,15 @@ class TextTable:
         """Local ids (M,) of M values; `ABSENT` where a vocabulary lacks one.
 
         Args:
-            values: texts, None, or anything else that has a hash.
+            values: texts, or anything else that has a hash.
             numbers: (M,) which vocabulary.
 
         Raises:
             TypeError: a value has no hash.
         """
-        if len(values) <= _FEW:
-            return np.array(list(map(self._find_one, values, numbers.tolist())), np.int32)
-        plain = np.fromiter(map(hash, values), np.int64, len(values))
-        hashes = _keyed(plain, self._salts[numbers])
+        hashes = _keyed(np.fromiter(map(hash, values), np.int64, len(values)), self._salts.take(numbers))
         bucket = self._home(hashes)
         ids = self._look(hashes, bucket)
-        if None in values:
-            for place in np.flatnonzero(plain == _NONE).tolist():
-                if values[place] is None:  # and no whole number that has its hash
-                    ids[place] = MISSING_ID
         left = np.flatnonzero(ids == ABSENT)
         while len(left := left[self._hashes[bucket[left], -1] != _EMPTY]):
             # The bucket is full: more of it lies in the next one.
@@ -80,27 +69,14 @@ class TextTable:
             left = left[ids[left] == ABSENT]
         return ids
 
-    def _find_one(self, value: object, number: int) -> int:
-        if value is None:
-            return MISSING_ID
-        key = (hash(value) ^ self._salt_of[number]) | 1
-        bucket = (key >> 1) & (self._buckets - 1)
-        while True:
-            first = bucket * _WAYS
-            keys = self._flat_hashes[first : first + _WAYS].tolist()
-            if key in keys:
-                return self._flat_ids[first + keys.index(key)]
-            if keys[-1] == _EMPTY:
-                return ABSENT
-            bucket = (bucket + 1) & (self._buckets - 1)
-
     def _home(self, hashes: Longs) -> Longs:
         return (hashes >> 1) & (self._buckets - 1)
 
     def _look(self, hashes: Longs, bucket: Longs) -> Ids:
         """Local ids (M,) of hashes (M,) in their buckets (M,)."""
-        place = bucket * _WAYS + (self._hashes[bucket] == hashes[:, None]).argmax(axis=1)
-        return np.where(self._hashes.reshape(-1)[place] == hashes, self._ids.reshape(-1)[place], np.int32(ABSENT))
+        # `take` is twice as fast as indexing.
+        place = bucket * _WAYS + (self._hashes.take(bucket, axis=0) == hashes[:, None]).argmax(axis=1)
+        return np.where(self._flat_hashes.take(place) == hashes, self._flat_ids.take(place), np.int32(ABSENT))
 
     def _fill(self, hashes: Longs, ids: Ids) -> None:
         """Put each into its bucket, or into the first one behind it that has room."""

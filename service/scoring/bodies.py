@@ -40,12 +40,13 @@ Place = Callable[[str | None], str]  # an encoder's "row.column" -> the value's 
 class Impressions:
     """What a request wants scored.
 
-    columns: raw values (R,) by column. rows: R. place: of a bad value.
+    columns: raw values (R,) by column. rows: R. place: of a bad value. is_whole: every column is there with R values.
     """
 
     columns: Mapping[str, Column]
     rows: int
     place: Place
+    is_whole: bool = False
 
     def first(self) -> Mapping[str, object] | None:
         """The first row; None where there is none."""
@@ -121,7 +122,8 @@ class BodyReader:
         if not rows or isinstance(rows[0], dict):
             return self._of_rows(rows, _in_instances), False
         columns = zip(*map(astuple, rows), strict=True)
-        return Impressions(dict(zip(self._schema.columns, columns, strict=True)), len(rows), _in_instances), False
+        named = dict(zip(self._schema.columns, columns, strict=True))
+        return Impressions(named, len(rows), _in_instances, is_whole=True), False
 
     def score(self, body: ScoreBody, max_rows: int) -> Impressions:
         """The candidates of a score request. What all of them have from the context is encoded once.
@@ -151,7 +153,7 @@ class BodyReader:
 
     def _of_rows(self, rows: Sequence[Mapping[str, Any]], place: Place) -> Impressions:
         try:
-            return Impressions(columns_of(rows, self._schema), len(rows), place)
+            return Impressions(columns_of(rows, self._schema), len(rows), place, is_whole=True)
         except DataError as error:
             raise BadRowError(error.message, path=place(error.path)) from error
 

@@ -11,12 +11,12 @@ import numpy.typing as npt
 
 from ctrfast.errors import DataError
 from service.problems import BadRowError, OverloadedError
-from service.projects import qualified
 from service.registry import LATEST
 from service.scoring.bodies import Impressions
 from service.shelf import Served
 from service.wiring import Services
 
+Ids = npt.NDArray[np.int32]
 Scores = npt.NDArray[np.float32]
 Read = Callable[[Served], Impressions]
 
@@ -33,12 +33,17 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """probabilities: (R,). unseen: per id field, how many values got the unseen id. at: when it was done."""
+    """probabilities: (R,). ids: (R, S), local. at: when it was done."""
 
     served: Served
     probabilities: Scores
-    unseen: Mapping[str, int]
+    ids: Ids
     at: float
+
+    @property
+    def unseen(self) -> Mapping[str, int]:
+        """Per id field, how many values got the unseen id."""
+        return self.served.scorer.encoder.count_unseen(self.ids)
 
     @property
     def calibrated(self) -> Scores:
@@ -76,7 +81,8 @@ class Course:
             default, served = served, await self._shelf.by_traffic(target.project, target.name, impressions.first())
             if not served.has_columns_of(default):
                 impressions = read(served)
-        scored = await self._score(served, impressions, started)
+        self._telemetry.scoring_seconds["parse"] += time.perf_counter() - started
+        scored = await self._score(served, impressions)
         if is_any and impressions.rows and self._shadow.due(target.project, target.name):
             self._shadow.take(served, impressions.scored_by, scored.probabilities)
         return scored
@@ -86,27 +92,15 @@ class Course:
             return await self._shelf.by_version(target.project, target.name, target.version)
         return await self._shelf.by_alias(target.project, target.name, target.alias or LATEST)
 
-    async def _score(self, served: Served, impressions: Impressions, started: float) -> Scored:
-        rows, seconds = impressions.rows, self._telemetry.scoring_seconds
+    async def _score(self, served: Served, impressions: Impressions) -> Scored:
+        rows = impressions.rows
         if self._rows and self._rows + rows > self._most_rows:
             raise OverloadedError()
         self._rows += rows
         try:
-            parsed = time.perf_counter()
-            try:
-                encoded = served.scorer.encoder.encode_values(impressions.columns, rows)
-            except DataError as error:
-                raise BadRowError(error.message, path=impressions.place(error.path)) from error
-            coded = time.perf_counter()
-            seconds["parse"] += parsed - started
-            seconds["encode"] += coded - parsed
-            if not rows:
-                return Scored(served, np.empty(0, np.float32), encoded.unseen, coded)
-            probabilities = await served.batches.score(encoded.ids + served.scorer.slot_offsets, encoded.numbers)
-            done = time.perf_counter()
-            seconds["model"] += done - coded
+            part = await served.batches.score(impressions)
+        except DataError as error:
+            raise BadRowError(error.message, path=impressions.place(error.path)) from error
         finally:
             self._rows -= rows
-        served.live.add(encoded.ids, encoded.numbers)
-        self._telemetry.count_scores(qualified(served.project, served.name), rows, encoded.unseen)
-        return Scored(served, probabilities, encoded.unseen, done)
+        return Scored(served, part.probabilities, part.ids, time.perf_counter())

@@ -16,7 +16,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.access import Caller, needed_right
@@ -48,7 +47,7 @@ class Call:
 
     project: str
     names: Mapping[str, str]  # of the path
-    headers: Headers
+    headers: Mapping[str, str]
     body: bytes
 
 
@@ -119,7 +118,7 @@ class ScoringRoutes:
         self._requests += 1
         try:
             body = await _body(receive)
-            answer = await route.handler(Call(caller.project, names, Headers(scope=scope), body))
+            answer = await route.handler(Call(caller.project, names, scope["state"]["headers"], body))
         finally:
             self._requests -= 1
         headers = [

@@ -135,7 +135,7 @@ def test_traffic_over_http(two: Api) -> None:
 
 def new_shelf(api: Api, **changes: Any) -> Shelf:
     values: dict[str, Any] = {"refresh_s": 0.02, "capacity": 8, "keep_s": 60.0, **changes}
-    return Shelf(api.services.registry, PointerStore(api.services.database), **values)
+    return Shelf(api.services.registry, PointerStore(api.services.database), api.services.telemetry, **values)
 
 
 def test_a_split_and_a_shadow_on_real_versions(two: Api) -> None:
@@ -206,10 +206,10 @@ def test_a_slow_load_holds_up_no_other_alias(two: Api, monkeypatch: pytest.Monke
 
     real = service.shelf._open
 
-    def slow(registry: Any, key: Any) -> Any:
+    def slow(registry: Any, telemetry: Any, key: Any) -> Any:
         if key == ("default", "ctr", 1):
             time.sleep(1.5)
-        return real(registry, key)
+        return real(registry, telemetry, key)
 
     async def body() -> None:
         shelf = new_shelf(two)

@@ -37,7 +37,7 @@ async def ask(app: ScoringRoutes, path: str, body: asyncio.Future[bytes]) -> lis
     async def send(message: Message) -> None:
         sent.append(message)
 
-    state = {"caller": LOCAL_CALLER}
+    state = {"caller": LOCAL_CALLER, "headers": {}}
     await app({"type": "http", "path": path, "method": "POST", "headers": [], "state": state}, receive, send)
     return sent
 

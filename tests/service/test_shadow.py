@@ -106,11 +106,11 @@ class FakeShelf:
     async def by_alias(self, project: str, name: str, alias: str) -> Served:
         if self.error is not None:
             raise self.error
-        return Served(project, name, 2, cast(Any, self.scorer))
+        return Served(project, name, 2, cast(Any, self.scorer), cast(Any, None))
 
 
 def served(name: str = "m") -> Served:
-    return Served("default", name, 1, cast(Any, None))
+    return Served("default", name, 1, cast(Any, None), cast(Any, None))
 
 
 @pytest.fixture
