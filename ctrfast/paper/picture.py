@@ -19,7 +19,7 @@ _K = 1024
 def draw_auc(table: PaperTable) -> bytes:
     """The picture as SVG."""
     with rc_context({"font.family": FONT, "svg.hashsalt": "ctrfast", "svg.fonttype": "path"}):
-        figure = Figure(figsize=(7.0, 4.4), layout="constrained")
+        figure = Figure(figsize=(8.0, 4.4), layout="constrained")
         axes = figure.subplots()
         networks = list(dict.fromkeys(row.network for row in table.rows))
         for network, colour, mark in zip(networks, LINE_COLOURS, _MARKS, strict=False):
@@ -43,7 +43,7 @@ def draw_auc(table: PaperTable) -> bytes:
         axes.grid(color=FAINT, linewidth=0.5)
         axes.spines[["top", "right"]].set_visible(False)
         if axes.has_data():
-            axes.legend(frameon=False, labelcolor=TEXT, fontsize=9)
+            figure.legend(loc="outside right upper", frameon=False, labelcolor=TEXT, fontsize=9, handlelength=3)
         svg = io.BytesIO()
         figure.savefig(svg, format="svg", facecolor="white", metadata={"Date": None, "Creator": None})
         return svg.getvalue()
