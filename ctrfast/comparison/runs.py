@@ -13,6 +13,7 @@ from ctrfast.run import Run
 
 SEED = "seed"
 PLAN = "plan."
+_SECTIONS = ("", "optimizer.", "scaling.")  # where a setting of the plan may stand among the settings
 _DATASET_DIGITS = 12
 
 
@@ -58,14 +59,19 @@ class ComparedRun:
 
 
 def differing_settings(runs: Sequence[ComparedRun]) -> list[SettingRow]:
-    """Settings that are not the same in all runs. What the plan merely repeats under the same name is left out."""
+    """Settings that are not the same in all runs. What the plan merely repeats is left out."""
     rows = []
     for name in runs[0].settings:
-        values = [run.settings.get(name) for run in runs]
-        repeats = name.startswith(PLAN) and [run.settings.get(name.removeprefix(PLAN)) for run in runs] == values
+        values = _values(runs, name)
+        bare = name.removeprefix(PLAN)
+        repeats = name != bare and any(_values(runs, f"{section}{bare}") == values for section in _SECTIONS)
         if not repeats and any(value != values[0] for value in values):
             rows.append(SettingRow(name=name, values=[_shown(name, value) for value in values]))
     return rows
+
+
+def _values(runs: Sequence[ComparedRun], name: str) -> list[Any]:
+    return [run.settings.get(name) for run in runs]
 
 
 def group_name(run: ComparedRun, runs: Sequence[ComparedRun]) -> str:
