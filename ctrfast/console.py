@@ -154,6 +154,8 @@ def print_sweep(result: SweepResult) -> None:
             console.print(line)
     if result.best is not None:
         console.print(f"best by validation AUC: {result.best.name} ({result.best.figures['valid_auc']:.4f})")
+    for row in result.pruned:
+        console.print(f"pruned: {row['name']}: {row['message']}")
     for row in result.failed:
         console.print(f"failed: {row['name']}: {row['reason']}: {row['message']}")
 

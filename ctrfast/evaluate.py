@@ -9,7 +9,7 @@ click therefore counts for the 1 / rate rows of the log that it stands for; `row
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -105,6 +105,29 @@ def open_split(path: Path, split: str, encoder: Encoder) -> Dataset:
     if not dataset.rows(split):
         raise DataError(f"The split {split!r} of {path} must have rows. Got none.", path="split")
     return dataset
+
+
+def score_split(run: Run, data: Path, split: str, on_progress: Callable[[int, int], None]) -> Predictions:
+    """Labels and logits of a split's rows, in the order of its shards.
+
+    Args:
+        run: a finished run.
+        data: a dataset made with the run's vocabulary.
+        split: `train`, `valid` or `test`.
+        on_progress: called with rows done and rows in all.
+
+    Raises:
+        ArtifactError: the run or dataset cannot be used, or the dataset has another vocabulary than the run.
+        DataError: the split has no rows.
+    """
+    dataset = open_split(data, split, run.encoder())
+    predictions, rows, done = Predictions(), dataset.rows(split), 0
+    on_progress(done, rows)
+    for batch, logits in scored_batches(open_network(run), dataset, split):
+        predictions.add(batch.labels, logits)
+        done += len(batch)
+        on_progress(done, rows)
+    return predictions
 
 
 def _score_split(network: Network, dataset: Dataset, split: str) -> Iterator[tuple[_Floats, _Ids, _Floats]]:

@@ -10,6 +10,7 @@ calibration.json                of the final weights, fitted on the validation s
 report/reliability.png          predicted and seen click rates, before and after calibration
 golden.parquet                  encoded rows with the training graph's scores
 reference.json                  the training rows by field (`ctrfast.reference`); runs before it came have none
+test_scores.parquet             the test rows' labels and logits (`ctrfast.kept_scores`), where there are such rows
 receipt.json                    final metrics, versions, seed
 """
 
@@ -22,7 +23,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -30,6 +31,7 @@ from ctrfast.calibration import Calibration
 from ctrfast.config import TrainConfig
 from ctrfast.data.encode import Encoder
 from ctrfast.data.shards import Dataset
+from ctrfast.dotted import flat_settings
 from ctrfast.errors import ArtifactError, ConfigError
 from ctrfast.folders import kind_of, new_folder, read_manifest, verify_files, write_file, write_manifest
 from ctrfast.optim.scaling import Plan
@@ -51,6 +53,7 @@ class Receipt(BaseModel):
     rows_left_out_per_epoch: too few for one more batch; others in each epoch.
     train_s: seconds from the start to the last checkpoint, with evaluation and compilation, over all parts of a run.
     rows_per_s: rows trained on by train_s.
+    test_scores: sha256 of the file; None without test rows, and in runs older than it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -67,6 +70,7 @@ class Receipt(BaseModel):
     versions: dict[str, str]
     machine: dict[str, str]
     finished_at: str
+    test_scores: str | None = None
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,7 @@ class Ending:
     steps: int
     ended_by: EndedBy
     train_s: float
+    test_scores: str | None = None
 
 
 @dataclass(frozen=True)
@@ -170,11 +175,22 @@ def finish_run(out: Path, dataset: Dataset, config: TrainConfig, ending: Ending)
         seed=config.seed,
         train_s=ending.train_s,
         rows_per_s=ending.metrics["rows_per_s"],
-        versions={"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}},
-        machine={"cpus": str(os.cpu_count()), "processor": platform.machine()},
+        versions=versions_now(),
+        machine=machine_now(),
         finished_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        test_scores=ending.test_scores,
     )
     write_file(out / RECEIPT, receipt.model_dump_json(indent=1))
+
+
+def versions_now() -> dict[str, str]:
+    """Versions of what a run's figures depend on, as a receipt has them."""
+    return {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}}
+
+
+def machine_now() -> dict[str, str]:
+    """The machine, as a receipt has it."""
+    return {"cpus": str(os.cpu_count()), "processor": platform.machine()}
 
 
 def check_same_run(out: Path, config: TrainConfig, dataset: Dataset, warm_start: str | None = None) -> None:
@@ -188,7 +204,7 @@ def check_same_run(out: Path, config: TrainConfig, dataset: Dataset, warm_start:
     if (out / RECEIPT).is_file():
         raise ConfigError(f"The run {out} has finished already. Choose another folder.")
     if started != config:
-        was, now = (_flat(settings.model_dump()) for settings in (started, config))
+        was, now = (flat_settings(settings.model_dump()) for settings in (started, config))
         differing = {name: f"{name}={value} (now {now[name]})" for name, value in was.items() if value != now[name]}
         raise ArtifactError(
             f"The run {out} was started with other settings: {', '.join(differing.values())}. "
@@ -226,11 +242,3 @@ def open_started(path: Path) -> tuple[TrainConfig, str]:
         return config, str(manifest["dataset"])
     except (OSError, KeyError, ValidationError) as error:
         raise ArtifactError(f"The files of the run {path} cannot be read. Train it again.") from error
-
-
-def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings by dotted path."""
-    flat: dict[str, Any] = {}
-    for name, value in settings.items():
-        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
-    return flat

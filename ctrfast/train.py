@@ -28,6 +28,7 @@ from ctrfast.device_memory import device_memory
 from ctrfast.errors import Cancelled
 from ctrfast.feed import Feed
 from ctrfast.folders import remove_partials
+from ctrfast.kept_scores import keep_scores
 from ctrfast.loop.callbacks import Callbacks, check_callbacks
 from ctrfast.loop.dataset_needs import check_dataset
 from ctrfast.loop.divergence import check_figures, check_loss, check_output, check_weights
@@ -211,11 +212,14 @@ class _Session:
             self._evaluate("test", final_step)
             self.progress.total_steps = self.step
             self.progress.tell(self.step, self.metrics, force=True)
+        test_scores = None
         if self.scored is not None:
             picture_run(self.out, self.scored.predictions, self.calibration, self.scored.split)
+            if self.scored.split == "test":
+                test_scores = keep_scores(self.out, self.scored.predictions)
         write_golden(self.out / GOLDEN, self.network, self.dataset)
         reference_of(self.dataset).save(self.out / REFERENCE)
-        ending = Ending(self.metrics, path_of(self.checkpoints, final_step), self.step, ended_by, train_s)
+        ending = Ending(self.metrics, path_of(self.checkpoints, final_step), self.step, ended_by, train_s, test_scores)
         finish_run(self.out, self.dataset, self.config, ending)
         return RunResult(self.out, self.metrics)
 

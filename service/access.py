@@ -52,6 +52,7 @@ NEEDS: Mapping[tuple[str, str], Right | None] = {
     ("GET", f"{_JOB}/{{job_id}}/logs"): Right.JOBS_READ,
     ("GET", f"{_JOB}/{{job_id}}/metrics"): Right.JOBS_READ,
     ("GET", f"{_JOB}/{{job_id}}/report"): Right.JOBS_READ,
+    ("GET", f"{_JOB}/{{job_id}}/comparison"): Right.JOBS_READ,
     ("GET", f"{_JOB}/{{job_id}}/outputs/{{name}}"): Right.JOBS_READ,
     ("GET", _DATASET): Right.JOBS_READ,
     ("GET", f"{_DATASET}/{{name}}"): Right.JOBS_READ,

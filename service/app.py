@@ -36,6 +36,7 @@ from service.request_spans import RequestSpans
 from service.routes import (
     architectures,
     audit,
+    comparisons,
     datasets,
     docs,
     explanations,
@@ -100,6 +101,7 @@ def create_app(settings: Settings, traces: Traces = NO_TRACES) -> FastAPI:
     for module in (
         jobs,
         records,
+        comparisons,
         datasets,
         plans,
         architectures,

@@ -18,14 +18,24 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from ctrfast.run import RECEIPT
 from service.datasets import DatasetStore
 from service.jobs import JobStore
 from service.leases import Lease
 from service.registry import LATEST, Registry
 from service.settings import Settings
-from service.specs import EvaluateSpec, ScoreSpec, existing_files, parse_prepare_spec, parse_spec, parse_train_spec
+from service.specs import (
+    EvaluateSpec,
+    ScoreSpec,
+    TrainSpec,
+    existing_files,
+    parse_prepare_spec,
+    parse_spec,
+    parse_train_spec,
+)
 from service.states import Kind
 from service.sweep_specs import parse_sweep_spec
+from service.taken_runs import same_training
 
 RUN, BUNDLE, DATASET, OUTPUTS, LOG = "run", "bundle", "dataset", "outputs", "log.txt"
 
@@ -45,7 +55,8 @@ class Assignment(BaseModel):
     """One attempt at a job.
 
     given: resolved path -> what the caller wrote, for messages. traceparent: the attempt's span (`service.traces`).
-    dataset_hash, bundle_sha256: what the registers hold.
+    dataset_hash, bundle_sha256: what the registers hold. twin: a job that was asked for the same training, and has a
+    run on this server.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -63,6 +74,7 @@ class Assignment(BaseModel):
     bundle: Path | None = None
     bundle_sha256: str | None = None
     champion: Champion | None = None
+    twin: str | None = None
     files: tuple[Path, ...] = ()
     given: dict[str, str] = {}
     traceparent: str | None = None
@@ -113,7 +125,12 @@ class Assigner:
             **self._dataset(spec.dataset),
             "run": self._run(start.job, start.model, start.version) if start is not None else None,
             "champion": self._champion(spec.publish_as) if spec.publish_as is not None else None,
+            "twin": self._twin(spec) if lease.parent_id is not None else None,
         }
+
+    def _twin(self, spec: TrainSpec) -> str | None:
+        same = same_training(spec, self._jobs.trainings_on(spec.dataset))
+        return next((job for job in same if (self._settings.job_folder(job) / RUN / RECEIPT).is_file()), None)
 
     def _prepare(self, lease: Lease) -> dict[str, Any]:
         spec = parse_prepare_spec(lease.spec)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from fastapi import Depends, Header, Path, Request
 
 from service.access import Caller
+from service.comparisons import Comparisons
 from service.datasets import DatasetStore
 from service.jobs import JobStore
 from service.problems import NotFoundError, Problem
@@ -53,6 +54,10 @@ def _reports(services: ServicesDep, project: ProjectDep) -> ReportShelf:
     return services.reports.of(project)
 
 
+def _comparisons(services: ServicesDep, project: ProjectDep) -> Comparisons:
+    return services.comparisons.of(project)
+
+
 def _registry(services: ServicesDep, project: ProjectDep) -> Registry:
     return services.registry.of(project)
 
@@ -93,6 +98,7 @@ SettingsDep = Annotated[Settings, Depends(_settings)]
 JobsDep = Annotated[JobStore, Depends(_jobs)]
 DatasetsDep = Annotated[DatasetStore, Depends(_datasets)]
 ReportsDep = Annotated[ReportShelf, Depends(_reports)]
+ComparisonsDep = Annotated[Comparisons, Depends(_comparisons)]
 RegistryDep = Annotated[Registry, Depends(_registry)]
 SubmissionsDep = Annotated[Submissions, Depends(_submissions)]
 CallerDep = Annotated[str, Depends(_caller)]

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from ctrfast._version import VERSION
-from ctrfast.data.report.tags import SECURITY_POLICY, STYLE, Cell, plain, table, text
+from ctrfast.data.report.tags import Cell, document, plain, table, text
 from service.job_reports import SweepReport, TrainReport
 
 _FIGURES = {
@@ -33,7 +32,7 @@ def train_page(report: TrainReport) -> str:
         table("Settings in force", ("setting", "value", "reason"), settings),
         table("Share of clipped rows in the last recorded steps", ("field", "share"), shares) if shares else "",
     ]
-    return _page(f"Training {report.job}", parts)
+    return document(f"Training {report.job}", parts)
 
 
 def sweep_page(report: SweepReport) -> str:
@@ -71,18 +70,7 @@ def sweep_page(report: SweepReport) -> str:
         else "<p>No run has succeeded.</p>",
         table("Runs", ("job", *names, "state", "test AUC", "valid AUC"), runs) if runs else "",
     ]
-    return _page(f"Sweep {report.job}", parts)
-
-
-def _page(title: str, parts: Sequence[str]) -> str:
-    return (
-        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{SECURITY_POLICY}">\n'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{text(title)}</title>\n'
-        f"<style>{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>{text(title)}</h1>\n"
-        + "\n".join(part for part in parts if part)
-        + f"\n<footer><p>ctrfast {VERSION}</p></footer>\n</main>\n</body>\n</html>\n"
-    )
+    return document(f"Sweep {report.job}", parts)
 
 
 def _shown(value: Any) -> str:

@@ -50,6 +50,7 @@ log = logging.getLogger("service.jobs")
 Wish = Callable[[Session, Job, float], None]
 
 _TRY_AGAIN_S = 10
+_MOST_TRAININGS = 2000  # that are looked through for one to take over
 
 
 @dataclass(frozen=True)
@@ -206,6 +207,17 @@ class JobStore:
         query = select(Job).where(Job.parent_id == sweep_id, Job.project == self._project).order_by(Job.id)
         with self._database.read() as session:
             return session.scalars(query).all()
+
+    def trainings_on(self, dataset: str) -> Sequence[Job]:
+        """Train jobs on a dataset that have succeeded, newest first."""
+        query = select(Job).where(
+            unindexed(Job.project) == self._project,
+            Job.kind == Kind.TRAIN,
+            unindexed(Job.state) == State.SUCCEEDED,
+            Job.spec["dataset"].as_string() == dataset,
+        )
+        with self._database.read() as session:
+            return session.scalars(query.order_by(Job.id.desc()).limit(_MOST_TRAININGS)).all()
 
     def cancel(self, job_id: str) -> Job:
         """Stop a job: at once while it waits, with time to save while it runs.

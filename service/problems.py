@@ -106,7 +106,9 @@ class NotReportedError(ServiceError):
     status, code, title = 409, "illegal_state", "The job has no report"
 
     def __init__(self, state: State) -> None:
-        super().__init__(f"A job that is {state} has no report. Ask again when it has succeeded.")
+        super().__init__(
+            f"A job that is {state} has no report, and nothing to compare. Ask again when it has succeeded."
+        )
 
 
 class SweepEndedError(ServiceError):

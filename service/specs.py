@@ -190,7 +190,7 @@ def parse_spec(model: type[S], values: Mapping[str, Any], prefix: str = "spec") 
         return model.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
-        path = ".".join(str(part) for part in first["loc"])
+        path = ".".join(str(part) for part in first["loc"] if part not in ("list", "range"))
         if first["type"] == "extra_forbidden":
             raise unknown_name("setting", path, model.model_fields, path=_join(prefix, path)) from error
         text = first["msg"].removeprefix("Value error, ")

@@ -10,6 +10,7 @@ from ctrfast.sweep.grid import ordered_names
 from ctrfast.sweep.groups import Outcome, best_outcome, group_over_seeds
 from service.states import State
 from service.tables import Job
+from service.taken_runs import TAKEN_FROM
 
 
 def sweep_metrics(parent: Job, children: Sequence[Job]) -> dict[str, Any]:
@@ -37,7 +38,9 @@ def child_settings(parent: Job, child: Job) -> dict[str, Any]:
 
 
 def seconds_of(job: Job) -> float | None:
-    """From a job's first start to its end."""
+    """From a job's first start to its end; None where it took over a run."""
+    if TAKEN_FROM in job.result:
+        return None
     return job.finished_at - job.started_at if job.finished_at and job.started_at else None
 
 

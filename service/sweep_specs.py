@@ -2,18 +2,21 @@
 
 {"base": {"dataset": "criteo", "epochs": 2}, "grid": {"scaling.rule": ["none", "cowclip"], "seed": [1, 2, 3]},
  "publish_best_as": "ctr"}
+
+A random search has `"search": {"name": "random", "points": 20}` beside them; its points are drawn when it is submitted.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 from ctrfast.errors import ConfigError
 from ctrfast.sweep.grid import Point, SweepConfig, sweep_points
+from ctrfast.sweep.space import Grid, Search
 from service.gates import Gates
 from service.specs import Name, TrainSpec, parse_spec, parse_train_spec
 
@@ -21,15 +24,17 @@ _OWN = ("dataset", "warm_start")  # of a train spec, beside the library's settin
 
 
 class SweepSpec(BaseModel):
-    """Train on a grid. base: a train spec without `publish_as`. grid: values to try, by dotted setting.
+    """Train on a grid, or on points drawn from it.
 
+    base: a train spec without `publish_as`. grid: values to try, by dotted setting. search: how points are drawn.
     publish_best_as: the run with the highest validation AUC is published, once all have succeeded. gates: it must pass.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     base: dict[str, Any]
-    grid: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(min_length=1)
+    grid: Grid
+    search: Search | None = None
     publish_best_as: Name | None = None
     gates: Gates | None = None
 
@@ -42,7 +47,7 @@ class SweepSpec(BaseModel):
     def points(self) -> tuple[Point, ...]:
         """The grid's points. Raises ConfigError."""
         settings = {name: value for name, value in self.base.items() if name not in _OWN}
-        return sweep_points(SweepConfig(base=settings, grid=self.grid))
+        return sweep_points(SweepConfig(base=settings, grid=self.grid, search=self.search))
 
     def child_specs(self) -> list[dict[str, Any]]:
         """The train spec of each point, in order."""
@@ -55,7 +60,19 @@ def parse_sweep_spec(values: Mapping[str, Any], prefix: str = "spec") -> SweepSp
     Raises:
         ConfigError: a setting is unknown or breaks a rule; `path` names it below `prefix`.
     """
+    if "prune" in values:
+        raise ConfigError(
+            "`prune` is for `ctrfast sweep`: the runs of a sweep job may all run at once. Leave it out, or set "
+            "`early_stop_patience` in `base`.",
+            path=f"{prefix}.prune",
+        )
     spec = parse_spec(SweepSpec, values, prefix)
+    if spec.search is not None and spec.search.name == "optuna":
+        raise ConfigError(
+            "A search with optuna is for `ctrfast sweep`: it asks for a point when those before have ended, and the "
+            "points of a job are queued at once. Use `random` here.",
+            path=f"{prefix}.search.name",
+        )
     if "publish_as" in spec.base:
         raise ConfigError(
             "The runs of a sweep publish nothing. Give `publish_best_as` beside `base` instead.",

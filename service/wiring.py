@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from service.audit import AuditLog
+from service.comparisons import Comparisons
 from service.database import Database
 from service.datasets import DatasetStore
 from service.job_figures import FigureStore
@@ -40,6 +41,7 @@ class Services:
     leases: LeaseStore
     datasets: DatasetStore
     reports: ReportShelf
+    comparisons: Comparisons
     registry: Registry
     submissions: Submissions
     shelf: Shelf
@@ -78,6 +80,7 @@ class Services:
             leases=LeaseStore(database, settings),
             datasets=datasets,
             reports=ReportShelf(settings, datasets),
+            comparisons=Comparisons(settings, jobs),
             registry=registry,
             submissions=Submissions(settings, jobs, datasets, registry, traces),
             shelf=shelf,

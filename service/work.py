@@ -25,6 +25,7 @@ from service.seals import open_registered, require_bundle
 from service.specs import EvaluateSpec, ScoreSpec, TrainSpec, parse_prepare_spec, parse_spec, parse_train_spec
 from service.states import Kind
 from service.stopping import Stop
+from service.taken_runs import TAKEN_FROM, take_over
 
 if TYPE_CHECKING:
     from ctrfast.loop.progress import Progress
@@ -57,6 +58,8 @@ def do_work(assignment: Assignment, tell: Tell, stop: Stop) -> Product:
 def _train(assignment: Assignment, tell: Tell, stop: Stop) -> Product:
     spec = parse_train_spec(assignment.spec)
     run = assignment.folder / RUN
+    if _takes_over(assignment, spec, run):
+        return Product(Run.open(run).metrics, {TAKEN_FROM: assignment.twin})
     if not (run / RECEIPT).is_file():  # else the last attempt died between training and publishing
         _run_training(assignment, spec, run, tell, stop)
     metrics = Run.open(run).metrics
@@ -64,6 +67,15 @@ def _train(assignment: Assignment, tell: Tell, stop: Stop) -> Product:
         tell({"type": "progress", "progress": 1.0, "eta_s": None, "facts": {"stage": "publish"}})
         return _published(assignment, run, stop)
     return Product(metrics)
+
+
+def _takes_over(assignment: Assignment, spec: TrainSpec, run: Path) -> bool:
+    """Have the run of a sweep's job that was trained before; one that has begun by itself goes on."""
+    if assignment.twin is None or kind_of(run) is not None:
+        return False
+    shutil.rmtree(run, ignore_errors=True)
+    twin = assignment.folder.parent / assignment.twin / RUN
+    return take_over(twin, run, spec.config, _required(assignment.dataset_hash), assignment.run)
 
 
 def _run_training(assignment: Assignment, spec: TrainSpec, run: Path, tell: Tell, stop: Stop) -> None:

@@ -110,6 +110,11 @@ def report(job: JobRef) -> Call[dict[str, Any]]:
     return Call("GET", f"{job_path(job)}/report", _object)
 
 
+def comparison(job: JobRef, *others: JobRef) -> Call[dict[str, Any]]:
+    """Trainings side by side with the first: settings, test figures with intervals, and which differences are real."""
+    return Call("GET", f"{job_path(job)}/comparison", _object, params={"with": ",".join(map(_id, others))})
+
+
 def metrics(job: JobRef) -> Call[pd.DataFrame]:
     """All metric records of a job as a frame, a row per record."""
     return Call("GET", f"{job_path(job)}/metrics", _frame)

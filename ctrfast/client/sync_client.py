@@ -58,6 +58,7 @@ class Client:
     resume = _sends(calls.resume)
     retry = _sends(calls.retry)
     report = _sends(calls.report)
+    comparison = _sends(calls.comparison)
     metrics = _sends(calls.metrics)
     logs = _sends(calls.logs)
     log_part = _sends(calls.log_part)

@@ -1,10 +1,15 @@
-"""A grid of runs: rules x batch sizes x seeds x any other setting, each point a run in a process of its own.
+"""Many runs: a grid of rules x batch sizes x seeds x any other setting, or a search; each a process of its own.
 
     config = parse_sweep({"base": {"epochs": 2}, "grid": {"scaling.rule": ["none", "cowclip"], "seed": [1, 2, 3]}})
     result = run_sweep(Dataset.open(Path("data/criteo")), config, Path("sweeps/first"))
     result.groups[0].figures["test_auc"]            # mean and sample standard deviation over the seeds
 
 grid       the settings, and the points that they make
+space      lists, ranges and the kinds of search
+random_search, optuna_search   settings that are drawn, or asked for
+rounds     the points in the order in which they become known
+pruning    hopeless runs are ended early
+places     a run is known by its config and dataset: an identical one is never repeated
 groups     figures over seeds, the best outcome
 folder     what lies in a sweep's folder; one sweep at a time, always with the same settings
 runner     the points one after the other; killed and run again, it goes on where it stood

@@ -1,14 +1,16 @@
 """A sweep's folder.
 
-sweep.json                      written first: the dataset's hash, `base` and `grid`
-runs/NAME/                      a run folder per point, as `ctrfast train` leaves it
+sweep.json                      written first: the dataset's hash, and the settings of the sweep that was here last
+runs/NAME/                      a run folder per point, as `ctrfast train` leaves it; also those of earlier sweeps
+asked/DIGEST.jsonl              what Optuna was asked for, a line per point
 logs/NAME.txt                   what the point's processes wrote
 points.jsonl                    a line per point: settings, state, reason, metrics, plan, seconds, rows/s
 results.parquet                 the same as a table, a column per setting and figure
 summary.json                    counts by state, figures over seeds, the best point
 lock                            held by the sweep at work, and by its point's process
 
-The three tables are replaced as a whole after each point: a reader sees the old or the new ones.
+The three tables are replaced as a whole after each point: a reader sees the old or the new ones. They are those of the
+last sweep. Another one on the same dataset takes over the runs that it has in common with those before.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from __future__ import annotations
 import fcntl
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -25,13 +27,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ctrfast.dotted import flat_settings
 from ctrfast.errors import ArtifactError, ConfigError
 from ctrfast.folders import new_file, refuse_existing, remove_partials, write_file
-from ctrfast.sweep.grid import Point, SweepConfig, flat_settings
+from ctrfast.sweep.grid import SweepConfig
 from ctrfast.sweep.groups import Group, Outcome
 
 POINTS, RESULTS, SUMMARY, SETTINGS = "points.jsonl", "results.parquet", "summary.json", "sweep.json"
-_FORMAT = 1
+_FORMAT = 2
 _PATIENCE_S = 10.0  # a point's process ends a moment after its sweep was killed
 
 Row = dict[str, Any]
@@ -44,22 +47,28 @@ class SweepFolder:
         self.path = path
         self.lock = lock
 
-    def run(self, point: Point) -> Path:
-        """A point's run folder."""
-        return self.path / "runs" / point.name
+    @property
+    def runs(self) -> Path:
+        """Where the run folders are."""
+        return self.path / "runs"
 
-    def log(self, point: Point) -> Path:
-        """A point's log."""
-        return self.path / "logs" / f"{point.name}.txt"
+    @property
+    def asked(self) -> Path:
+        """Where it is kept what Optuna was asked for."""
+        return self.path / "asked"
+
+    def log(self, name: str) -> Path:
+        """A run's log."""
+        return self.path / "logs" / f"{name}.txt"
 
     def rows(self) -> dict[str, Row]:
-        """What is known of the points, by name; empty before the first one."""
+        """What is known of the points, by the key of their run; empty before the first one."""
         file = self.path / POINTS
         if not file.is_file():
             return {}
         try:
             rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
-            return {row["name"]: row for row in rows}
+            return {row["key"]: row for row in rows}
         except (ValueError, TypeError, KeyError) as error:
             raise ArtifactError(f"The file {file} cannot be read. Remove it; it is made again.") from error
 
@@ -81,24 +90,25 @@ class SweepFolder:
 
 @contextmanager
 def opened(path: Path, config: SweepConfig, dataset_hash: str) -> Iterator[SweepFolder]:
-    """The folder of a new sweep, or of one with the same settings, held while the block lasts.
+    """The folder of a new sweep, or of one on the same dataset, held while the block lasts.
 
     Raises:
-        ConfigError: it holds something else, another sweep, or a sweep that is at work.
+        ConfigError: it holds something else, a sweep on another dataset, or one that is at work.
     """
     if not (path / SETTINGS).is_file() and not (path / "lock").is_file():
         refuse_existing(path)
     path.mkdir(parents=True, exist_ok=True)
     with (path / "lock").open("w") as lock:
         _take(path, lock.fileno())
-        for folder in (path, path / "runs"):
-            remove_partials(folder)
-        wanted = {"dataset": dataset_hash, **config.model_dump(mode="json")}
+        folder = SweepFolder(path, lock.fileno())
+        folder.runs.mkdir(exist_ok=True)
+        for place in (path, folder.runs):
+            remove_partials(place)
         if (path / SETTINGS).is_file():
-            _refuse_another(path, wanted)
-        else:
-            write_file(path / SETTINGS, json.dumps({"kind": "sweep", "format": _FORMAT, **wanted}, indent=1))
-        yield SweepFolder(path, lock.fileno())
+            _refuse_another_dataset(path, dataset_hash)
+        wanted = {"dataset": dataset_hash, **config.model_dump(mode="json")}
+        write_file(path / SETTINGS, json.dumps({"kind": "sweep", "format": _FORMAT, **wanted}, indent=1))
+        yield folder
 
 
 def _take(path: Path, lock: int) -> None:
@@ -114,19 +124,14 @@ def _take(path: Path, lock: int) -> None:
             time.sleep(0.1)
 
 
-def _refuse_another(path: Path, wanted: Mapping[str, Any]) -> None:
+def _refuse_another_dataset(path: Path, dataset_hash: str) -> None:
     try:
-        found = json.loads((path / SETTINGS).read_text(encoding="utf-8"))
-        was = flat_settings({name: found[name] for name in wanted})
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        found = json.loads((path / SETTINGS).read_text(encoding="utf-8"))["dataset"]
+    except (ValueError, KeyError, TypeError) as error:
         raise ArtifactError(f"The {SETTINGS} of {path} cannot be read. Choose another folder.") from error
-    now = flat_settings(wanted)
-    differing = [name for name in sorted(was.keys() | now.keys()) if was.get(name) != now.get(name)]
-    if differing:
-        told = ", ".join(f"{name}={was.get(name)} (now {now.get(name)})" for name in differing)
+    if found != dataset_hash:
         raise ConfigError(
-            f"The sweep {path} was started with other settings: {told}. Give the same ones, or choose another folder.",
-            path=differing[0],
+            f"The sweep {path} was started on another dataset. Give that one, or choose another folder.", path="data"
         )
 
 

@@ -3,6 +3,9 @@
     base: {epochs: 2, model: {name: deepfm}}
     grid: {scaling.rule: [none, cowclip], batch_size: [1024, 8192], seed: [1, 2, 3]}
 
+With `search` (`ctrfast.sweep.space`) points are drawn from the grid's lists and ranges instead, or asked of Optuna as
+the sweep goes on. Each is run with each seed.
+
 Points do not depend on the order in which the grid is written: rules come first, then batch sizes, then other settings
 by name, seeds last.
 """
@@ -14,31 +17,38 @@ import itertools
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ctrfast.config import TrainConfig, parse_config
 from ctrfast.errors import ConfigError, unknown_name
+from ctrfast.sweep.random_search import drawn_settings
+from ctrfast.sweep.space import SEED, Grid, Range, Search, seeds_of
 from ctrfast.yaml_text import read_yaml
 
 MOST_POINTS = 1000
-SEED = "seed"
 _FIRST = ("scaling.rule", "batch_size")
 _LONGEST_NAME = 120
 _UNSAFE = re.compile(r"[^A-Za-z0-9.+=_-]+")
 
 
 class SweepConfig(BaseModel):
-    """What a sweep tries. base: settings of all runs. grid: values to try, by dotted name; they win over the base's."""
+    """What a sweep tries.
+
+    base: settings of all runs. grid: values to try, by dotted name; they win over the base's. search: how points are
+    found, where not the whole grid is tried. prune: how hopeless runs are ended early (`ctrfast.sweep.pruning`).
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     base: dict[str, Any] = {}
-    grid: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(min_length=1)
+    grid: Grid
+    search: Search | None = None
+    prune: Literal["median"] | None = None
 
 
 @dataclass(frozen=True)
@@ -64,9 +74,11 @@ def parse_sweep(values: Mapping[str, Any]) -> SweepConfig:
         config = SweepConfig.model_validate(dict(values))
     except ValidationError as error:
         first = error.errors()[0]
-        path = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"`{path}` breaks a rule: {first['msg']}.", path=path) from error
-    sweep_points(config)
+        path = ".".join(str(part) for part in first["loc"] if part not in ("list", "range"))
+        raise ConfigError(
+            f"`{path}` breaks a rule: {first['msg'].removeprefix('Value error, ')}.", path=path
+        ) from error
+    points_to_check(config)
     return config
 
 
@@ -81,15 +93,23 @@ def read_sweep(file: Path) -> tuple[SweepConfig, Path | None]:
     return parse_sweep(values), None if data is None else Path(data)
 
 
+def points_to_check(config: SweepConfig) -> tuple[Point, ...]:
+    """All points; of those that Optuna is asked for, ones that have each listed value and both ends of each range."""
+    if config.search is None or config.search.name != "optuna":
+        return sweep_points(config)
+    _refuse_too_many([("points", config.search.points), (SEED, len(seeds_of(config.grid) or [None]))])
+    choices = {name: values.ends if isinstance(values, Range) else values for name, values in config.grid.items()}
+    first = {name: choices[name][0] for name in ordered_names(config.grid)}
+    return tuple(make_point(config, {**first, name: value}) for name in first for value in choices[name])
+
+
 def sweep_points(config: SweepConfig) -> tuple[Point, ...]:
-    """All points, in the order in which they run. Raises ConfigError, as `parse_sweep` does."""
-    names = ordered_names(config.grid)
-    sizes = [len(config.grid[name]) for name in names]
-    if math.prod(sizes) > MOST_POINTS:
-        product = " x ".join(f"{size} of {name}" for name, size in zip(names, sizes, strict=True))
-        problem = f"The grid must have at most {MOST_POINTS:,} points. Got {product} = {math.prod(sizes):,}."
-        raise ConfigError(f"{problem} Try fewer values.", path="grid")
-    points = tuple(_points(config, names))
+    """All points, in the order in which they run.
+
+    Raises:
+        ConfigError: as `parse_sweep`, or they are Optuna's to choose, while the sweep runs.
+    """
+    points = tuple(make_point(config, settings) for settings in _all_settings(config))
     seen: dict[str, Point] = {}
     for point in points:
         twin = seen.setdefault(point.config.model_dump_json(), point)
@@ -99,18 +119,28 @@ def sweep_points(config: SweepConfig) -> tuple[Point, ...]:
     return points
 
 
+def seeded_settings(config: SweepConfig, settings: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Drawn settings with each of the grid's seeds."""
+    seeds = seeds_of(config.grid)
+    return [dict(settings)] if seeds is None else [{**settings, SEED: seed} for seed in seeds]
+
+
+def make_point(config: SweepConfig, settings: Mapping[str, Any]) -> Point:
+    """A point of a sweep. settings: by dotted name, beside the base. Raises ConfigError where they break a rule."""
+    values = json.loads(json.dumps(config.base))  # a copy of its own, all the way down
+    for name, value in settings.items():
+        _assign(values, name, value)
+    try:
+        parsed = parse_config(values)
+    except ConfigError as error:
+        message = f"The point {settings_text(settings)}: {error.message}"
+        raise ConfigError(message, path=place_of(settings, error)) from error
+    return Point(_folder_name(settings), settings, values, parsed)
+
+
 def ordered_names(names: Iterable[str]) -> list[str]:
     """A grid's settings in the order of the points: rules, batch sizes, others by name, seeds."""
     return sorted(names, key=_place)
-
-
-def flat_settings(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings by dotted name."""
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        here = f"{prefix}{name}"
-        flat |= flat_settings(value, f"{here}.") if isinstance(value, Mapping) else {here: value}
-    return flat
 
 
 def settings_text(settings: Mapping[str, Any]) -> str:
@@ -131,19 +161,38 @@ def _place(name: str) -> tuple[int, str]:
     return (len(_FIRST) + (name == SEED), name)
 
 
-def _points(config: SweepConfig, names: list[str]) -> Iterator[Point]:
-    for chosen in itertools.product(*(config.grid[name] for name in names)):
-        settings = dict(zip(names, chosen, strict=True))
-        values = json.loads(json.dumps(config.base))  # a copy of its own, all the way down
-        for name, value in settings.items():
-            _assign(values, name, value)
-        try:
-            parsed = parse_config(values)
-        except ConfigError as error:
-            raise ConfigError(
-                f"The point {settings_text(settings)}: {error.message}", path=place_of(settings, error)
-            ) from error
-        yield Point(_folder_name(settings), settings, values, parsed)
+def _all_settings(config: SweepConfig) -> Iterator[dict[str, Any]]:
+    if config.search is None:
+        yield from _grid_settings(config)
+        return
+    if config.search.name == "optuna":
+        raise ConfigError("The points of a search with optuna are known once it has run.", path="search.name")
+    seeds = seeds_of(config.grid)
+    _refuse_too_many([("points", config.search.points), (SEED, len(seeds or [None]))])
+    names = [name for name in ordered_names(config.grid) if name != SEED]
+    for settings in drawn_settings(config.search, names, config.grid):
+        yield from seeded_settings(config, settings)
+
+
+def _grid_settings(config: SweepConfig) -> Iterator[dict[str, Any]]:
+    names = ordered_names(config.grid)
+    lists: list[list[Any]] = []
+    for name in names:
+        values = config.grid[name]
+        if isinstance(values, Range):
+            raise ConfigError(f"`{name}` is a range, of which a grid has no points. Add `search`.", path=f"grid.{name}")
+        lists.append(values)
+    _refuse_too_many([(name, len(values)) for name, values in zip(names, lists, strict=True)])
+    for chosen in itertools.product(*lists):
+        yield dict(zip(names, chosen, strict=True))
+
+
+def _refuse_too_many(sizes: Sequence[tuple[str, int]]) -> None:
+    count = math.prod(size for _, size in sizes)
+    if count > MOST_POINTS:
+        product = " x ".join(f"{size} of {name}" for name, size in sizes)
+        problem = f"The grid must have at most {MOST_POINTS:,} points. Got {product} = {count:,}."
+        raise ConfigError(f"{problem} Try fewer values.", path="grid")
 
 
 def _assign(values: dict[str, Any], name: str, value: Any) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any
 
-from ctrfast.sweep.grid import SEED
+from ctrfast.sweep.space import SEED
 
 FIGURES = ("test_auc", "test_log_loss", "valid_auc", "valid_log_loss", "seconds", "rows_per_s")
 _CHOSEN_BY = "valid_auc"

@@ -20,6 +20,7 @@ from ctrfast.allocator import keep_freed_memory
 from ctrfast.config import TrainConfig
 from ctrfast.data.shards import Dataset
 from ctrfast.errors import ArtifactError, Cancelled, CtrFastError
+from ctrfast.sweep.pruning import Pruner
 
 if TYPE_CHECKING:
     from ctrfast.loop.progress import Progress
@@ -41,8 +42,12 @@ def main() -> int:
     def tell(message: Mapping[str, Any]) -> None:
         os.write(channel, json.dumps(message).encode() + b"\n")
 
+    pruner: Pruner | None = None
+
     def on_progress(progress: Progress) -> None:
         tell({"type": "progress", "fraction": progress.fraction})
+        if pruner is not None:
+            pruner.see(progress)
 
     try:
         dataset = Dataset.open(Path(request["dataset"]), verify=False)  # the sweep has compared its files
@@ -52,10 +57,14 @@ def main() -> int:
         from ctrfast.train import train
 
         config = TrainConfig.model_validate(request["config"])
+        bars = {int(epoch): float(auc) for epoch, auc in request["bars"].items()}
+        pruner = Pruner(bars, dataset.rows("train") // config.batch_size, config.epochs, stop.set)
         train(dataset, config, Path(request["run"]), resume=True, on_progress=on_progress, should_stop=stop.is_set)
         last_word: dict[str, Any] = {"type": "done"}
     except Cancelled:
         last_word = {"type": "stopped"}
+        if pruner is not None and pruner.message is not None:
+            last_word = {"type": "pruned", "message": pruner.message, "metrics": {"valid_auc": pruner.auc}}
     except Exception as error:
         traceback.print_exc()
         last_word = {"type": "failed", **_reason(error)}

@@ -13,7 +13,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,11 +25,15 @@ _CHUNK = 1 << 16
 
 @dataclass(frozen=True)
 class Ending:
-    """How a point's process ended. reason: a code of `ctrfast.errors`, `out_of_memory`, `internal` or `crashed`."""
+    """How a point's process ended.
 
-    state: Literal["succeeded", "failed", "stopped"]
+    reason: a code of `ctrfast.errors`, `out_of_memory`, `internal` or `crashed`. metrics: of one that was pruned.
+    """
+
+    state: Literal["succeeded", "pruned", "failed", "stopped"]
     reason: str | None = None
     message: str | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
 
 def run_process(
@@ -75,6 +79,8 @@ def run_process(
             return Ending("succeeded")
         case "stopped":
             return Ending("stopped")
+        case "pruned":
+            return Ending("pruned", message=str(last_word["message"]), metrics=last_word["metrics"])
         case "failed":
             return Ending("failed", str(last_word["reason"]), str(last_word["message"]))
         case _:

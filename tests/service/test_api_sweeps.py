@@ -158,3 +158,29 @@ def test_a_run_that_fails_fails_the_sweep_and_no_other_run(sweeping: Api) -> Non
         done = ended(sweeping, parent["id"])
     assert (done["state"], done["reason"], done["children"]) == ("failed", "nan_loss", {"failed": 1, "succeeded": 2})
     assert "never" not in sweeping.services.registry.names()
+
+
+def test_a_random_search_is_drawn_when_it_is_submitted(sweeping: Api) -> None:
+    rates = {"low": 1e-4, "high": 1e-2, "log": True}
+    grid = {"optimizer.lr_embed": rates, "seed": [1, 2]}
+    parent = post(sweeping, grid=grid, search={"name": "random", "points": 3})
+    assert parent["children"] == {"queued": 6}
+    runs = sweeping.client.get("/v1/jobs", params={"parent": parent["id"]}).json()["jobs"]
+    drawn = {run["spec"]["optimizer"]["lr_embed"] for run in runs}
+    assert len(drawn) == 3
+    assert all(1e-4 <= rate <= 1e-2 for rate in drawn)
+    sweeping.client.post(f"/v1/jobs/{parent['id']}/cancel")
+
+
+@pytest.mark.parametrize(
+    ("spec", "path", "words"),
+    [
+        ({"search": {"name": "optuna", "points": 3}}, "spec.search.name", "Use `random` here"),
+        ({"search": {"name": "random", "points": 5}}, "spec.search.points", "drew 2 different"),
+        ({"prune": "median"}, "spec.prune", "`ctrfast sweep`"),
+        ({"grid": {"optimizer.l2": {"low": 0, "high": 1}}}, "spec.grid.optimizer.l2", "Add `search`"),
+        ({"grid": {"optimizer.l2": {"low": 1, "high": 1}}}, "spec.grid.optimizer.l2", "below `high`"),
+    ],
+)
+def test_searches_that_a_job_cannot_do(sweeping: Api, spec: dict[str, Any], path: str, words: str) -> None:
+    assert words in problem(sweeping.client.post("/v1/jobs", json=body(**spec)), 422, "bad_config", path)["detail"]

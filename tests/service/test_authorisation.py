@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,13 +12,14 @@ import httpx
 import pytest
 
 from service.access import ALL_RIGHTS, NEEDS, Right
-from service.assignments import OUTPUTS
+from service.assignments import OUTPUTS, RUN
 from service.keys import KeyStore
 from service.projects import DEFAULT_PROJECT
 from service.states import Kind
 from service.tables import Job
 from tests.service.conftest import Api, fill_data_root, publish, quick_settings
 from tests.service.test_api_jobs import TRAIN, problem
+from tests.service.test_job_reports import end
 
 OPEN = {"/healthz", "/readyz", "/v2/health/live", "/v2/health/ready"}
 BODIES: dict[str, Any] = {
@@ -59,6 +61,12 @@ class World:
         (outputs / "scores.parquet").touch()
         self.job_id = job.id
         spec = {"base": {}, "grid": {"seed": [1]}}
+        self.trained = []
+        for _ in range(2):
+            trained = services.jobs.enqueue(Kind.TRAIN, TRAIN)
+            end(services, trained.id, {})
+            shutil.copytree(bundle.parent / "run", services.settings.job_folder(trained.id) / RUN)
+            self.trained.append(trained.id)
         self.sweep_id = services.jobs.enqueue(Kind.SWEEP, spec, children=[{"seed": 1}]).id
         services.jobs.cancel(self.sweep_id)  # however it ends, it has a report
 
@@ -71,10 +79,13 @@ class World:
         """Send a good request to a route."""
         name = "scores.parquet" if "outputs" in template else "small" if "datasets" in template else "ctr"
         job_id = self.sweep_id if template.endswith("{job_id}/report") else self.job_id
+        params = None
+        if template.endswith("/comparison"):
+            job_id, params = self.trained[0], {"with": self.trained[1]}
         path = template.format(job_id=job_id, name=name, version=1, alias="latest")
         headers = {} if key is None else {"X-API-Key": key}
         body = BODIES.get(template) if method in ("POST", "PUT") else None
-        answer = self.api.client.request(method, path, json=body, headers=headers)
+        answer = self.api.client.request(method, path, json=body, headers=headers, params=params)
         if template.endswith("/retry") and answer.is_success:
             self.api.services.jobs.cancel(self.job_id)  # its events would never end
         return answer

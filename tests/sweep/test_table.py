@@ -15,13 +15,15 @@ def test_a_line_per_group_then_the_best_and_what_failed(capsys):
         Outcome("alone", {**settings[0], "batch_size": 1024}, {"test_auc": 0.7}),
     ]
     failed = {"state": "failed", "name": "third", "reason": "nan_loss", "message": "The loss is no number."}
-    print_sweep(SweepResult((failed,), group_over_seeds(outcomes), best_outcome(outcomes)))
+    pruned = {"state": "pruned", "name": "fourth", "reason": "median", "message": "After epoch 1 it was too low."}
+    print_sweep(SweepResult((failed, pruned), group_over_seeds(outcomes), best_outcome(outcomes)))
     head, *lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     assert head == "scaling.rule batch_size runs test AUC test log loss minutes rows/s"
     assert lines == [
         "cowclip 131072 2 0.7550 ± 0.0071 0.4500 ± 0.0000 1.6 ± 0.1 39,000 ± 0",
         "cowclip 1024 1 0.7000 - - -",
         "best by validation AUC: second (0.7700)",
+        "pruned: fourth: After epoch 1 it was too low.",
         "failed: third: nan_loss: The loss is no number.",
     ]
 

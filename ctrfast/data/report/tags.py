@@ -12,6 +12,8 @@ import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ctrfast._version import VERSION
+
 _LEFT = ' class="text"'
 LONGEST = 60  # characters of a value that are shown
 
@@ -89,6 +91,18 @@ def table(caption: str, head: Sequence[str], rows: Sequence[Sequence[Cell]]) -> 
     return (
         f'<div class="scroll" tabindex="0" role="region" aria-label="{text(_short(caption))}"><table>'
         f"<caption>{text(_short(caption))}</caption><thead><tr>{columns}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
+
+
+def document(title: str, parts: Sequence[str]) -> str:
+    """A whole page of HTML parts; empty ones are left out."""
+    return (
+        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{SECURITY_POLICY}">\n'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{text(title)}</title>\n'
+        f"<style>{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>{text(title)}</h1>\n"
+        + "\n".join(part for part in parts if part)
+        + f"\n<footer><p>ctrfast {VERSION}</p></footer>\n</main>\n</body>\n</html>\n"
     )
 
 

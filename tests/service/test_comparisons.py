@@ -1,0 +1,106 @@
+"""`GET /v1/jobs/{id}/comparison`: real run folders, compared by the API without TensorFlow."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ctrfast.client import Client
+from ctrfast.comparison import ComparedRun, Comparison, compare_runs
+from ctrfast.config import parse_config
+from ctrfast.data.shards import Dataset
+from ctrfast.run import Run
+from ctrfast.train import train
+from service.assignments import RUN
+from service.problems import NotReadyError
+from service.states import Kind
+from tests.service.conftest import Api
+from tests.service.test_api_jobs import problem
+from tests.service.test_job_reports import end
+
+
+@pytest.fixture(scope="module")
+def other_run(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As the bundle's run, and with rates that learn something."""
+    out = tmp_path_factory.mktemp("other") / "run"
+    rates = {"lr_dense": 0.02, "lr_embed": 0.02}
+    model = {"hidden": [8], "embedding_dim": 4}
+    train(
+        Dataset.open(dataset), parse_config({"batch_size": 500, "epochs": 2, "model": model, "optimizer": rates}), out
+    )
+    return out
+
+
+@pytest.fixture
+def api(make_api: Callable[..., Api]) -> Api:
+    return make_api(lease_s=30.0)
+
+
+def trained(api: Api, run: Path | None) -> str:
+    """A train job that has succeeded; its run folder is on this server unless there is none."""
+    job = api.services.jobs.enqueue(Kind.TRAIN, {"dataset": "d"})
+    end(api.services, job.id, {})
+    if run is not None:
+        shutil.copytree(run, api.services.settings.job_folder(job.id) / RUN)
+    return job.id
+
+
+def test_two_trainings(api: Api, bundle: Path, other_run: Path) -> None:
+    first_run = bundle.parent / "run"
+    first, second = trained(api, first_run), trained(api, other_run)
+    answer = api.client.get(f"/v1/jobs/{first}/comparison", params={"with": second})
+    assert answer.status_code == 200, answer.text
+    told = Comparison.model_validate_json(answer.content)
+    expected = compare_runs(
+        [ComparedRun.of(Run.open(run), name) for run, name in ((first_run, first), (other_run, second))]
+    )
+    assert told.model_dump() == Comparison.model_validate_json(expected.model_dump_json()).model_dump()
+    assert [run.run for run in told.runs] == [first, second]
+    assert {(row.name, *row.values) for row in told.settings} >= {("epochs", 1, 2), ("optimizer.lr_dense", None, 0.02)}
+    assert any(of.figure == "auc" and of.paired for of in told.differences)
+    with Client(api.url) as client:
+        assert client.comparison(first, second) == answer.json()
+
+
+def test_refusals(api: Api, bundle: Path) -> None:
+    run = bundle.parent / "run"
+    first, away = trained(api, run), trained(api, None)
+
+    def ask(job_id: str, others: str, *expected: Any) -> None:
+        problem(api.client.get(f"/v1/jobs/{job_id}/comparison", params={"with": others}), *expected)
+
+    ask(first, "nope", 404, "not_found")
+    ask("nope", first, 404, "not_found")
+    ask(first, f"{first},a b", 404, "not_found")
+    ask(first, first, 422, "bad_config", "runs")
+    ask(first, ",".join(map(str, range(60))), 422, "bad_config", "runs")
+    ask(first, away, 404, "not_found")
+    problem(api.client.get(f"/v1/jobs/{first}/comparison"), 422, "bad_request", "with")
+    waiting = api.services.jobs.enqueue(Kind.TRAIN, {"dataset": "d"})
+    ask(first, waiting.id, 409, "illegal_state")
+    scoring = api.services.jobs.enqueue(Kind.SCORE, {})
+    ask(first, scoring.id, 422, "bad_request")
+    (api.services.settings.job_folder(first) / RUN / "receipt.json").write_text("{")
+    ask(first, trained_copy(api, run), 404, "not_found")
+
+
+def trained_copy(api: Api, run: Path) -> str:
+    for job in api.services.jobs.page(state=None, kind=None, limit=10, cursor=None).jobs:
+        if job.state == "queued":
+            api.services.jobs.cancel(job.id)
+    return trained(api, run)
+
+
+def test_one_comparison_at_a_time(api: Api, bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = bundle.parent / "run"
+    first, second = trained(api, run), trained(api, run)
+    monkeypatch.setattr("service.comparisons._WAIT_S", 0.05)
+    comparisons = api.services.comparisons
+    with comparisons._at_work, pytest.raises(NotReadyError):
+        comparisons.of("default").compare([first, second])
+    told = comparisons.compare([first, second])
+    assert told.verdicts[0].startswith("No difference in test AUC can be told")
