@@ -48,9 +48,8 @@ class Case:
     epochs: int
 
 
-BASE = Case("base, published values", "cowclip", _PUBLISHED, 1, 3)
 CASES = [
-    BASE,
+    Case("base, published values", "cowclip", _PUBLISHED, 1, 3),
     Case("base, adaptive's values", "adaptive", _TUNED, 1, 3),
     Case("cowclip", "cowclip", _PUBLISHED, 64, 5),
     Case("cowclip, adaptive's values", "cowclip", _TUNED, 64, 5),

@@ -208,7 +208,7 @@ def make_plan(config: TrainConfig, preset: str) -> Plan:
     published_origin = origin = f"{of_preset} ({SOURCE})"
     start: Base | Published = published
     if rule.base is not None:
-        start, origin = rule.base, f"base of rule {scaling.rule} (docs/scaling_rules.md)"
+        start, origin = rule.base, f"base of rule {scaling.rule}, docs/scaling_rules.md"
     base = scaling.base_batch_size or start.base_batch_size
     scale = config.batch_size / base
     values: dict[str, Any] = {}

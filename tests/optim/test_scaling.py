@@ -5,7 +5,7 @@ import math
 import pytest
 
 from ctrfast.config import CONSTANT_CLIPS, TrainConfig, parse_config
-from ctrfast.optim.scaling import PUBLISHED, RULES, make_plan
+from ctrfast.optim.scaling import PUBLISHED, RULES, Plan, make_plan
 
 
 def plan(preset="criteo", **values):
@@ -116,6 +116,11 @@ def test_every_value_has_a_reason_and_ours_are_named():
     assert set(got.reasons) == set(got.model_dump()) - {"reasons", "rule", "preset"}
     assert "our reading" in plan(scaling={"rule": "n2_lambda"}).reasons["lr_dense"]
     assert "Criteo's published base" in plan("mine").reasons["l2"]
+
+
+def test_a_plan_of_an_earlier_run_has_the_momentum_that_was_fixed_then():
+    stored = plan().model_dump(exclude={"beta_1"})
+    assert Plan.model_validate(stored).beta_1 == 0.9
 
 
 def test_a_scale_of_one_changes_nothing():
