@@ -2,7 +2,7 @@
 
 The real Criteo sample where it lies beside the repository (research use, never part of it), synthetic clicks elsewhere:
 the first 75 % of the rows are trained on, the next 5 % choose each run's epoch, the last 20 % are the test. Rows of the
-real sample are in order of time. docs/scaling_rules.md says how `adaptive` was found, and that its search had seen the test rows.
+real sample are in order of time. docs/scaling_rules.md says how `adaptive` was found, by a search that saw the test rows.
 """
 
 from __future__ import annotations
@@ -138,7 +138,8 @@ def report(results: Sequence[Sequence[Mapping[str, float]]], rows: int, is_real:
         tables=[Table(f"{source}: {rows:,} training rows, {len(base)} seeds", header, cells)],
         notes=[
             *notes,
-            f"Published values: {_PUBLISHED}; adaptive's: {_TUNED}, found on this sample and synthetic clicks (docs/scaling_rules.md).",
+            f"Published values: {_PUBLISHED}; adaptive's: {_TUNED}, found on this sample and synthetic clicks"
+            " (docs/scaling_rules.md).",
             "Each run gives the weights of its epoch with the highest validation AUC.",
         ],
         figures={"runs": [{"name": c.name, "scale": c.scale, "runs": r} for c, r in zip(CASES, results, strict=True)]},
