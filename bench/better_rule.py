@@ -2,7 +2,7 @@
 
 The real Criteo sample where it lies beside the repository (research use, never part of it), synthetic clicks elsewhere:
 the first 75 % of the rows are trained on, the next 5 % choose each run's epoch, the last 20 % are the test. Rows of the
-real sample are in order of time. docs/scaling_rules.md says how `adaptive` was found, by a search that saw the test rows.
+real sample are in order of time. docs/scaling_rules.md says how `adaptive` was found: the search saw the test rows too.
 """
 
 from __future__ import annotations
