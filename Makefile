@@ -3,8 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
-BENCHES := bench-train bench-prepare bench-input bench-bounded bench-memory bench-scaling bench-allocator bench-rules bench-gpu \
-	bench-jobs bench-serve bench-swap bench-soak
+BENCHES := bench-train bench-prepare bench-input bench-bounded bench-memory bench-scaling bench-allocator bench-rules \
+	bench-better-rule bench-gpu bench-jobs bench-serve bench-swap bench-soak
 
 .PHONY: setup demo test fuzz hot-swap kill-matrix lint serve $(BENCHES) clean
 
@@ -68,7 +68,7 @@ hot-swap: .venv/.ready-dev
 
 # bench/README.md says what each shows; `make bench-train BENCH_OPTIONS='--rounds 3'` and the like.
 $(BENCHES): bench-%: .venv/.ready
-	$(BIN)/python -m bench.$* $(BENCH_OPTIONS)
+	$(BIN)/python -m bench.$(subst -,_,$*) $(BENCH_OPTIONS)
 
 bench-train bench-gpu bench-prepare: .venv-peers/.ready
 bench-serve: $(SERVE_PEERS)

@@ -116,7 +116,7 @@ def report(results: Mapping[str, list[Any]], arguments: argparse.Namespace, teac
         ],
         notes=[
             f"Base values: {_OPTIMIZER}. The base run has CowClip at a scale of 1, the others take {steps} steps.",
-            "`linear`, `sqrt` and the others without a clip start embeddings at N(0, 1e-4), as the plan says.",
+            "The rules without a clip, `adaptive` apart, start embeddings at N(0, 1e-4), as the plan says.",
             *notes,
         ],
         figures={"runs": results, "teacher_auc": teacher_auc},

@@ -56,15 +56,16 @@ MODEL_VARIANTS: dict[str, tuple[str, ...]] = {
 MODEL_NAMES = tuple(MODEL_OPTIONS)
 Clip = Literal["none", "global", "field", "column", "adaptive_field", "adaptive_column"]
 OptimizerName = Literal["adam", "lamb", "lars"]
-LrDecay = Literal["constant", "cosine", "plateau"]
+LrDecay = Literal["constant", "cosine", "cooldown", "plateau"]
 Update = Literal["dense", "sparse"]
 # What settings mean that are not set.
 CROSS_LAYERS, EXPERTS, EXPERT_RANK, HEADS = 3, 4, 32, 2
 ATTENTION_WIDTH, BOTTOM_WIDTH, CIN_WIDTH, MASK_WIDTH, ORDER_VECTORS = 32, 64, 32, 64, 8  # interaction_width
+BETA_1 = 0.9  # of Adam
 CPU_MICRO_BATCH_ROWS = 8192  # their activations stay in the cache
 ADAPTIVE_CLIPS = ("adaptive_field", "adaptive_column")
 CONSTANT_CLIPS = ("global", "field", "column")
-RULE_NAMES = ("none", "sqrt", "sqrt_star", "linear", "n2_lambda", "cowclip")
+RULE_NAMES = ("none", "sqrt", "sqrt_star", "linear", "n2_lambda", "cowclip", "adaptive")
 
 
 class _Settings(BaseModel):
@@ -102,8 +103,9 @@ class OptimizerConfig(_Settings):
     clip: the gradient clip of table rows (`ctrfast.optim.clip`). clip_ratio, bound: c and beta of the adaptive clips'
     limit. clip_norm: the constant limit of the others.
     warmup_epochs: length of the dense rate's linear warm-up. embedding_init_std: of the embeddings' normal start.
-    lr_decay: of both rates: none, half a cosine to 0 over the run, or x 0.1 where the validation AUC has not risen for
-    `plateau_patience` evaluations.
+    lr_decay: of both rates: none, half a cosine to 0 over the run, constant and over the run's second half linear to 0
+    (`cooldown`), or x 0.1 where the validation AUC has not risen for `plateau_patience` evaluations.
+    beta_1: Adam's, of the mean of the gradients.
     update: `dense` updates every row at each step, present in the batch or not; `sparse` only those in the batch, with
     their L2 and moments, which is different mathematics.
     """
@@ -118,8 +120,9 @@ class OptimizerConfig(_Settings):
     clip_norm: Positive | None = None
     warmup_epochs: NotNegative | None = None
     embedding_init_std: NotNegative | None = None
-    lr_decay: LrDecay = "constant"
+    lr_decay: LrDecay | None = None
     plateau_patience: int | None = Field(default=None, ge=1)
+    beta_1: float | None = Field(default=None, ge=0, lt=1)
     update: Update = "dense"
 
 
@@ -240,7 +243,12 @@ def _refuse_contradictions(config: TrainConfig) -> None:
         (
             "optimizer.plateau_patience",
             optimizer.plateau_patience is not None and optimizer.lr_decay != "plateau",
-            f"has no effect with lr_decay {optimizer.lr_decay}",
+            f"has no effect unless `lr_decay` is plateau, here it is {optimizer.lr_decay or 'not set'}",
+        ),
+        (
+            "optimizer.beta_1",
+            optimizer.beta_1 is not None and optimizer.name != "adam",
+            f"has no effect with {optimizer.name}",
         ),
         ("optimizer.warmup_epochs", warmup > config.epochs, f"must be at most the run's {config.epochs} epochs"),
         (

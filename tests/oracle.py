@@ -84,7 +84,14 @@ class Trainer:
     """
 
     def __init__(self, name, tables, dense, settings):
-        plain = {"clip_norm": None, "optimizer": "adam", "update": "dense", "lr_decay": "constant", "total_steps": 1}
+        plain = {
+            "clip_norm": None,
+            "optimizer": "adam",
+            "update": "dense",
+            "lr_decay": "constant",
+            "total_steps": 1,
+            "beta_1": 0.9,
+        }
         self.name, self.settings, self.step = name, plain | settings, 0
         self.tables = [np.array(table, np.float64) for table in tables]
         self.dense = [np.array(value, np.float64) for value in dense]
@@ -93,7 +100,9 @@ class Trainer:
 
     def train(self, ids, numbers, labels):
         s = self.settings
-        decay = 0.5 * (1 + np.cos(np.pi * self.step / s["total_steps"])) if s["lr_decay"] == "cosine" else 1.0
+        done = self.step / s["total_steps"]
+        falls = {"cosine": 0.5 * (1 + np.cos(np.pi * done)), "cooldown": 1.0 if done < 0.5 else 2 - 2 * done}
+        decay = falls.get(s["lr_decay"], 1.0)
         self.step += 1
         rows = np.stack([table[ids[:, f]] for f, table in enumerate(self.tables)], axis=1)
         loss, of_rows, of_dense = gradients(self.name, rows, numbers.astype(np.float64), labels, self.dense)
@@ -154,8 +163,9 @@ class Trainer:
             m = 0.9 * m + rate * self._trust(weight, g, 0.001) * g
             change = m
         else:
-            m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g**2
-            unbiased = m / (1 - 0.9**t), v / (1 - 0.999**t)
+            b = self.settings["beta_1"]
+            m, v = b * m + (1 - b) * g, 0.999 * v + 0.001 * g**2
+            unbiased = m / (1 - b**t), v / (1 - 0.999**t)
             if optimizer == "lamb":
                 direction = unbiased[0] / (np.sqrt(unbiased[1]) + 1e-6)
                 change = rate * self._trust(weight, direction, 1.0) * direction

@@ -73,14 +73,18 @@ VARIANTS = {
     "lamb": {"optimizer": "lamb", "lr_dense": 3e-3, "lr_embed": 3e-3},
     "lars": {"optimizer": "lars", "lr_dense": 2.0, "lr_embed": 2.0},
     "cosine": {"lr_decay": "cosine"},
+    "short memory": {"clip": "none", "beta_1": 0.5, "lr_decay": "cooldown"},
     "sparse": {"update": "sparse"},
     "sparse, field": {"update": "sparse", "clip": "field", "clip_norm": 0.025},
 }
 CASES = [
     *(("deepfm", variant, PLAIN) for variant in VARIANTS),  # the oracle has these two networks' gradients by hand
     ("wide_deep", "cowclip", PLAIN),
-    *(("deepfm", variant, IN_PLACE) for variant in ("cowclip", "no clip", "no penalty", "cosine", "sparse")),
-    *(("deepfm", variant, COMPILED) for variant in ("cowclip", "sparse", "sparse, field")),
+    *(
+        ("deepfm", variant, IN_PLACE)
+        for variant in ("cowclip", "no clip", "no penalty", "cosine", "short memory", "sparse")
+    ),
+    *(("deepfm", variant, COMPILED) for variant in ("cowclip", "short memory", "sparse", "sparse, field")),
 ]
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from ctrfast.optim.rates import rates
-from ctrfast.optim.rules import OPTIMIZERS
+from ctrfast.optim.rules import rule_of
 from ctrfast.optim.step_settings import StepSettings
 from ctrfast.optim.trust import trust_of
 
@@ -28,7 +28,7 @@ class DenseWeights:
 
     def __init__(self, settings: StepSettings, linear: Sequence[tf.Variable], deep: Sequence[tf.Variable]) -> None:
         self._settings = settings
-        self._rule = OPTIMIZERS[settings.optimizer]
+        self._rule = rule_of(settings)
         self.variables = [*linear, *deep]
         self._linear_count = len(linear)
         self._slots = [[zeros_like(variable) for _ in self._rule.slots] for variable in self.variables]

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ctrfast.data.compiled import compiled
-from ctrfast.optim.adam import BETA_1, BETA_2, EPSILON
+from ctrfast.optim.adam import BETA_2, EPSILON
 from ctrfast.optim.prefetch import fetch
 
 Floats = npt.NDArray[np.float32]
@@ -27,29 +27,30 @@ Ints = npt.NDArray[np.int32]
 _AHEAD = 12  # rows that are fetched before they are used
 BLOCK = 16  # rows side by side that one thread has of all
 _RUN = 256  # rows taken through their steps together: with moments 34 KB at D = 10, which the cache holds
-_B1, _B2, _EPSILON = np.float32(BETA_1), np.float32(BETA_2), np.float32(EPSILON)
-_C1, _C2 = np.float32(1 - BETA_1), np.float32(1 - BETA_2)
+_B2, _C2, _EPSILON = np.float32(BETA_2), np.float32(1 - BETA_2), np.float32(EPSILON)
 _ZERO, _ONE = np.float32(0), np.float32(1)
 _SMALLEST_NORMAL = np.finfo(np.float32).smallest_normal
 
 
 @compiled
 def step_absent(
-    weight: Floats, first: Floats, second: Floats, start: int, end: int, rates: Floats, penalty: np.float32
-) -> None:
+    weight: Floats, first: Floats, second: Floats, start: int, end: int, rates: Floats, penalty: np.float32,
+    beta_1: float,
+) -> None:  # fmt: skip
     """Steps start+1..end of numbers that are in no batch: their gradient is penalty * weight, of L2 alone."""
+    b1, c1 = np.float32(beta_1), np.float32(1 - beta_1)
     for step in range(start + 1, end + 1):
         rate = rates[step % rates.size]
         if penalty > _ZERO:
             for i in range(weight.size):
                 gradient = penalty * weight[i]
-                mean = _B1 * first[i] + _C1 * gradient
+                mean = b1 * first[i] + c1 * gradient
                 square = _B2 * second[i] + _C2 * (gradient * gradient)
                 first[i], second[i] = mean, square
                 weight[i] -= rate * mean / (np.sqrt(square) + _EPSILON)
         else:  # moments fade to denormal numbers, which a processor handles slowly; TensorFlow, too, takes these as 0
             for i in range(weight.size):
-                mean, square = _B1 * first[i], _B2 * second[i]
+                mean, square = b1 * first[i], _B2 * second[i]
                 first[i] = _ZERO if abs(mean) < _SMALLEST_NORMAL else mean
                 second[i] = _ZERO if square < _SMALLEST_NORMAL else square
                 weight[i] -= rate * first[i] / (np.sqrt(second[i]) + _EPSILON)
@@ -58,7 +59,7 @@ def step_absent(
 @compiled
 def settle_range(
     weight: Floats, first: Floats, second: Floats, taken: Ints, W: int, low: int, high: int, step: int, rates: Floats,
-    penalty: np.float32,
+    penalty: np.float32, beta_1: float,
 ) -> None:  # fmt: skip
     """Bring rows low..high-1 to a step."""
     start = low
@@ -68,7 +69,7 @@ def settle_range(
             end += 1
         if taken[start] < step:
             a, b = start * W, end * W
-            step_absent(weight[a:b], first[a:b], second[a:b], taken[start], step, rates, penalty)
+            step_absent(weight[a:b], first[a:b], second[a:b], taken[start], step, rates, penalty, beta_1)
             taken[start:end] = step
         start = end
 
@@ -76,7 +77,7 @@ def settle_range(
 @compiled
 def settle_listed(
     weight: Floats, first: Floats, second: Floats, taken: Ints, W: int, ids: Ints, part: int, parts: int, step: int,
-    rates: Floats, penalty: np.float32,
+    rates: Floats, penalty: np.float32, beta_1: float,
 ) -> None:  # fmt: skip
     """Bring the listed rows, of those in a part's blocks, to a step."""
     for index in range(ids.size):
@@ -85,7 +86,7 @@ def settle_listed(
             _fetch_row(weight, first, second, W, ids[index + _AHEAD])
         if (row // BLOCK) & (parts - 1) == part and taken[row] < step:
             a, b = row * W, row * W + W
-            step_absent(weight[a:b], first[a:b], second[a:b], taken[row], step, rates, penalty)
+            step_absent(weight[a:b], first[a:b], second[a:b], taken[row], step, rates, penalty, beta_1)
             taken[row] = step
 
 
@@ -147,7 +148,7 @@ def add_gradients(
 @compiled
 def step_row(
     weight: Floats, first: Floats, second: Floats, gradient: Floats, rate: np.float32, penalty: np.float32,
-    ratio: np.float32, floor: np.float32,
+    beta_1: float, ratio: np.float32, floor: np.float32,
 ) -> bool:  # fmt: skip
     """Take a step with a row, (W,), that is in the batch; whether it was clipped.
 
@@ -158,10 +159,12 @@ def step_row(
         gradient: sums and count, (W+1,); overwritten.
         rate: of the step, as in `rates`.
         penalty: 2 lambda.
+        beta_1: of Adam.
         ratio: c of CowClip, 0 for no clip.
         floor: what a row's norm counts at least as.
     """
     W = weight.size
+    b1, c1 = np.float32(beta_1), np.float32(1 - beta_1)
     was_clipped = False
     for i in range(W):
         gradient[i] += penalty * weight[i]
@@ -177,7 +180,7 @@ def step_row(
             for i in range(W - 1):
                 gradient[i] *= limit / norm
     for i in range(W):
-        mean = _B1 * first[i] + _C1 * gradient[i]
+        mean = b1 * first[i] + c1 * gradient[i]
         square = _B2 * second[i] + _C2 * (gradient[i] * gradient[i])
         first[i], second[i] = mean, square
         weight[i] -= rate * mean / (np.sqrt(square) + _EPSILON)
@@ -187,8 +190,8 @@ def step_row(
 @compiled
 def step_listed(
     weight: Floats, first: Floats, second: Floats, taken: Ints, W: int, place: Ints, present: Ints, sums: Floats,
-    step: int, rate: np.float32, penalty: np.float32, ratio: np.float32, floor: np.float32, starts: Ints,
-    counts: Ints,
+    step: int, rate: np.float32, penalty: np.float32, beta_1: float, ratio: np.float32, floor: np.float32,
+    starts: Ints, counts: Ints,
 ) -> None:  # fmt: skip
     """Take a step with the listed rows.
 
@@ -204,6 +207,7 @@ def step_listed(
         step: the step's number.
         rate: as for `step_row`.
         penalty: as for `step_row`.
+        beta_1: as for `step_row`.
         ratio: as for `step_row`.
         floor: as for `step_row`.
         starts: (T,), first row of each table.
@@ -218,7 +222,7 @@ def step_listed(
         place[row], taken[row] = -1, step
         a, b = row * W, row * W + W
         gradient = sums[index * (W + 1) : (index + 1) * (W + 1)]
-        was_clipped = step_row(weight[a:b], first[a:b], second[a:b], gradient, rate, penalty, ratio, floor)
+        was_clipped = step_row(weight[a:b], first[a:b], second[a:b], gradient, rate, penalty, beta_1, ratio, floor)
         table = _table_of(starts, row)
         counts[table, 0] += 1
         counts[table, 1] += was_clipped
@@ -227,7 +231,8 @@ def step_listed(
 @compiled
 def step_range(
     weight: Floats, first: Floats, second: Floats, taken: Ints, W: int, place: Ints, sums: Floats, low: int, high: int,
-    step: int, rates: Floats, penalty: np.float32, ratio: np.float32, floor: np.float32, starts: Ints, counts: Ints,
+    step: int, rates: Floats, penalty: np.float32, beta_1: float, ratio: np.float32, floor: np.float32, starts: Ints,
+    counts: Ints,
 ) -> None:  # fmt: skip
     """Take a step with rows low..high-1, which all stand at the step before: in the batch or not, in their order.
 
@@ -244,6 +249,7 @@ def step_range(
         step: the step's number.
         rates: the ring.
         penalty: as for `step_row`.
+        beta_1: as for `step_row`.
         ratio: as for `step_row`.
         floor: as for `step_row`.
         starts: (T,), first row of each table.
@@ -264,12 +270,12 @@ def step_range(
             while end < high and end - row < _RUN and place[end] < 0:
                 end += 1
             b = end * W
-            step_absent(weight[a:b], first[a:b], second[a:b], step - 1, step, rates, penalty)
+            step_absent(weight[a:b], first[a:b], second[a:b], step - 1, step, rates, penalty, beta_1)
         else:
             end = row + 1
             place[row] = -1
             gradient = sums[(row // BLOCK) & (parts - 1)][at * (W + 1) : (at + 1) * (W + 1)]
-            was_clipped = step_row(weight[a:b], first[a:b], second[a:b], gradient, rate, penalty, ratio, floor)
+            was_clipped = step_row(weight[a:b], first[a:b], second[a:b], gradient, rate, penalty, beta_1, ratio, floor)
             while table + 1 < starts.size and starts[table + 1] <= row:
                 table += 1
             counts[table, 0] += 1

@@ -26,7 +26,7 @@ class RowOptimizer:
     """The optimizer of a fused table and of dense weights.
 
     Args:
-        settings: rates, L2.
+        settings: rates, L2, beta_1.
         rows: the table.
         published: (V, D+1) float32 variable, which `settle` sets.
         linear: dense variables that take L2.
@@ -43,6 +43,7 @@ class RowOptimizer:
     ) -> None:
         self.rows = rows
         self._dense = DenseWeights(settings, linear, deep)
+        self._beta_1 = settings.beta_1
         self._published, self._published_step = published, rows.step
         self._update_dense = tf.function(self._step_dense, jit_compile=True)
 
@@ -105,4 +106,4 @@ class RowOptimizer:
         step = self._dense.next_step()
         self._dense.update(gradients, step)
         rate, _ = self._dense.rates(step)
-        return corrected_rate(rate, step)
+        return corrected_rate(rate, step, self._beta_1)

@@ -52,6 +52,7 @@ class RowTable:
         self.step = 0
         self._is_dense = settings.update == "dense"
         self._penalty = np.float32(2.0 * settings.l2)
+        self._beta_1 = settings.beta_1
         self._ratio = np.float32(0 if settings.clip == "none" else settings.clip_ratio)
         self._floor = np.float32(smallest_norm(W - 1, ratio=float(self._ratio), bound=settings.bound or 0.0))
         self._starts = np.asarray(starts, np.int32)
@@ -137,7 +138,7 @@ class RowTable:
         """All rows; counts (pieces, T, 2)."""
         pieces = _cut(0, len(self.weight), self._parts * _PIECES)
         counts = np.zeros((len(pieces), len(self._starts), 2), np.int32)
-        how = (self.step, self._rates, self._penalty, self._ratio, self._floor, self._starts)
+        how = (self.step, self._rates, self._penalty, self._beta_1, self._ratio, self._floor, self._starts)
         self._run(
             step_range,
             [
@@ -151,7 +152,7 @@ class RowTable:
         """The rows in the batch; counts (pieces, T, 2)."""
         W = self.weight.shape[1]
         rate = self._rates[self.step % len(self._rates)]
-        how = (self.step, rate, self._penalty, self._ratio, self._floor, self._starts)
+        how = (self.step, rate, self._penalty, self._beta_1, self._ratio, self._floor, self._starts)
         pieces = [(part, a, b) for part in self._each for a, b in _cut(0, found[part], self._parts)]
         counts = np.zeros((len(pieces), len(self._starts), 2), np.int32)
         self._run(
@@ -193,8 +194,8 @@ class RowTable:
         return self.weight.reshape(-1), self.first.reshape(-1), self.second.reshape(-1), self._taken, W
 
     @property
-    def _missed(self) -> tuple[int, Floats, np.float32]:
-        return self.step, self._rates, self._penalty
+    def _missed(self) -> tuple[int, Floats, np.float32, float]:
+        return self.step, self._rates, self._penalty, self._beta_1
 
     @property
     def _each(self) -> range:

@@ -7,8 +7,13 @@
 | linear    | s        | s        | 1      | none            | none                | N(0, 1e-4)      |
 | n2_lambda | sqrt s   | 1        | s^2    | none            | none                | N(0, 1e-4)      |
 | cowclip   | sqrt s   | 1        | s      | adaptive_column | 1 epoch             | N(0, 1e-2)      |
+| adaptive  | sqrt s   | sqrt s   | 1      | none            | 1 epoch             | N(0, 1e-2)      |
 
-Source: Zheng et al. 2022, arXiv:2204.06240, Rules 1-4 and Tables of the appendix.
+`adaptive` also takes Adam's beta_1 = 1 - min(0.1 s, 1/2), and `lr_decay: cooldown`. It starts from base values of its
+own where none are set: the published L2 is too weak for a second epoch on little data.
+
+Source: Zheng et al. 2022, arXiv:2204.06240, Rules 1-4 and Tables of the appendix. `adaptive` is ours, after Malladi et
+al. 2022, arXiv:2205.10287, Definition 5.2; derivation, evidence and limits: docs/scaling_rules.md.
 Differs from the source: n2_lambda's factor of lr_dense is not stated there; sqrt s is our reading; the plan says so.
 No rule scales the clips' limits; CowClip's grow with the batch by its counts.
 
@@ -25,7 +30,16 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
 
-from ctrfast.config import ADAPTIVE_CLIPS, CONSTANT_CLIPS, Clip, LrDecay, OptimizerName, TrainConfig, Update
+from ctrfast.config import (
+    ADAPTIVE_CLIPS,
+    BETA_1,
+    CONSTANT_CLIPS,
+    Clip,
+    LrDecay,
+    OptimizerName,
+    TrainConfig,
+    Update,
+)
 from ctrfast.errors import unknown_name
 
 if TYPE_CHECKING:  # pandas takes a second to load
@@ -35,8 +49,22 @@ SOURCE = "arXiv:2204.06240"
 
 
 @dataclass(frozen=True)
+class Base:
+    """Values at a base batch size."""
+
+    lr_dense: float
+    lr_embed: float
+    l2: float
+    base_batch_size: int
+
+
+@dataclass(frozen=True)
 class Rule:
-    """Powers of s by which a rule multiplies each base value, and its other choices."""
+    """Powers of s by which a rule multiplies each base value, and its other choices.
+
+    shortens_momentum: Adam's 1 - beta_1 grows with s. base: where a run starts that sets no values of its own; the
+    published ones, if `None`.
+    """
 
     lr_dense_power: float
     lr_embed_power: float
@@ -45,6 +73,9 @@ class Rule:
     warmup_epochs: float = 0.0
     embedding_init_std: float = 1e-4
     lr_dense_note: str = ""
+    lr_decay: LrDecay = "constant"
+    shortens_momentum: bool = False
+    base: Base | None = None
 
 
 RULES: dict[str, Rule] = {
@@ -54,6 +85,16 @@ RULES: dict[str, Rule] = {
     "linear": Rule(1, 1, 0),
     "n2_lambda": Rule(0.5, 0, 2, lr_dense_note="; the source does not state this factor, sqrt s is our reading"),
     "cowclip": Rule(0.5, 0, 1, clip="adaptive_column", warmup_epochs=1, embedding_init_std=1e-2),
+    "adaptive": Rule(
+        0.5,
+        0.5,
+        0,
+        warmup_epochs=1,
+        embedding_init_std=1e-2,
+        lr_decay="cooldown",
+        shortens_momentum=True,
+        base=Base(lr_dense=1e-3, lr_embed=2e-3, l2=4e-4, base_batch_size=128),
+    ),
 }
 
 
@@ -107,22 +148,24 @@ CHOICES: dict[str, dict[str, str]] = {
         "lamb": "set; arXiv:1904.00962. It wants rates of its own, those published are Adam's",
         "lars": "set; arXiv:1708.03888. It wants rates of its own, those published are Adam's and hardly move it",
     },
-    "lr_decay": {
-        "constant": "the source's",
-        "cosine": "set; both rates fall to 0 over the run",
-        "plateau": "set; both rates x 0.1 where the validation AUC has not risen",
-    },
     "update": {
         "dense": "the source's: every row at each step",
         "sparse": "set; different mathematics: rows absent from a batch keep weights and moments, and do not decay",
     },
 }
 
+LR_DECAYS: dict[str, str] = {
+    "constant": "both rates stay",
+    "cosine": "both rates fall to 0 over the run",
+    "cooldown": "both rates stay, and fall to 0 over the run's second half",
+    "plateau": "both rates x 0.1 where the validation AUC has not risen",
+}
+
 
 class Plan(BaseModel):
     """The resolved settings of a run; `reasons` says where each comes from.
 
-    clip_ratio, bound, clip_norm: `None` where the clip has no such value.
+    clip_ratio, bound, clip_norm: `None` where the clip has no such value. beta_1: `None` for LAMB and LARS.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -136,6 +179,7 @@ class Plan(BaseModel):
     lr_dense: float
     lr_embed: float
     lr_decay: LrDecay
+    beta_1: float | None = BETA_1  # plans of earlier runs do not say it
     l2: float
     clip: Clip
     clip_ratio: float | None
@@ -165,7 +209,8 @@ def make_plan(config: TrainConfig, preset: str) -> Plan:
 
     Args:
         config: settings at the base batch size.
-        preset: name of the data's schema. One that was not published takes Criteo's values, and the reasons say so.
+        preset: name of the data's schema. One that was not published takes Criteo's values, and the reasons say so; a
+            rule with a base of its own takes that for all.
 
     Raises:
         ConfigError: the rule is unknown.
@@ -175,8 +220,12 @@ def make_plan(config: TrainConfig, preset: str) -> Plan:
         raise unknown_name("scaling rule", scaling.rule, RULES, path="scaling.rule")
     rule = RULES[scaling.rule]
     published = PUBLISHED.get(preset, PUBLISHED["criteo"])
-    origin = f"published base for {preset} ({SOURCE})" if preset in PUBLISHED else f"Criteo's published base ({SOURCE})"
-    base = scaling.base_batch_size or published.base_batch_size
+    of_preset = f"published base for {preset}" if preset in PUBLISHED else "Criteo's published base"
+    published_origin = origin = f"{of_preset} ({SOURCE})"
+    start: Base | Published = published
+    if rule.base is not None:
+        start, origin = rule.base, f"base of rule {scaling.rule}, docs/scaling_rules.md"
+    base = scaling.base_batch_size or start.base_batch_size
     scale = config.batch_size / base
     values: dict[str, Any] = {}
     reasons = {
@@ -188,7 +237,7 @@ def make_plan(config: TrainConfig, preset: str) -> Plan:
     powers = {"lr_dense": rule.lr_dense_power, "lr_embed": rule.lr_embed_power, "l2": rule.l2_power}
     for name, power in powers.items():
         given = getattr(optimizer, name)
-        value = getattr(published, name) if given is None else given
+        value = getattr(start, name) if given is None else given
         values[name] = value * scale**power
         note = rule.lr_dense_note if name == "lr_dense" else ""
         reasons[name] = (
@@ -206,8 +255,10 @@ def make_plan(config: TrainConfig, preset: str) -> Plan:
         "clip": (rule.clip, rule_says),
         "warmup_epochs": (rule.warmup_epochs, rule_says),
         "embedding_init_std": (rule.embedding_init_std, rule_says),
-        "clip_ratio": (published.clip_ratio, origin),
-        "bound": (published.bound(config.batch_size), origin),
+        "clip_ratio": (published.clip_ratio, published_origin),
+        "bound": (published.bound(config.batch_size), published_origin),
+        "lr_decay": (rule.lr_decay, rule_says),
+        "beta_1": _beta_1(rule, scale, rule_says),
         "clip_norm": (None, ""),  # `check_config` sees to it that it is set where it is needed
     }
     for name, (fallback, why) in fallbacks.items():
@@ -219,6 +270,9 @@ def make_plan(config: TrainConfig, preset: str) -> Plan:
             values[name], reasons[name] = None, f"clip {values['clip']} has none"
     if values["clip_norm"] is not None:
         reasons["clip_norm"] += "; the same at each batch size"
+    if optimizer.name != "adam":
+        values["beta_1"], reasons["beta_1"] = None, f"{optimizer.name} keeps its article's"
+    reasons["lr_decay"] += f"; {LR_DECAYS[values['lr_decay']]}"
     for name, texts in CHOICES.items():
         chosen = optimizer.name if name == "optimizer" else getattr(optimizer, name)
         values[name], reasons[name] = chosen, texts[chosen]
@@ -232,6 +286,13 @@ def make_plan(config: TrainConfig, preset: str) -> Plan:
         reasons=reasons,
         **values,
     )
+
+
+def _beta_1(rule: Rule, scale: float, rule_says: str) -> tuple[float, str]:
+    """Adam's beta_1 and why. 1 - beta_1 grows with s, up to 1/2: no memory of earlier steps at all is worse."""
+    if not rule.shortens_momentum:
+        return BETA_1, "the source's"
+    return 1.0 - min((1.0 - BETA_1) * scale, 0.5), f"1 - min({1 - BETA_1:g} x {scale:g}, 1/2): {rule_says}"
 
 
 def _factor(power: float, scale: float) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ctrfast.config import Clip, LrDecay, OptimizerName, Update
+from ctrfast.config import BETA_1, Clip, LrDecay, OptimizerName, Update
 from ctrfast.optim.scaling import Plan
 
 
@@ -22,6 +22,7 @@ class StepSettings:
     bound: float | None = None
     clip_norm: float | None = None
     optimizer: OptimizerName = "adam"
+    beta_1: float = BETA_1
     lr_decay: LrDecay = "constant"
     update: Update = "dense"
 
@@ -49,6 +50,7 @@ class StepSettings:
             warmup_steps=round(plan.warmup_epochs * steps_per_epoch),
             total_steps=steps_per_epoch * epochs,
             optimizer=plan.optimizer,
+            beta_1=BETA_1 if plan.beta_1 is None else plan.beta_1,
             lr_decay=plan.lr_decay,
             update=plan.update,
         )

@@ -23,7 +23,7 @@ import tensorflow as tf
 from ctrfast.optim.clip import Embeddings, bind_clip
 from ctrfast.optim.dense_weights import DenseWeights, assign, zeros_like
 from ctrfast.optim.fields import Fields, FieldSlices, FieldsOfRows, PresentRows
-from ctrfast.optim.rules import OPTIMIZERS
+from ctrfast.optim.rules import rule_of
 from ctrfast.optim.step_settings import StepSettings
 from ctrfast.optim.trust import trust_by_field
 
@@ -60,7 +60,7 @@ class TableOptimizer:
         self.lists_rows = self._is_sparse and list_rows
         self.table = table
         self._dense = DenseWeights(settings, linear, deep)
-        self._rule = OPTIMIZERS[settings.optimizer]
+        self._rule = rule_of(settings)
         self._slots = [zeros_like(table) for _ in self._rule.slots]
         self._field_bounds = [*field_offsets, table.shape[0]]
         self._clip = bind_clip(

@@ -20,6 +20,11 @@ from ctrfast.optim.step_settings import StepSettings
         ("cosine", 0, 10, 1.0, 2 * 0.0244717, 8 * 0.0244717),  # the last has some left
         ("cosine", 0, 12, 1.0, 0, 0),
         ("cosine", 12, 6, 0.5, 0.5, 1),
+        ("cooldown", 0, 6, 1.0, 2, 8),  # the last step at the whole rate
+        ("cooldown", 0, 7, 1.0, 1.6, 6.4),
+        ("cooldown", 0, 10, 1.0, 0.4, 1.6),
+        ("cooldown", 12, 8, 0.5, 0.6, 1.6),
+        ("cooldown", 0, 12, 1.0, 0, 0),
     ],
 )
 def test_rates(lr_decay, warmup_steps, step, decay, embed, dense):

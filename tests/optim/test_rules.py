@@ -6,15 +6,16 @@ import tensorflow as tf
 
 from ctrfast.config import OptimizerConfig
 from ctrfast.optim.fields import FieldSlices
-from ctrfast.optim.rules import OPTIMIZERS
+from ctrfast.optim.rules import OPTIMIZERS, rule_of
+from ctrfast.optim.step_settings import StepSettings
 from ctrfast.optim.trust import trust_by_field, trust_fully, trust_of, trust_whole
 
 WEIGHT = [[3.0], [4.0]]  # norm 5
 
 
-def take(name, gradients, *, trust=trust_whole, rate=0.1):
+def take(name, gradients, *, trust=trust_whole, rate=0.1, rule=None):
     """The weight and slots after each step."""
-    rule = OPTIMIZERS[name]
+    rule = rule or OPTIMIZERS[name]
     weight, slots, seen = tf.constant(WEIGHT), [tf.zeros((2, 1)) for _ in rule.slots], []
     for step, gradient in enumerate(gradients, start=1):
         weight, *slots = rule.update(
@@ -31,6 +32,27 @@ def test_adam():
     np.testing.assert_allclose(second[2], [[0.003996], [0.063936]], rtol=1e-5)
     # m / (1 - 0.81) over sqrt(v / (1 - 0.998001)): 0.947368... over 1.413859...
     np.testing.assert_allclose(first[0] - second[0], [[0.0670058], [-0.0670058]], rtol=1e-4)
+
+
+def of_a_run(name, beta_1):
+    return rule_of(
+        StepSettings(
+            lr_dense=1, lr_embed=1, l2=0, clip="none", warmup_steps=0, total_steps=1, optimizer=name, beta_1=beta_1
+        )
+    )
+
+
+def test_adam_with_a_shorter_memory():
+    first, second = take("adam", [[[2.0], [-8.0]], [[0.0], [0.0]]], rule=of_a_run("adam", 0.5))
+    np.testing.assert_allclose(first[0], [[2.9], [4.1]], rtol=1e-6)
+    np.testing.assert_allclose(second[1], [[0.5], [-2.0]], rtol=1e-6)
+    # m / (1 - 0.25) over sqrt(v / (1 - 0.998001)): 0.666666... over 1.413859...
+    np.testing.assert_allclose(first[0] - second[0], [[0.0471523], [-0.0471523]], rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["lamb", "lars"])
+def test_the_others_keep_their_own_momentum(name):
+    assert of_a_run(name, 0.5) is OPTIMIZERS[name]
 
 
 def test_lamb_moves_by_the_rate_times_the_norm_of_the_weights():

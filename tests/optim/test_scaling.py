@@ -5,7 +5,7 @@ import math
 import pytest
 
 from ctrfast.config import CONSTANT_CLIPS, TrainConfig, parse_config
-from ctrfast.optim.scaling import PUBLISHED, RULES, make_plan
+from ctrfast.optim.scaling import PUBLISHED, RULES, Plan, make_plan
 
 
 def plan(preset="criteo", **values):
@@ -45,6 +45,7 @@ def test_the_published_bound_changes_with_the_batch_on_avazu_only():
         ("linear", 64, 64, 1),
         ("n2_lambda", 8, 1, 4096),
         ("cowclip", 8, 1, 64),
+        ("adaptive", 8, 8, 1),
     ],
 )
 def test_each_rule_at_64_times_the_base(rule, dense, embed, l2):
@@ -56,13 +57,33 @@ def test_each_rule_at_64_times_the_base(rule, dense, embed, l2):
     assert got.l2 == pytest.approx(1e-6 * l2)
     is_cowclip = rule == "cowclip"
     assert got.clip == ("adaptive_column" if is_cowclip else "none")
-    assert got.warmup_epochs == (1 if is_cowclip else 0)
-    assert got.embedding_init_std == (1e-2 if is_cowclip else 1e-4)
+    warms_up = rule in ("cowclip", "adaptive")
+    assert got.warmup_epochs == (1 if warms_up else 0)
+    assert got.embedding_init_std == (1e-2 if warms_up else 1e-4)
+    assert (got.lr_decay, got.beta_1) == (("cooldown", 0.5) if rule == "adaptive" else ("constant", 0.9))
+
+
+@pytest.mark.parametrize("scale, beta_1", [(0.5, 0.95), (1, 0.9), (2, 0.8), (4, 0.6), (5, 0.5), (128, 0.5)])
+def test_adaptive_shortens_the_momentum_down_to_a_half(scale, beta_1):
+    got = plan(batch_size=int(128 * scale), scaling={"rule": "adaptive"})
+    assert got.beta_1 == pytest.approx(beta_1)
+    assert f"x {scale:g}, 1/2" in got.reasons["beta_1"]
+
+
+def test_adaptive_starts_from_its_own_base_where_none_is_set():
+    got = plan("avazu", batch_size=8192, scaling={"rule": "adaptive"}, optimizer={"l2": 1e-5})
+    assert (got.base_batch_size, got.scale, got.l2) == (128, 64, 1e-5)
+    assert (got.lr_dense, got.lr_embed) == (pytest.approx(8e-3), pytest.approx(1.6e-2))
+    assert "base of rule adaptive" in got.reasons["lr_embed"]
+    assert got.reasons["l2"] == "1e-05 at batch 128 x 1: rule adaptive (set)"
+    clipped = plan("avazu", batch_size=8192, scaling={"rule": "adaptive"}, optimizer={"clip": "adaptive_column"})
+    assert clipped.reasons["bound"] == "published base for avazu (arXiv:2204.06240)"
 
 
 def test_what_is_set_wins_over_the_rule():
     given = {"warmup_epochs": 0, "embedding_init_std": 0.5, "bound": 0.1, "clip_ratio": 2, "clip": "adaptive_field"}
-    got = plan(optimizer=given)
+    given["beta_1"] = 0.7
+    got = plan(optimizer=given, scaling={"rule": "adaptive"})
     assert {name: getattr(got, name) for name in given} == given
     assert {got.reasons[name] for name in given} == {"set"}
 
@@ -84,7 +105,10 @@ def test_choices_that_leave_the_source_say_so():
         got = plan(optimizer={"name": name})
         assert got.optimizer == name
         assert article in got.reasons["optimizer"]
-    assert plan(optimizer={"lr_decay": "cosine"}).lr_decay == "cosine"
+    got = plan(optimizer={"lr_decay": "cosine", "name": "lamb"}, scaling={"rule": "adaptive"})
+    assert (got.lr_decay, got.beta_1) == ("cosine", None)
+    assert got.reasons["lr_decay"].startswith("set; ")
+    assert got.reasons["beta_1"] == "lamb keeps its article's"
 
 
 def test_every_value_has_a_reason_and_ours_are_named():
@@ -94,9 +118,15 @@ def test_every_value_has_a_reason_and_ours_are_named():
     assert "Criteo's published base" in plan("mine").reasons["l2"]
 
 
+def test_a_plan_of_an_earlier_run_has_the_momentum_that_was_fixed_then():
+    stored = plan().model_dump(exclude={"beta_1"})
+    assert Plan.model_validate(stored).beta_1 == 0.9
+
+
 def test_a_scale_of_one_changes_nothing():
+    values = {"lr_dense": 8e-4, "l2": 1e-5}
     for rule in RULES:
-        got = plan(batch_size=1024, scaling={"rule": rule})
+        got = plan(batch_size=1024, scaling={"rule": rule, "base_batch_size": 1024}, optimizer=values)
         assert math.isclose(got.lr_dense, 8e-4)
         assert math.isclose(got.l2, 1e-5)
 

@@ -94,3 +94,10 @@ def test_settings_of_a_plan_know_the_length_of_the_run():
     assert (settings.warmup_steps, settings.total_steps) == (50, 300)
     assert (settings.clip, settings.clip_norm, settings.clip_ratio, settings.bound) == ("column", 0.5, None, None)
     assert (settings.optimizer, settings.lr_decay, settings.update) == ("adam", "cosine", "dense")
+    assert settings.beta_1 == 0.9
+
+
+def test_settings_of_an_adaptive_plan_have_its_momentum_and_decay():
+    config = parse_config({"batch_size": 8192, "scaling": {"rule": "adaptive"}})
+    settings = StepSettings.of(make_plan(config, "criteo"), steps_per_epoch=10, epochs=5)
+    assert (settings.beta_1, settings.lr_decay, settings.warmup_steps) == (0.5, "cooldown", 10)
