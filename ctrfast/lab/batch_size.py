@@ -133,5 +133,5 @@ def _minus_base(line: Line, runs: pd.DataFrame, figure: str, base_rule: str | No
 
 def _same_network(runs: pd.DataFrame, line: pd.DataFrame) -> pd.DataFrame:
     """The runs of a line's network on a line's dataset."""
-    names = [name for name in runs if name.startswith("model.") or name == "dataset"]
+    names = [name for name in map(str, runs.columns) if name.startswith("model.") or name == "dataset"]
     return runs.merge(line[names].drop_duplicates(), on=names)

@@ -10,9 +10,7 @@ from collections.abc import Mapping
 
 _BATCH_SIZES = (1024, 2048, 4096, 8192, 16384, 32768, 65536, 131072)
 PUBLISHED_AUC: dict[str, Mapping[int, float]] = {
-    "criteo": dict(
-        zip(_BATCH_SIZES, (0.8086, 0.8093, 0.8097, 0.8097, 0.8094, 0.8095, 0.8096, 0.8090), strict=True)
-    ),
+    "criteo": dict(zip(_BATCH_SIZES, (0.8086, 0.8093, 0.8097, 0.8097, 0.8094, 0.8095, 0.8096, 0.8090), strict=True)),
     "avazu": dict(zip(_BATCH_SIZES, (0.7883, 0.7882, 0.7890, 0.7906, 0.7901, 0.7882, 0.7882, 0.7880), strict=True)),
 }
 

@@ -104,7 +104,9 @@ def _of_sweep(folder: Path) -> Iterator[_Row]:
 
 def _of_report(report: Mapping[str, Any]) -> Iterator[_Row]:
     if not isinstance(report.get("runs"), list):
-        raise DataError("A sweep job's report must have `runs`. Give the answer of GET /v1/jobs/ID/report.", path="runs")
+        raise DataError(
+            "A sweep job's report must have `runs`. Give the answer of GET /v1/jobs/ID/report.", path="runs"
+        )
     for run in report["runs"]:
         yield {
             "name": run["job"],

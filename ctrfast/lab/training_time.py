@@ -6,6 +6,7 @@ Times are those of the training on one machine, with evaluations and compilation
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -136,12 +137,10 @@ def _validations(curves: pd.DataFrame) -> pd.DataFrame:
     return with_figures(curves[curves["split"] == "valid"], "auc", "train_s")
 
 
-def _draw_line(axes: Axes, line: Line, figure: str, style: dict[str, object], label: str) -> None:
+def _draw_line(axes: Axes, line: Line, figure: str, style: dict[str, Any], label: str) -> None:
     spread = over_seeds(line.frame, "batch_size", figure).dropna(subset=["mean"])
     axes.errorbar(spread.index, spread["mean"], yerr=spread["sd"], label=label, elinewidth=1, capsize=3, **style)
-    axes.plot(
-        line.frame["batch_size"], line.frame[figure], ".", color=str(style["color"]), markersize=3, alpha=0.5
-    )
+    axes.plot(line.frame["batch_size"], line.frame[figure], ".", color=style["color"], markersize=3, alpha=0.5)
 
 
 def _batch_sizes(axes: Axes, frame: pd.DataFrame) -> None:
