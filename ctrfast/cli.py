@@ -35,7 +35,7 @@ from ctrfast.console import (
     print_sweep,
     progress_note,
 )
-from ctrfast.errors import Cancelled, ConfigError, CtrFastError, TrainingError, unknown_name
+from ctrfast.errors import Cancelled, ConfigError, CtrFastError, DataError, TrainingError, unknown_name
 from ctrfast.explain_cli import explain
 from ctrfast.folders import write_file
 from ctrfast.jobs_cli import jobs_app
@@ -458,9 +458,19 @@ def sweep(
             should_stop=should_stop,
         )
     print_sweep(result)
+    _picture_sweep(out)
     console.print(f"sweep: {out}")
     if result.failed:
         raise TrainingError(f"{len(result.failed):,} of {len(result.rows):,} points failed: see {out}/points.jsonl.")
+
+
+def _picture_sweep(folder: Path) -> None:
+    from ctrfast.lab.sweep_picture import picture_sweep  # matplotlib and pandas, which other commands do without
+
+    try:
+        console.print(f"picture: {picture_sweep(folder)}")
+    except DataError as error:  # no run has ended well, or there are too many lines for one picture
+        console.print(f"no picture: {error.message}")
 
 
 @contextmanager

@@ -11,14 +11,14 @@ picture cannot be drawn of is refused with a `DataError`. A notebook shows figur
 run_frame, curve_frame                                 runs; what they recorded
 batch_size, training_time                              final figures and times against the batch size
 learning                                               curves, clipped shares and embedding norms over the epochs
-id_frequency, gradient_norms, reliability_diagram      of a dataset; of a run on a dataset
+id_frequency, id_gradients, reliability_diagram        of a dataset; of a run on a dataset
 groups, theme, figure_names, records, published        lines and their spread; looks; what pictures share
 """
 
 from ctrfast.lab.batch_size import draw_auc_by_batch_size, draw_by_batch_size, draw_change_by_scale
 from ctrfast.lab.curve_frame import curves
-from ctrfast.lab.gradient_norms import draw_gradient_norms, gradient_norms
 from ctrfast.lab.id_frequency import draw_id_frequency, id_counts
+from ctrfast.lab.id_gradients import draw_gradient_norms, gradient_norms
 from ctrfast.lab.learning import draw_clipped_share, draw_embedding_norm, draw_learning_curves
 from ctrfast.lab.published import PUBLISHED_AUC
 from ctrfast.lab.reliability_diagram import draw_reliability

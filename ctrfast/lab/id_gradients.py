@@ -60,7 +60,7 @@ def gradient_norms(
     fitted = finished.encoder().fitted
     if dataset.fitted.hash != fitted.hash:
         raise DataError(f"The dataset {dataset.path} has another vocabulary than the run {run}. Give the run's own.")
-    B = batch_size or finished.config.batch_size
+    B = finished.config.batch_size if batch_size is None else batch_size
     if not 1 <= B <= dataset.rows("train"):
         problem = (
             f"`batch_size` must be 1 to the training split's {dataset.rows('train'):,} rows. Got batch_size={B:,}."
