@@ -82,7 +82,7 @@ def draw_change_by_scale(
         axes.plot(list(change), list(change.values()), color=TEXT, linestyle=(0, (6, 3)), linewidth=1.2, label=told)
     axes.axhline(0, color=TEXT, linewidth=0.7)
     log2_axis(axes, sorted(scales))
-    base = f"the base run of {base_rule}" if base_rule else "each line's own base run"
+    base = f"the base runs of the rule {base_rule}" if base_rule else "each line's own base runs"
     return finish(
         axes,
         title=f"Change of {name_of(figure)} from {base}",
@@ -116,7 +116,7 @@ def _draw_lines(axes: Axes, frame: pd.DataFrame, x: str, figure: str, by: Sequen
         axes.errorbar(
             spread.index, spread["mean"], yerr=spread["sd"], label=line.label, elinewidth=1, capsize=3, **style
         )
-        axes.plot(line.frame[x], line.frame[figure], ".", color=style["color"], markersize=3, alpha=0.5)
+        axes.plot(line.frame[x], line.frame[figure], ".", color=style["color"], markersize=5, alpha=0.6)
 
 
 def _minus_base(line: Line, runs: pd.DataFrame, figure: str, base_rule: str | None) -> pd.DataFrame:

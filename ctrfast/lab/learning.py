@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from ctrfast.errors import DataError, unknown_name
 from ctrfast.lab.figure_names import name_of
@@ -55,7 +56,7 @@ def draw_learning_curves(
     is_evaluated = bool(kept["split"].notna().any())
     name = name_of(f"{split}_{figure}" if is_evaluated else figure)
     unit = name_of(f"{split}_{figure}" if is_evaluated else figure, with_unit=True)
-    return finish(axes, title=f"{name[0].upper()}{name[1:]} over the epochs", x=_X, y=unit)
+    return finish(axes, title=f"{name} over the epochs", x=_X, y=unit)
 
 
 def draw_clipped_share(
@@ -111,8 +112,7 @@ def _draw_by_field(curves: pd.DataFrame, figure: str, fields: Sequence[str] | No
         _draw_line(axes, over_seeds(kept, "epoch", f"{prefix}{field}"), style_of(index, len(named)), field)
     _epoch_boundaries(axes, kept)
     name = name_of(figure)
-    title = f"{name[0].upper()}{name[1:]} by field over the epochs"
-    return finish(axes, title=title, x=_X, y=name_of(figure, with_unit=True))
+    return finish(axes, title=f"{name} by field over the epochs", x=_X, y=name_of(figure, with_unit=True))
 
 
 def _draw_line(axes: Axes, spread: pd.DataFrame, style: dict[str, Any], label: str) -> None:
@@ -124,6 +124,7 @@ def _draw_line(axes: Axes, spread: pd.DataFrame, style: dict[str, Any], label: s
 
 
 def _epoch_boundaries(axes: Axes, frame: pd.DataFrame) -> None:
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     last = math.floor(frame["epoch"].max())
     for epoch in range(1, last + 1) if last <= _MOST_BOUNDARIES else ():
         axes.axvline(epoch, color=FAINT, linewidth=0.9, linestyle=(0, (2, 2)), zorder=0)

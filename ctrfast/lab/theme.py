@@ -8,7 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 from ctrfast.data.report.theme import FAINT, LINE_COLOURS, TEXT
 from ctrfast.errors import DataError
@@ -17,7 +19,7 @@ _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*", "p", "h")
 _DASHES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (3, 3)))
 MOST_LINES = len(_MARKERS)  # more could not be told apart
 
-__all__ = ["FAINT", "MOST_LINES", "TEXT", "canvas", "finish", "log2_axis", "style_of"]
+__all__ = ["FAINT", "MOST_LINES", "TEXT", "canvas", "figure_of", "finish", "log2_axis", "log10_axis", "style_of"]
 
 
 def canvas(axes: Axes | None, size: tuple[float, float] = (7.0, 4.3)) -> Axes:
@@ -60,14 +62,24 @@ def log2_axis(axes: Axes, values: list[float]) -> None:
     axes.minorticks_off()
 
 
+def log10_axis(axis: Axis) -> None:
+    """Let an axis be logarithmic, with 1, 2 and 5 of each power of 10 written out."""
+    axis.axes.set(**{f"{axis.axis_name}scale": "log"})
+    axis.set_minor_locator(LogLocator(subs=(2, 5)))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter("{x:g}")
+
+
 def finish(axes: Axes, *, title: str, x: str, y: str, legend_title: str | None = None) -> Figure:
     """Title, axis labels with their units, grid and legend; returns the figure."""
-    axes.set_title(title, fontsize=11, color=TEXT)
+    axes.set_title(f"{title[0].upper()}{title[1:]}", fontsize=11, color=TEXT)
     axes.set_xlabel(x)
     axes.set_ylabel(y)
     axes.grid(color=FAINT, linewidth=0.5)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     if axes.get_legend_handles_labels()[1]:
-        axes.legend(frameon=False, labelcolor=TEXT, fontsize=8.5, title=legend_title, title_fontsize=8.5)
+        axes.legend(  # handles long enough to show the dashes
+            frameon=False, labelcolor=TEXT, fontsize=8.5, handlelength=3.2, title=legend_title, title_fontsize=8.5
+        )
     return figure_of(axes)

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from ctrfast.errors import DataError
 from ctrfast.lab.figure_names import name_of
 from ctrfast.lab.groups import Line, lines_of, over_seeds, with_figures
-from ctrfast.lab.theme import TEXT, canvas, finish, log2_axis, style_of
+from ctrfast.lab.theme import TEXT, canvas, finish, log2_axis, log10_axis, style_of
 
 _X = "batch size (rows), log scale; whiskers: one sd over the seeds"
 
@@ -37,7 +37,9 @@ def draw_epoch_time(runs: pd.DataFrame, *, by: Sequence[str] | None = None, axes
     for index, line in enumerate(lines):
         _draw_line(axes, line, "epoch_s", style_of(index, len(lines)), line.label)
     _batch_sizes(axes, kept)
-    return finish(axes, title="Time per epoch against batch size", x=_X, y="seconds per epoch, with evaluation")
+    return finish(
+        axes, title="Time per epoch against batch size", x=_X, y="time per epoch, with evaluations (s), log scale"
+    )
 
 
 def draw_time_to_auc(
@@ -71,7 +73,7 @@ def draw_time_to_auc(
         _draw_line(axes, line, "train_s", style_of(index, len(lines)), label)
     _batch_sizes(axes, reached)
     title = f"Time to a validation AUC of {auc:g} against batch size"
-    return finish(axes, title=title, x=_X, y="training time (s)", legend_title="runs that got there")
+    return finish(axes, title=title, x=_X, y="training time (s), log scale", legend_title="runs that got there")
 
 
 def time_to_auc(curves: pd.DataFrame, auc: float) -> pd.DataFrame:
@@ -118,7 +120,7 @@ def draw_pareto(
         means += list(zip(x["mean"], y["mean"], strict=True))
     front = pareto_front(np.array(means))
     axes.plot(front[:, 0], front[:, 1], drawstyle="steps-post", color=TEXT, linewidth=1, linestyle=":", label="front")
-    axes.set_xscale("log")
+    log10_axis(axes.xaxis)
     title = f"{name_of(figure)} against training time"
     x_name = f"{name_of(time, with_unit=True)}, log scale; numbers: batch size; whiskers: one sd over the seeds"
     return finish(axes, title=title, x=x_name, y=name_of(figure, with_unit=True))
@@ -140,9 +142,9 @@ def _validations(curves: pd.DataFrame) -> pd.DataFrame:
 def _draw_line(axes: Axes, line: Line, figure: str, style: dict[str, Any], label: str) -> None:
     spread = over_seeds(line.frame, "batch_size", figure).dropna(subset=["mean"])
     axes.errorbar(spread.index, spread["mean"], yerr=spread["sd"], label=label, elinewidth=1, capsize=3, **style)
-    axes.plot(line.frame["batch_size"], line.frame[figure], ".", color=style["color"], markersize=3, alpha=0.5)
+    axes.plot(line.frame["batch_size"], line.frame[figure], ".", color=style["color"], markersize=5, alpha=0.6)
 
 
 def _batch_sizes(axes: Axes, frame: pd.DataFrame) -> None:
     log2_axis(axes, sorted(frame["batch_size"].unique()))
-    axes.set_yscale("log")
+    log10_axis(axes.yaxis)

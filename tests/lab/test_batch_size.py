@@ -25,7 +25,7 @@ def test_means_and_spread_over_seeds_by_rule():
     points = [line for line in axes.lines if line.get_marker() == "."]
     assert sorted(y for line in points for y in line.get_ydata()) == sorted(frame["test_auc"])
     assert len(set(marks(axes))) == 2
-    assert "test AUC against batch size" in texts(axes)
+    assert "Test AUC against batch size" in texts(axes)
     assert "batch size (rows)" in texts(axes)
     assert "one sd over the seeds" in texts(axes)
 
@@ -62,7 +62,7 @@ def test_change_from_one_rules_base():
     lines = drawn(axes)
     assert lines["none"][1] == pytest.approx([0, -0.000896])
     assert lines["cowclip"][1] == pytest.approx([-0.01, -0.010896])
-    assert "base run of none" in texts(axes)
+    assert "base runs of the rule none" in texts(axes)
 
 
 def test_the_base_is_that_of_the_same_network():

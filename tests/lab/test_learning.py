@@ -28,7 +28,7 @@ def test_validation_auc_by_rule_with_bands():
     sd = np.std([0.71, 0.72], ddof=1)
     assert (band.min(), band.max()) == pytest.approx((0.715 - sd, 0.815 + sd))
     assert len(set(marks(axes))) == 2
-    assert "Valid AUC over the epochs" in texts(axes)
+    assert "Validation AUC over the epochs" in texts(axes)
 
 
 def test_the_training_loss():

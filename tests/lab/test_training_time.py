@@ -27,7 +27,7 @@ def test_the_first_evaluation_at_the_target_counts():
     assert dict(reached) == {"runs/none-1-128": 40.0, "runs/none-2-128": 40.0, "runs/none-1-256": 40.0}
     (axes,) = draw_time_to_auc(curves, 0.815).axes
     assert drawn(axes) == {"all runs: 1 of 3 runs": ([128.0], [80.0])}
-    assert "validation AUC of 0.815" in texts(axes)
+    assert "Time to a validation AUC of 0.815" in texts(axes)
 
 
 @pytest.mark.parametrize(
