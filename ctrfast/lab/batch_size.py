@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from ctrfast.errors import DataError, unknown_name
 from ctrfast.lab.figure_names import name_of
-from ctrfast.lab.groups import Line, lines_of, need, over_seeds, with_figures
+from ctrfast.lab.groups import RULE, Line, lines_of, need, over_seeds, with_figures
 from ctrfast.lab.published import PUBLISHED_AUC, published_change
 from ctrfast.lab.theme import TEXT, canvas, finish, log2_axis, style_of
 
@@ -110,8 +110,8 @@ def draw_auc_by_batch_size(
 
 def _draw_lines(axes: Axes, frame: pd.DataFrame, x: str, figure: str, by: Sequence[str] | None) -> None:
     lines = lines_of(frame, x=("batch_size",), by=by)
-    for index, line in enumerate(lines):
-        style = style_of(index, len(lines))
+    for line in lines:
+        style = style_of(line.place, len(lines))
         spread = over_seeds(line.frame, x, figure)
         axes.errorbar(
             spread.index, spread["mean"], yerr=spread["sd"], label=line.label, elinewidth=1, capsize=3, **style
@@ -122,8 +122,8 @@ def _draw_lines(axes: Axes, frame: pd.DataFrame, x: str, figure: str, by: Sequen
 def _minus_base(line: Line, runs: pd.DataFrame, figure: str, base_rule: str | None) -> pd.DataFrame:
     base, whose = line.frame, line.label
     if base_rule is not None:
-        need(runs, "scaling.rule")
-        base, whose = _same_network(runs[runs["scaling.rule"] == base_rule], line.frame), f"the rule {base_rule}"
+        need(runs, RULE)
+        base, whose = _same_network(runs[runs[RULE] == base_rule], line.frame), f"the rule {base_rule}"
     base = base[base["plan.scale"] == 1]
     if base.empty:
         problem = f"There must be runs of {whose} at the base batch size. Got none with `{figure}`."

@@ -7,29 +7,32 @@ no mean is ever taken over different settings by accident. Runs on different dat
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
 
+from ctrfast.config import RULE_NAMES
 from ctrfast.errors import DataError
 from ctrfast.lab.run_frame import SETTING_NAMES
 from ctrfast.sweep.grid import SEED, ordered_names
 
+RULE = "scaling.rule"
 _DATASET_DIGITS = 8
 _NO_EFFECT = {"log_every_steps", "checkpoint_every_steps"}  # on what a run comes to
 
 
 @dataclass(frozen=True)
 class Line:
-    """label: what sets its runs apart. frame: their rows."""
+    """label: what sets its runs apart. frame: their rows. place: of its style; a rule alone looks alike everywhere."""
 
     label: str
     frame: pd.DataFrame
+    place: int = 0
 
 
 def lines_of(frame: pd.DataFrame, *, x: Collection[str] = (), by: Sequence[str] | None = None) -> list[Line]:
-    """Rows of a frame by the settings that set them apart, in the order of the rows.
+    """Rows of a frame by the settings that set them apart: rules in their own order, all else in that of the rows.
 
     Args:
         frame: of `runs` or `curves`.
@@ -45,7 +48,9 @@ def lines_of(frame: pd.DataFrame, *, x: Collection[str] = (), by: Sequence[str] 
     if not chosen:
         return [Line("all runs", frame)]
     grouped = frame.groupby(chosen, sort=False, dropna=False)
-    found = [Line(_label(chosen, values), part) for values, part in grouped]
+    found = [Line(_label(chosen, values), part, place) for place, (values, part) in enumerate(grouped)]
+    if chosen == [RULE] and {line.label for line in found} <= set(RULE_NAMES):
+        found = sorted((replace(line, place=RULE_NAMES.index(line.label)) for line in found), key=_place)
     for line in found:
         cells = [part for _, part in line.frame.groupby(list(x), dropna=False)] if x else [line.frame]
         for mixed in (name for cell in cells for name in differing(cell, without=(*x, SEED))):
@@ -97,6 +102,10 @@ def with_figures(frame: pd.DataFrame, *names: str) -> pd.DataFrame:
         told = " and ".join(f"`{name}`" for name in names)
         raise DataError(f"At least one run must have {told}. Got none of {len(frame):,} rows. Let runs end first.")
     return kept
+
+
+def _place(line: Line) -> int:
+    return line.place
 
 
 def _label(names: Sequence[str], values: tuple[Any, ...]) -> str:

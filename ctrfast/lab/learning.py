@@ -50,8 +50,8 @@ def draw_learning_curves(
     recorded = curves[(curves["split"] == split) | (curves["kind"] == "train")]
     kept, axes = with_figures(recorded, figure, "epoch"), canvas(axes)
     lines = lines_of(kept, by=by)
-    for index, line in enumerate(lines):
-        _draw_line(axes, over_seeds(line.frame, "epoch", figure), style_of(index, len(lines)), line.label)
+    for line in lines:
+        _draw_line(axes, over_seeds(line.frame, "epoch", figure), style_of(line.place, len(lines)), line.label)
     _epoch_boundaries(axes, kept)
     is_evaluated = bool(kept["split"].notna().any())
     name = name_of(f"{split}_{figure}" if is_evaluated else figure)

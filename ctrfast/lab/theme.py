@@ -48,7 +48,7 @@ def style_of(index: int, count: int) -> dict[str, Any]:
         )
     return {
         "color": LINE_COLOURS[index % len(LINE_COLOURS)],
-        "marker": _MARKERS[index],
+        "marker": _MARKERS[index % len(_MARKERS)],
         "linestyle": _DASHES[index % len(_DASHES)],
         "markersize": 5,
         "linewidth": 1.4,

@@ -34,8 +34,8 @@ def draw_epoch_time(runs: pd.DataFrame, *, by: Sequence[str] | None = None, axes
     """
     kept, axes = with_figures(runs, "epoch_s", "batch_size"), canvas(axes)
     lines = lines_of(kept, x=("batch_size",), by=by)
-    for index, line in enumerate(lines):
-        _draw_line(axes, line, "epoch_s", style_of(index, len(lines)), line.label)
+    for line in lines:
+        _draw_line(axes, line, "epoch_s", style_of(line.place, len(lines)), line.label)
     _batch_sizes(axes, kept)
     return finish(
         axes, title="Time per epoch against batch size", x=_X, y="time per epoch, with evaluations (s), log scale"
@@ -68,9 +68,9 @@ def draw_time_to_auc(
         raise DataError(f"At least one run must reach the AUC {auc}. The best is {best:.4f}. Lower it.", path="auc")
     axes = canvas(axes)
     lines = lines_of(reached, x=("batch_size",), by=by)
-    for index, line in enumerate(lines):
+    for line in lines:
         label = f"{line.label}: {line.frame['train_s'].count()} of {len(line.frame)} runs"
-        _draw_line(axes, line, "train_s", style_of(index, len(lines)), label)
+        _draw_line(axes, line, "train_s", style_of(line.place, len(lines)), label)
     _batch_sizes(axes, reached)
     title = f"Time to a validation AUC of {auc:g} against batch size"
     return finish(axes, title=title, x=_X, y="training time (s), log scale", legend_title="runs that got there")
@@ -109,9 +109,9 @@ def draw_pareto(
     kept, axes = with_figures(runs, figure, time, "batch_size"), canvas(axes, (7.5, 5.0))
     lines = lines_of(kept, x=("batch_size",), by=by)
     means = []
-    for index, line in enumerate(lines):
+    for line in lines:
         x, y = (over_seeds(line.frame, "batch_size", name) for name in (time, figure))
-        style = style_of(index, len(lines)) | {"linestyle": "none"}
+        style = style_of(line.place, len(lines)) | {"linestyle": "none"}
         axes.errorbar(
             x["mean"], y["mean"], xerr=x["sd"], yerr=y["sd"], label=line.label, elinewidth=0.8, capsize=2, **style
         )

@@ -75,6 +75,15 @@ def test_the_base_is_that_of_the_same_network():
     assert lines["none, dcn"][1] == pytest.approx(lines["none, deepfm"][1])
 
 
+def test_a_rule_looks_alike_in_all_pictures():
+    def look(rules):
+        (axes,) = draw_by_batch_size(run_rows(rules=rules)).axes
+        return dict(zip(drawn(axes), marks(axes), strict=True))
+
+    assert list(look(("cowclip", "linear", "none"))) == ["none", "linear", "cowclip"]
+    assert look(("cowclip", "none"))["cowclip"] == look(("linear", "cowclip", "sqrt"))["cowclip"]
+
+
 def test_side_by_side():
     left, right = draw_auc_by_batch_size(run_rows(), base_rule="none").axes
     assert drawn(left)["none"][1][0] == pytest.approx(0.8 - 128e-6 + 0.002)
