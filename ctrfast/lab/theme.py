@@ -19,7 +19,7 @@ _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*", "p", "h")
 _DASHES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (3, 3)))
 MOST_LINES = len(_MARKERS)  # more could not be told apart
 
-__all__ = ["FAINT", "MOST_LINES", "TEXT", "canvas", "figure_of", "finish", "log2_axis", "log10_axis", "style_of"]
+__all__ = ["FAINT", "MOST_LINES", "TEXT", "canvas", "figure_of", "finish", "log2_axis", "log10_ticks", "style_of"]
 
 
 def canvas(axes: Axes | None, size: tuple[float, float] = (7.0, 4.3)) -> Axes:
@@ -62,9 +62,8 @@ def log2_axis(axes: Axes, values: list[float]) -> None:
     axes.minorticks_off()
 
 
-def log10_axis(axis: Axis) -> None:
-    """Let an axis be logarithmic, with 1, 2 and 5 of each power of 10 written out."""
-    axis.axes.set(**{f"{axis.axis_name}scale": "log"})
+def log10_ticks(axis: Axis) -> None:
+    """Have 1, 2 and 5 of each power of 10 written out on a logarithmic axis."""
     axis.set_minor_locator(LogLocator(subs=(2, 5)))
     axis.set_major_formatter("{x:g}")
     axis.set_minor_formatter("{x:g}")

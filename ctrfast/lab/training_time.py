@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from ctrfast.errors import DataError
 from ctrfast.lab.figure_names import name_of
 from ctrfast.lab.groups import Line, lines_of, over_seeds, with_figures
-from ctrfast.lab.theme import TEXT, canvas, finish, log2_axis, log10_axis, style_of
+from ctrfast.lab.theme import TEXT, canvas, finish, log2_axis, log10_ticks, style_of
 
 _X = "batch size (rows), log scale; whiskers: one sd over the seeds"
 
@@ -120,7 +120,8 @@ def draw_pareto(
         means += list(zip(x["mean"], y["mean"], strict=True))
     front = pareto_front(np.array(means))
     axes.plot(front[:, 0], front[:, 1], drawstyle="steps-post", color=TEXT, linewidth=1, linestyle=":", label="front")
-    log10_axis(axes.xaxis)
+    axes.set_xscale("log")
+    log10_ticks(axes.xaxis)
     title = f"{name_of(figure)} against training time"
     x_name = f"{name_of(time, with_unit=True)}, log scale; numbers: batch size; whiskers: one sd over the seeds"
     return finish(axes, title=title, x=x_name, y=name_of(figure, with_unit=True))
@@ -147,4 +148,5 @@ def _draw_line(axes: Axes, line: Line, figure: str, style: dict[str, Any], label
 
 def _batch_sizes(axes: Axes, frame: pd.DataFrame) -> None:
     log2_axis(axes, sorted(frame["batch_size"].unique()))
-    log10_axis(axes.yaxis)
+    axes.set_yscale("log")
+    log10_ticks(axes.yaxis)
