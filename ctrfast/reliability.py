@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -64,27 +65,39 @@ def draw_reliability(out: Path, predictions: Predictions, calibration: Calibrati
         calibration: what `after` shows; the identity has no `after`.
         split: that the rows are of, for the title.
     """
+    figure = Figure(figsize=(6.0, 6.2), layout="constrained")
+    above, below = figure.subplots(2, sharex=True, height_ratios=(3, 1))
+    draw_on(above, below, predictions, calibration, split)
+    out.parent.mkdir(exist_ok=True)
+    with new_file(out) as partial:
+        figure.savefig(partial, format="png", dpi=120, metadata={"Software": None})
+
+
+def draw_on(above: Axes, below: Axes, predictions: Predictions, calibration: Calibration, split: str) -> None:
+    """The diagram above, and how the predictions are spread below, on axes that share x."""
     labels, logits = predictions.arrays()
     before = scores_of(logits)
     series = {"before": before}
     if calibration.method != "identity":
         series[f"after ({calibration.method})"] = calibration.apply(before)
-    figure = Figure(figsize=(6.0, 6.2), layout="constrained")
-    above, below = figure.subplots(2, sharex=True, height_ratios=(3, 1))
     lowest, highest = (float(edge(list(map(edge, series.values())))) for edge in (np.min, np.max))
-    edges = np.linspace(lowest, max(highest, lowest + 1e-6), 61)
+    edges = np.linspace(lowest, max(highest, lowest + 1e-6), 61).tolist()
     for (name, probabilities), colour, mark in zip(series.items(), (_BEFORE, _AFTER), "so", strict=False):
         bins = Reliability.of(labels, probabilities)
         error = expected_calibration_error(labels, probabilities)
         reach = [np.maximum(bins.seen - bins.low, 0), np.maximum(bins.high - bins.seen, 0)]
-        style = {"color": colour, "marker": mark, "markersize": 4, "linewidth": 1, "elinewidth": 1, "capsize": 2}
+        style: dict[str, Any] = {
+            "color": colour,
+            "marker": mark,
+            "markersize": 4,
+            "linewidth": 1,
+            "elinewidth": 1,
+            "capsize": 2,
+        }
         above.errorbar(bins.predicted, bins.seen, yerr=reach, label=f"{name}, ECE {error:.4f}", **style)
         below.hist(probabilities, bins=edges, histtype="step", color=colour, linewidth=1.2)
     _finish(above, below)
     above.set_title(f"{split} split, {len(labels):,} rows", fontsize=11, color=TEXT)
-    out.parent.mkdir(exist_ok=True)
-    with new_file(out) as partial:
-        figure.savefig(partial, format="png", dpi=120, metadata={"Software": None})
 
 
 def _finish(above: Axes, below: Axes) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ctrfast.console import console, print_sweep
-from ctrfast.errors import TrainingError
+from ctrfast.errors import DataError, TrainingError
 from ctrfast.terminal import bar, stop_on_interrupt
 
 
@@ -38,6 +38,16 @@ def sweep(
             should_stop=should_stop,
         )
     print_sweep(result)
+    _picture(out)
     console.print(f"sweep: {out}")
     if result.failed:
         raise TrainingError(f"{len(result.failed):,} of {len(result.rows):,} points failed: see {out}/points.jsonl.")
+
+
+def _picture(folder: Path) -> None:
+    from ctrfast.lab.sweep_picture import picture_sweep  # matplotlib and pandas, which other commands do without
+
+    try:
+        console.print(f"picture: {picture_sweep(folder)}")
+    except DataError as error:  # no run has ended well, or there are too many lines for one picture
+        console.print(f"no picture: {error.message}")

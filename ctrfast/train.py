@@ -31,7 +31,8 @@ from ctrfast.folders import remove_partials
 from ctrfast.kept_scores import keep_scores
 from ctrfast.loop.callbacks import Callbacks, check_callbacks
 from ctrfast.loop.dataset_needs import check_dataset
-from ctrfast.loop.divergence import check_figures, check_loss, check_output, check_weights
+from ctrfast.loop.divergence import check_figures, check_loss, check_norms, check_output, check_weights
+from ctrfast.loop.embedding_norms import embedding_norms
 from ctrfast.loop.final_calibration import calibrate_run, picture_run
 from ctrfast.loop.golden import write_golden
 from ctrfast.loop.progress import Progress, ProgressMeter
@@ -282,6 +283,8 @@ class _Session:
             return
         record = self.window.record()
         check_loss(record["loss"], self.step)
+        if self.step % self.steps_per_epoch == 0 and not self.dataset.rows("valid"):
+            record |= self._embedding_norms()
         self._record({"kind": "train", "epoch": epoch, "step": self.step, **record})
         self.window = self._new_window()
 
@@ -310,8 +313,17 @@ class _Session:
         check_figures(split, figures, step)
         check_output(split, *predictions.logit_range(), rows=rows, step=step)
         record = {"kind": "evaluation", "split": split, "step": step, **figures}
+        if split == "valid":
+            record |= self._embedding_norms()
         self._record(record)
         return record
+
+    def _embedding_norms(self) -> dict[str, dict[str, float]]:
+        """Logged where the table is up to date anyway: with a validation, or at the end of an epoch without one."""
+        self.replicas.settle()
+        norms = embedding_norms(self.network.table, self.dataset.fitted)
+        check_norms(norms.values(), self.step)
+        return {"embedding_norm_by_field": norms}
 
     def _calibrate(self, final_step: int) -> None:
         """Fit the final weights' calibration; most runs have scored the validation split with those just now."""
@@ -323,13 +335,14 @@ class _Session:
         self.scored = last if self.dataset.rows("valid") else None
 
     def _record(self, record: dict[str, Any]) -> None:
-        self.log.write(record)
+        self.log.write({**record, "train_s": self._train_s()})
         self._learn(record)
 
     def _learn(self, record: Mapping[str, Any]) -> None:
         """Take a record's figures as the latest."""
         prefix = f"{record['split']}_" if "split" in record else ""
-        self.metrics |= {f"{prefix}{name}": value for name, value in record.items() if isinstance(value, float)}
+        figures = {name: value for name, value in record.items() if isinstance(value, float) and name != "train_s"}
+        self.metrics |= {f"{prefix}{name}": value for name, value in figures.items()}
 
     @property
     def _best_step(self) -> int | None:

@@ -56,7 +56,17 @@ def check_output(split: str, lowest: float, highest: float, *, rows: int, step: 
 def check_weights(weights: Iterable[tf.Variable | npt.NDArray[np.float32]], step: int) -> None:
     """Refuse weights that are no finite numbers."""
     if not all(_is_finite(weight) for weight in weights):
-        raise TrainingError(f"A weight is not a finite number after step {step:,}. {_LOWER_RATES}")
+        raise _bad_weight(step)
+
+
+def check_norms(norms: Iterable[float], step: int) -> None:
+    """Refuse norms of weights that are no finite numbers, since then a weight is none."""
+    if not all(map(math.isfinite, norms)):
+        raise _bad_weight(step)
+
+
+def _bad_weight(step: int) -> TrainingError:
+    return TrainingError(f"A weight is not a finite number after step {step:,}. {_LOWER_RATES}")
 
 
 def _is_finite(weight: tf.Variable | npt.NDArray[np.float32]) -> bool:

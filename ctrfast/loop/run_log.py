@@ -1,7 +1,7 @@
 """The records of a run as it goes: `metrics.jsonl` and TensorBoard events, from the same calls.
 
 Each line of `metrics.jsonl` is one JSON object: `{"kind": "train", "step": 50, "loss": ..., ...}` or
-`{"kind": "evaluation", "split": "valid", "step": 686, "auc": ..., ...}`.
+`{"kind": "evaluation", "split": "valid", "step": 686, "auc": ..., ...}`. `train_s` is the seconds of training so far.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ logs/NAME.txt                   what the point's processes wrote
 points.jsonl                    a line per point: settings, state, reason, metrics, plan, seconds, rows/s
 results.parquet                 the same as a table, a column per setting and figure
 summary.json                    counts by state, figures over seeds, the best point
+auc_by_batch_size.png           by `ctrfast sweep` at its end (`ctrfast.lab.sweep_picture`)
 lock                            held by the sweep at work, and by its point's process
 
 The three tables are replaced as a whole after each point: a reader sees the old or the new ones. They are those of the

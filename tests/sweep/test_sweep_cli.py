@@ -49,6 +49,7 @@ def test_a_sweep_with_a_failing_point_that_is_killed_in_the_next_one(tiny_datase
     assert line[:3] == ["cowclip", "0.01", "1"]
     assert "best by validation AUC: rule=cowclip_lr_dense=0.01 (0." in shown.stdout
     assert "failed: rule=cowclip_lr_dense=1e+30: nan_loss: " in shown.stdout
+    assert (out / "auc_by_batch_size.png").read_bytes().startswith(b"\x89PNG")
     rows = [json.loads(line) for line in (out / "points.jsonl").read_text().splitlines()]
     assert [row["state"] for row in rows] == ["failed", "succeeded"]
     point = sweep_points(parse_sweep(values))[1]
