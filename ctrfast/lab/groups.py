@@ -15,7 +15,8 @@ import pandas as pd
 from ctrfast.config import RULE_NAMES
 from ctrfast.errors import DataError
 from ctrfast.lab.run_frame import SETTING_NAMES
-from ctrfast.sweep.space import SEED, ordered_names
+from ctrfast.sweep.grid import ordered_names
+from ctrfast.sweep.space import SEED
 
 RULE = "scaling.rule"
 _DATASET_DIGITS = 8
