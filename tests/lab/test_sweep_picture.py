@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ctrfast import cli
+from ctrfast import sweep_cli
 from ctrfast.errors import DataError
 from ctrfast.lab import sweep_picture
 from ctrfast.lab.sweep_picture import picture_sweep
@@ -29,5 +29,5 @@ def test_without_figures_there_is_no_picture(tmp_path, monkeypatch):
 
 def test_the_command_says_why_there_is_none(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sweep_picture, "runs", lambda folder: run_rows().assign(test_auc=None))
-    cli._picture_sweep(tmp_path)
+    sweep_cli._picture(tmp_path)
     assert "no picture: At least one run must have `test_auc`" in capsys.readouterr().out
