@@ -27,7 +27,7 @@ def test_numbers_read_as_numbers(text, value):
         ({"optimizer": {"lr_dens": 1}}, "optimizer.lr_dens", "Did you mean optimizer.lr_dense"),
         ({"modle": {}}, "modle", "Unknown setting"),
         ({"model": {"name": "deepfn"}}, "model.name", "Did you mean deepfm"),
-        ({"model": {"name": "xyz"}}, "model.name", "Known: dcn, dcn_mix, dcn_v2, deepfm, wide_deep."),
+        ({"model": {"name": "xyz"}}, "model.name", "Known: afm, autoint, dcn, "),
         ({"scaling": {"rule": "cowclp"}}, "scaling.rule", "Did you mean cowclip?"),
         ({"batch_size": 0}, "batch_size", "Got 0"),
         ({"batch_size": "many"}, "batch_size", "Got 'many'"),
