@@ -29,7 +29,8 @@ class AFM(CtrModel):
     def arrange(self, rows: tf.Tensor, numbers: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Rows (B, F, D+1), numbers (B, N) -> pairs' products (B, P*D), linear part (B,)."""
         embeddings, linear_weights = split_rows(rows)  # (B, F, D), (B, F)
-        return keras.layers.Flatten()(pair_products(embeddings)), self.linear(linear_weights, numbers)
+        pairs = pair_products(embeddings)  # (B, P, D)
+        return tf.reshape(pairs, (-1, pairs.shape[1] * pairs.shape[2])), self.linear(linear_weights, numbers)
 
     def deep(self, joined: tf.Tensor) -> tf.Tensor:
         """Pairs' products (B, P*D) -> (B,). Attention computes in float32, whatever the input's type."""

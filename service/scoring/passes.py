@@ -58,7 +58,7 @@ def score_together(scorer: Scorer, requests: Sequence[Impressions]) -> Pass:
 
 def _encoded(encoder: Encoder, requests: Sequence[Impressions]) -> tuple[Encoded, Sequence[DataError | None]]:
     """The requests' impressions one after the other, but for those with an error."""
-    if all(request.is_whole for request in requests):
+    if len(requests) > 1 and all(request.is_whole for request in requests):
         names = encoder.fitted.schema_.input_columns
         columns = {name: list(chain.from_iterable([each.columns[name] for each in requests])) for name in names}  # type: ignore[misc]  # no column of a whole one is Repeated
         try:
