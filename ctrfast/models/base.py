@@ -21,7 +21,7 @@ from ctrfast.models.layers import Linear, Mlp, join, split_rows
 
 
 class CtrModel(keras.layers.Layer):  # type: ignore[misc]
-    """Base of the networks, with their linear part. A subclass builds the others in `_make_parts`, and `deep`.
+    """Base of the networks, with their linear part. A subclass builds what it has beside it in `_make_parts`.
 
     Args:
         config: widths.
@@ -44,8 +44,7 @@ class CtrModel(keras.layers.Layer):  # type: ignore[misc]
         self(tf.zeros((1, id_fields, width)), tf.zeros((1, numeric_fields)))  # makes the variables
 
     def _make_parts(self) -> None:
-        """Build the layers beside `linear`; `next_seed` seeds each."""
-        raise NotImplementedError
+        """Build the layers beside `linear`; `next_seed` seeds each. Without a deep part there may be none."""
 
     def arrange(self, rows: tf.Tensor, numbers: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Rows (B, F, D+1), numbers (B, N) -> the deep part's input (B, F*D + N), logit of the shallow terms (B,)."""
@@ -53,8 +52,8 @@ class CtrModel(keras.layers.Layer):  # type: ignore[misc]
         return join(embeddings, numbers), self.linear(linear_weights, numbers)
 
     def deep(self, joined: tf.Tensor) -> tf.Tensor:
-        """What `arrange` joined, (B, F*D + N), in any float type -> logit of the deep part (B,) float32."""
-        raise NotImplementedError
+        """What `arrange` joined (B, F*D + N), any float type -> logit of the deep part (B,) float32; 0 without one."""
+        return tf.zeros_like(joined[:, 0], tf.float32)  # (B,)
 
     def logits(self, rows: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
         """Rows (B, F, D+1) float32, numbers (B, N) float32 -> logits (B,) float32."""

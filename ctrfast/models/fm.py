@@ -15,14 +15,7 @@ class FM(CtrModel):
     Differs from the source: numeric fields have no vectors, and enter the linear part alone.
     """
 
-    def _make_parts(self) -> None:
-        pass
-
     def arrange(self, rows: tf.Tensor, numbers: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Rows (B, F, D+1), numbers (B, N) -> joined input (B, F*D + N), linear part plus pairs (B,)."""
         joined, first = super().arrange(rows, numbers)
         return joined, first + factorization_pairs(split_rows(rows)[0])
-
-    def deep(self, joined: tf.Tensor) -> tf.Tensor:
-        """Nothing: (B,) zeros."""
-        return tf.zeros_like(joined[:, 0], tf.float32)

@@ -23,7 +23,3 @@ class FwFM(CtrModel):
         """Rows (B, F, D+1), numbers (B, N) -> joined input (B, F*D + N), linear part plus pairs (B,)."""
         joined, first = super().arrange(rows, numbers)
         return joined, first + self.pairs(split_rows(rows)[0])
-
-    def deep(self, joined: tf.Tensor) -> tf.Tensor:
-        """Nothing: (B,) zeros."""
-        return tf.zeros_like(joined[:, 0], tf.float32)
