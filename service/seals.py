@@ -5,11 +5,16 @@ A folder's own manifest tells a changed file, not a folder that was exchanged as
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 
+from ctrfast.data.encode import SCHEMA_FILE
 from ctrfast.data.shards import Dataset
 from ctrfast.errors import ArtifactError
+from ctrfast.file_stamps import Stamp, file_stamp
 from ctrfast.folders import MANIFEST, file_hash
+
+_DATASETS_KEPT = 64
 
 
 def require_bundle(folder: Path, sha256: str) -> None:
@@ -37,10 +42,23 @@ def open_registered(path: Path, dataset_hash: str, *, verify: bool) -> Dataset:
     Raises:
         ArtifactError: it is missing, was changed, or is another dataset than the one that was registered.
     """
-    dataset = Dataset.open(path, verify=verify)
+    dataset = Dataset.open(path, verify=True) if verify else _open_again(path)
     if dataset.hash != dataset_hash:
         raise ArtifactError(
             f"The dataset at {path} is not the one that was registered. "
             "Register the new content under a name of its own, or put the old one back."
         )
     return dataset
+
+
+def _open_again(path: Path) -> Dataset:
+    """Open a dataset, by what was read before where its manifest and schema have not changed since."""
+    files = (path / MANIFEST, path / SCHEMA_FILE)
+    if not all(file.is_file() for file in files):
+        return Dataset.open(path, verify=False)
+    return _open(path, tuple(file_stamp(file) for file in files))
+
+
+@lru_cache(maxsize=_DATASETS_KEPT)
+def _open(path: Path, _stamps: tuple[Stamp, ...]) -> Dataset:
+    return Dataset.open(path, verify=False)

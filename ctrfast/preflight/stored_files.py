@@ -1,13 +1,16 @@
 """A dataset's files against its manifest, without reading them: sizes, and the parquet footers.
 
 Compares names, sizes, columns with their types, and counts of rows; sha256 is for `Dataset.open`, which reads each
-byte. Footers are read of at most 64 shards per split, evenly spaced.
+byte. Footers are read of at most 64 shards per split, evenly spaced, and again only once the file has changed: a
+service looks at the same dataset with every job.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -18,10 +21,12 @@ from ctrfast.data.encode import VOCABULARY_FOLDER
 from ctrfast.data.manifest import Shard
 from ctrfast.data.shards import Dataset
 from ctrfast.errors import DataError
+from ctrfast.file_stamps import Stamp, file_stamp
 from ctrfast.preflight.findings import DATASET
 from ctrfast.schema import LABEL, SPLITS
 
 _MOST_SHARDS = 64
+_FOOTERS_KEPT = 4096
 
 Item = TypeVar("Item")
 
@@ -33,6 +38,15 @@ class RowGroups:
     count: int
     rows: int
     largest: int
+
+
+@dataclass(frozen=True)
+class _Footer:
+    """Of one parquet file. groups: rows of each row group."""
+
+    columns: pa.Schema
+    rows: int
+    groups: tuple[int, ...]
 
 
 def check_files(dataset: Dataset) -> None:
@@ -56,7 +70,7 @@ def check_files(dataset: Dataset) -> None:
         )
     for field, size in fitted.vocabulary_sizes.items():
         file = f"{VOCABULARY_FOLDER}/{field}.parquet"
-        found = _footer(dataset, file).num_rows
+        found = _footer(dataset, file).rows
         if found != size:
             raise DataError(
                 f"{file} must hold the {size:,} values of {field}. Got {found:,}. Prepare the dataset again.",
@@ -75,14 +89,14 @@ def check_shards(dataset: Dataset) -> RowGroups:
         for shard in spaced(dataset.split(split).shards, _MOST_SHARDS):
             footer = _footer(dataset, shard.file)
             _check_columns(dataset, shard, footer)
-            if footer.num_rows != shard.rows:
+            if footer.rows != shard.rows:
                 raise DataError(
-                    f"{shard.file} must have the manifest's {shard.rows:,} rows. Got {footer.num_rows:,}. "
+                    f"{shard.file} must have the manifest's {shard.rows:,} rows. Got {footer.rows:,}. "
                     "Prepare the dataset again.",
                     path=DATASET,
                 )
             if split == "train":
-                groups += [footer.row_group(index).num_rows for index in range(footer.num_row_groups)]
+                groups += footer.groups
     return RowGroups(len(groups), sum(groups), max(groups, default=0))
 
 
@@ -98,8 +112,8 @@ def read_error(file: str, error: Exception) -> DataError:
     return DataError(f"{file} cannot be read as parquet: {reason}. Prepare the dataset again.", path=DATASET)
 
 
-def _check_columns(dataset: Dataset, shard: Shard, footer: pq.FileMetaData) -> None:
-    columns = footer.schema.to_arrow_schema()
+def _check_columns(dataset: Dataset, shard: Shard, footer: _Footer) -> None:
+    columns = footer.columns
     for name, kind in _columns(dataset):
         got = columns.field(name).type if columns.get_field_index(name) >= 0 else "no such column"
         if got != kind:
@@ -117,8 +131,16 @@ def _columns(dataset: Dataset) -> Iterator[tuple[str, pa.DataType]]:
         yield field.name, pa.int32() if field.separator is None else pa.list_(pa.int32())
 
 
-def _footer(dataset: Dataset, file: str) -> pq.FileMetaData:
+def _footer(dataset: Dataset, file: str) -> _Footer:
+    path = dataset.path / file
     try:
-        return pq.read_metadata(dataset.path / file)
+        return _read_footer(path, file_stamp(path))
     except (OSError, pa.ArrowException) as error:
         raise read_error(file, error) from error
+
+
+@lru_cache(maxsize=_FOOTERS_KEPT)
+def _read_footer(path: Path, _stamp: Stamp) -> _Footer:
+    found = pq.read_metadata(path)
+    groups = tuple(found.row_group(index).num_rows for index in range(found.num_row_groups))
+    return _Footer(found.schema.to_arrow_schema(), found.num_rows, groups)

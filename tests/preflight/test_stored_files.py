@@ -74,6 +74,13 @@ def test_a_shard_with_other_rows_or_without_a_footer(copy):
         check_shards(copy.open())
 
 
+def test_a_footer_is_read_again_once_its_file_has_changed(copy):
+    assert check_shards(copy.open()).rows == 2700
+    copy.replace(SHARD, as_bytes(pq.read_table(copy.path / SHARD).drop_columns("b")))
+    with pytest.raises(DataError, match="Got no such column"):
+        check_shards(copy.open())
+
+
 def test_row_groups_are_counted(copy):
     copy.replace(SHARD, as_bytes(pq.read_table(copy.path / SHARD), row_group_size=1000))
     groups = check_shards(copy.open())
