@@ -8,7 +8,8 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -35,12 +36,15 @@ from ctrfast.console import (
     print_sweep,
     progress_note,
 )
-from ctrfast.errors import Cancelled, ConfigError, CtrFastError, TrainingError, unknown_name
+from ctrfast.errors import ArtifactError, Cancelled, ConfigError, CtrFastError, TrainingError, unknown_name
 from ctrfast.explain_cli import explain
 from ctrfast.folders import write_file
 from ctrfast.jobs_cli import jobs_app
 from ctrfast.schema import SPLITS, load_schema
 from ctrfast.schema import preset as find_preset
+from ctrfast.store.address import Address, is_stored
+from ctrfast.store.artefacts import copy_to, find, publish
+from ctrfast.store.outputs import Output, input_folder, is_artefact
 
 if TYPE_CHECKING:
     from ctrfast.data.prepare_progress import PrepareProgress
@@ -64,6 +68,8 @@ BatchSize = Annotated[int | None, typer.Option(help="Rows per optimizer step (de
 BaseBatchSize = Annotated[int | None, typer.Option(help="Batch size at which the optimizer's values were tuned.")]
 Split = Annotated[str, typer.Option(help="Which split of a dataset: train, valid or test.")]
 
+_opened: ContextVar[ExitStack] = ContextVar("opened")  # folders of the store, until the command ends
+
 
 def main() -> None:
     """Run the command line."""
@@ -80,7 +86,11 @@ def main() -> None:
 
 
 @app.callback(invoke_without_command=True)
-def _root(version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False) -> None:
+def _root(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
+) -> None:
+    _opened.set(context.with_resource(ExitStack()))
     if version:
         console.print(f"ctrfast {__version__}")
         raise typer.Exit
@@ -112,7 +122,7 @@ def prepare(
             help="Raw click logs: .tsv, .csv, also .gz and .zst, and .parquet; files, folders, patterns, s3://..."
         ),
     ],
-    out: Annotated[Path, typer.Option(help="Dataset folder to write.")],
+    out: Annotated[str, typer.Option(help="Dataset folder to write, or s3://...")],
     preset: Preset = None,
     schema: Annotated[Path | None, typer.Option(help="Schema as YAML, instead of a preset.")] = None,
     min_count: Annotated[int, typer.Option(min=1, help="Ids seen less often in training become unseen.")] = 1,
@@ -132,7 +142,7 @@ def prepare(
         str | None, typer.Option(help="Memory to stay within, as in 4GB; half of what is free.")
     ] = None,
     vocabulary_from: Annotated[
-        Path | None, typer.Option(help="Take vocabularies and statistics from this dataset, run or bundle.")
+        str | None, typer.Option(help="Take vocabularies and statistics from this dataset, run or bundle.")
     ] = None,
     grow: Annotated[bool, typer.Option("--grow", help="Append new values to --vocabulary-from; all ids stay.")] = False,
     max_bad_rows: Annotated[
@@ -146,11 +156,13 @@ def prepare(
     if (preset is None) == (schema is None):
         raise typer.BadParameter("Give either --preset or --schema.")
     meaning = find_preset(preset) if preset is not None else load_schema(schema)  # type: ignore[arg-type]
+    output = Output(out)
+    earlier = _folder(vocabulary_from, "vocabulary_from") if vocabulary_from is not None else None
     with _prepare_bar() as show:
         report = write(
             raw,
             meaning,
-            out,
+            output.path,
             min_count=min_count,
             split=split,
             split_column=split_column,
@@ -159,11 +171,12 @@ def prepare(
             negative_rate=negative_rate,
             seed=seed,
             memory_limit=parse_bytes(memory_limit) if memory_limit is not None else None,
-            vocabulary_from=vocabulary_from,
+            vocabulary_from=earlier,
             grow=grow,
             max_bad_rows=max_bad_rows,
             on_progress=show,
         )
+    output.deliver()
     rows = ", ".join(f"{name} {count:,}" for name, count in report.rows.items())
     reasons = ", ".join(f"{reason} {count:,}" for reason, count in report.rejected.items())
     rejected = f"{sum(report.rejected.values()):,} ({reasons})" if reasons else "0"
@@ -173,7 +186,7 @@ def prepare(
 
 @app.command()
 def inspect(
-    dataset: Annotated[Path, typer.Argument(help="Dataset folder.")],
+    dataset: Annotated[str, typer.Argument(help="Dataset folder, or s3://...")],
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, with all figures.")] = False,
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write it as one HTML page.")] = None,
 ) -> None:
@@ -181,7 +194,7 @@ def inspect(
     from ctrfast.data.report import inspect_dataset
     from ctrfast.data.shards import Dataset
 
-    report = inspect_dataset(Dataset.open(dataset))
+    report = inspect_dataset(Dataset.open(_folder(dataset, "dataset")))
     if html is not None:
         from ctrfast.data.report.page import page
 
@@ -203,7 +216,7 @@ def plan(
     config: ConfigFile = None,
     set_: Assignments = None,
     data: Annotated[
-        Path | None, typer.Option(help="Dataset folder; adds findings, memory and time of a training.")
+        str | None, typer.Option(help="Dataset folder, or s3://...; adds findings, memory and time of a training.")
     ] = None,
 ) -> None:
     """Show the settings that a scaling rule gives for a batch size, each with its reason."""
@@ -212,7 +225,7 @@ def plan(
     from ctrfast.optim.scaling import make_plan
     from ctrfast.preflight import preflight
 
-    dataset = Dataset.open(data, verify=False) if data is not None else None
+    dataset = Dataset.open(_folder(data, "data"), verify=False) if data is not None else None
     if preset is not None:
         find_preset(preset)
     else:
@@ -242,8 +255,8 @@ def plan(
 
 @app.command()
 def train(
-    data: Annotated[Path, typer.Option(help="Dataset folder.")],
-    out: Annotated[Path, typer.Option(help="Run folder to write.")],
+    data: Annotated[str, typer.Option(help="Dataset folder, or s3://...")],
+    out: Annotated[str, typer.Option(help="Run folder to write, or s3://...")],
     model: Annotated[str | None, typer.Option(help=f"{', '.join(MODEL_NAMES)} (default deepfm).")] = None,
     batch_size: BatchSize = None,
     scaling: Annotated[str | None, typer.Option(help=f"{', '.join(RULE_NAMES)} (default cowclip).")] = None,
@@ -253,7 +266,7 @@ def train(
     set_: Assignments = None,
     seed: Annotated[int | None, typer.Option(help="Same seed, same run (default 1).")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
-    warm_start: Annotated[Path | None, typer.Option(help="Run to take the first weights from.")] = None,
+    warm_start: Annotated[str | None, typer.Option(help="Run to take the first weights from.")] = None,
 ) -> None:
     """Train a model and leave a run folder."""
     overrides = {
@@ -269,17 +282,22 @@ def train(
     from ctrfast.machine_memory import available_memory
     from ctrfast.preflight import examine, refuse, unseen_findings, unseen_shares
 
-    unverified = Dataset.open(data, verify=False)
+    output = Output(out)
+    folder = _folder(data, "data")
+    first = _folder(warm_start, "warm_start") if warm_start is not None else None
+    unverified = Dataset.open(folder, verify=False)
     findings = examine(unverified, settings, available_memory())
     refuse(findings)
     findings += tuple(unseen_findings(unverified, unseen_shares(unverified)))
     print_findings(finding for finding in findings if finding.level == "warning")
-    dataset = Dataset.open(data)
+    dataset = Dataset.open(folder)
     keep_freed_memory()
     _load_tensorflow()
 
     from ctrfast.train import train as run
 
+    if resume:
+        output.take_up()
     with _bar("steps") as show:
 
         def on_progress(progress: Any) -> None:
@@ -288,24 +306,25 @@ def train(
             rate = f"{figures['rows_per_s']:,.0f} rows/s" if "rows_per_s" in figures else ""
             show(progress.step, progress.total_steps, f"epoch {progress.epoch + 1}  {note}  {rate}")
 
-        with _stop_on_interrupt() as should_stop:
+        with _stop_on_interrupt() as should_stop, output.mirrored():
             result = run(
                 dataset,
                 settings,
-                out,
+                output.path,
                 resume=resume,
                 on_progress=on_progress,
                 should_stop=should_stop,
-                warm_start=warm_start,
+                warm_start=first,
             )
+    output.deliver()
     print_metrics({name: v for name, v in result.metrics.items() if name.startswith(SPLITS) or name == "rows_per_s"})
     console.print(f"run: {out}")
 
 
 @app.command()
 def evaluate(
-    run: Annotated[Path, typer.Argument(help="Run folder.")],
-    data: Annotated[list[str], typer.Option(help="Dataset folder, or raw files with labels.")],
+    run: Annotated[str, typer.Argument(help="Run folder, or s3://...")],
+    data: Annotated[list[str], typer.Option(help="Dataset folder, or raw files with labels; also s3://...")],
     split: Split = "test",
     segment: Annotated[str | None, typer.Option(help="Id field; adds figures by its values.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
@@ -317,7 +336,7 @@ def evaluate(
 
     from ctrfast.evaluate import evaluate as measure
 
-    evaluation = measure(run, data, split, segment=segment)
+    evaluation = measure(_folder(run, "run"), _folders(data), split, segment=segment)
     if as_json:
         console.print_json(data=asdict(evaluation))
         return
@@ -328,13 +347,13 @@ def evaluate(
 
 @app.command()
 def export(
-    run: Annotated[Path, typer.Argument(help="Run folder.")],
-    out: Annotated[Path, typer.Option(help="Bundle folder to write.")],
+    run: Annotated[str, typer.Argument(help="Run folder, or s3://...")],
+    out: Annotated[str, typer.Option(help="Bundle folder to write, or s3://...")],
     saved_model: Annotated[bool, typer.Option("--saved-model", help="Also for TensorFlow Serving.")] = False,
     quantize: Annotated[str | None, typer.Option(help="Keep weights as float16, or int8 with scales.")] = None,
     prune: Annotated[float | None, typer.Option(help="Share of the MLP's hidden units to leave out.")] = None,
     data: Annotated[
-        Path | None, typer.Option(help="The run's dataset, to tell what --quantize and --prune cost.")
+        str | None, typer.Option(help="The run's dataset, to tell what --quantize and --prune cost.")
     ] = None,
     split: Split = "test",
     max_auc_drop: Annotated[float, typer.Option(help="Refuse what costs more AUC than that.")] = 0.0005,
@@ -343,13 +362,15 @@ def export(
     compare: Annotated[bool, typer.Option("--compare", help="Also show what the other forms cost.")] = False,
 ) -> None:
     """Write the bundle that is published and scored."""
+    output = Output(out)
+    trained = _folder(run, "run")
     if quantize is not None or prune is not None or compare:
         _export_compressed(
-            run,
-            out,
+            trained,
+            output.path,
             quantize,
             prune,
-            data,
+            _folder(data, "data") if data is not None else None,
             split,
             None if force else (max_auc_drop, max_log_loss_rise),
             compare=compare,
@@ -360,7 +381,8 @@ def export(
 
         from ctrfast.export import export_bundle
 
-        export_bundle(run, out, saved_model=saved_model)
+        export_bundle(trained, output.path, saved_model=saved_model)
+    output.deliver()
     console.print(f"bundle: {out}")
 
 
@@ -409,7 +431,7 @@ def _export_compressed(
 
 @app.command()
 def score(
-    model: Annotated[Path, typer.Argument(help="Run or bundle folder.")],
+    model: Annotated[str, typer.Argument(help="Run or bundle folder, or s3://...")],
     inputs: Annotated[list[str], typer.Argument(help="Raw impressions, with or without label; or a dataset.")],
     out: Annotated[Path, typer.Option(help="Parquet file to write: one `score` per row, in order.")],
     calibrated: Annotated[bool, typer.Option("--calibrated", help="Also a column `calibrated`.")] = False,
@@ -419,12 +441,18 @@ def score(
     from ctrfast.batch_score import score_files
     from ctrfast.run import RECEIPT
 
-    if (model / RECEIPT).is_file():  # a run is scored by its training graph, a bundle without TensorFlow
+    folder = _folder(model, "model")
+    if (folder / RECEIPT).is_file():  # a run is scored by its training graph, a bundle without TensorFlow
         _load_tensorflow()
 
     with _bar("rows") as show:
         scored = score_files(
-            model, inputs, out, calibrated=calibrated, resume=resume, on_progress=lambda done: show(done, None)
+            folder,
+            _folders(inputs),
+            out,
+            calibrated=calibrated,
+            resume=resume,
+            on_progress=lambda done: show(done, None),
         )
     kept = f"; {scored.kept_rows:,} were there before" if scored.kept_rows else ""
     console.print(f"{out}: {scored.rows:,} scores, {scored.rows_per_s:,.0f} rows/s{kept}")
@@ -461,6 +489,34 @@ def sweep(
     console.print(f"sweep: {out}")
     if result.failed:
         raise TrainingError(f"{len(result.failed):,} of {len(result.rows):,} points failed: see {out}/points.jsonl.")
+
+
+@app.command()
+def copy(
+    source: Annotated[str, typer.Argument(help="Dataset, run or bundle: a folder, or s3://...")],
+    out: Annotated[str, typer.Argument(help="Where to write it; the other of the two.")],
+) -> None:
+    """Copy a whole dataset, run or bundle to an object store, or from one; each file is compared with its hash."""
+    if is_stored(source) == is_stored(out):
+        raise ConfigError("`copy` goes from a folder to s3://... or back. Correct one of the two.", path="out")
+    if is_stored(out):
+        publish(Path(source), Address.parse(out, "out"))
+    else:
+        stored = find(Address.parse(source, "source"))
+        if stored is None:
+            raise ArtifactError(f"There is no artefact at {source}. Correct the address.")
+        copy_to(stored, Path(out))
+    console.print(f"copied: {out}")
+
+
+def _folder(given: str, path: str) -> Path:
+    """The folder of an artefact, also of one in the store, until the command ends."""
+    return _opened.get().enter_context(input_folder(given, path))
+
+
+def _folders(given: list[str]) -> list[str | Path]:
+    """Inputs; a dataset in the store is its folder, any other address names raw files."""
+    return [_folder(one, "inputs") if is_artefact(one) else one for one in given]
 
 
 @contextmanager
