@@ -44,7 +44,7 @@ from ctrfast.schema import SPLITS, load_schema
 from ctrfast.schema import preset as find_preset
 from ctrfast.store.address import Address, is_stored
 from ctrfast.store.artefacts import copy_to, find, publish
-from ctrfast.store.outputs import Output, input_folder, is_artefact
+from ctrfast.store.outputs import Output, input_folder, is_artefact, local_path
 
 if TYPE_CHECKING:
     from ctrfast.data.prepare_progress import PrepareProgress
@@ -433,7 +433,7 @@ def _export_compressed(
 def score(
     model: Annotated[str, typer.Argument(help="Run or bundle folder, or s3://...")],
     inputs: Annotated[list[str], typer.Argument(help="Raw impressions, with or without label; or a dataset.")],
-    out: Annotated[Path, typer.Option(help="Parquet file to write: one `score` per row, in order.")],
+    out: Annotated[str, typer.Option(help="Parquet file to write: one `score` per row, in order.")],
     calibrated: Annotated[bool, typer.Option("--calibrated", help="Also a column `calibrated`.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from where a killed call stood.")] = False,
 ) -> None:
@@ -441,6 +441,7 @@ def score(
     from ctrfast.batch_score import score_files
     from ctrfast.run import RECEIPT
 
+    target = local_path(out)
     folder = _folder(model, "model")
     if (folder / RECEIPT).is_file():  # a run is scored by its training graph, a bundle without TensorFlow
         _load_tensorflow()
@@ -449,7 +450,7 @@ def score(
         scored = score_files(
             folder,
             _folders(inputs),
-            out,
+            target,
             calibrated=calibrated,
             resume=resume,
             on_progress=lambda done: show(done, None),
@@ -464,16 +465,17 @@ def score(
 @app.command()
 def sweep(
     config: Annotated[Path, typer.Option(help="YAML with `base` (settings of all runs), `grid` and `data`.")],
-    out: Annotated[Path, typer.Option(help="Folder to write; of the same sweep: go on with it.")],
-    data: Annotated[Path | None, typer.Option(help="Dataset folder (default `data` of the file).")] = None,
+    out: Annotated[str, typer.Option(help="Folder to write; of the same sweep: go on with it.")],
+    data: Annotated[str | None, typer.Option(help="Dataset folder (default `data` of the file), or s3://...")] = None,
 ) -> None:
     """Train on a grid of settings (rules x batch sizes x seeds), each point in a process of its own."""
     from ctrfast.data.shards import Dataset
     from ctrfast.sweep import run_sweep
     from ctrfast.sweep.grid import read_sweep
 
+    target = local_path(out)
     settings, named = read_sweep(config)
-    folder = data or named
+    folder = _folder(data, "data") if data is not None else named
     if folder is None:
         raise typer.BadParameter("Give --data, or `data` in the file.")
     dataset = Dataset.open(folder)
@@ -481,7 +483,7 @@ def sweep(
         result = run_sweep(
             dataset,
             settings,
-            out,
+            target,
             on_progress=lambda progress: show(progress.done, progress.points, progress.point),
             should_stop=should_stop,
         )

@@ -10,8 +10,11 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ctrfast.errors import ConfigError
+from ctrfast.store.address import Address, is_stored
 from service.problems import PathNotAllowedError
 
+_STORED = re.compile(r"s3://(?:[^\s'\"`,;()]*/)?([^\s/'\"`,;():]*?)(?=[.:]?(?:[\s'\"`,;()]|$))")
 _ABSOLUTE = re.compile(r"(?<![\w.:/~-])/(?:[^\s/'\"`:,;()]+/)+([^\s/'\"`:,;()]*)")
 
 
@@ -44,8 +47,35 @@ def allowed_path(given: str, roots: Sequence[Path], field: str | None = None) ->
     return found
 
 
+def allowed_place(
+    given: str, roots: Sequence[Path], stored_roots: Sequence[Address], field: str | None = None
+) -> Path | Address:
+    """The folder that a request names, or the place in an object store.
+
+    Args:
+        given: as in `allowed_path`, or an address.
+        roots: the allowed folders, resolved.
+        stored_roots: the allowed places in the store.
+        field: where the request holds it, for the error.
+
+    Raises:
+        PathNotAllowedError: it is not under a root.
+    """
+    if not is_stored(given):
+        return allowed_path(given, roots, field)
+    try:
+        address = Address.parse(given)
+    except ConfigError as error:
+        raise ConfigError(error.message, path=field) from None
+    if not any(address.is_under(root) for root in stored_roots):
+        raise PathNotAllowedError(given, field)
+    return address
+
+
 def without_server_paths(text: str, given: Mapping[str, str] | None = None) -> str:
     """Rewrite a message: resolved paths read as the caller gave them, any other keeps its last part alone.
+
+    An address in an object store is treated like a path.
 
     Args:
         text: the message.
@@ -56,6 +86,7 @@ def without_server_paths(text: str, given: Mapping[str, str] | None = None) -> s
         mark = f"\x00{number}\x00"
         text = text.replace(resolved, mark)
         kept[mark] = original
+    text = _STORED.sub(lambda match: match.group(1) or "the store", text)
     text = _ABSOLUTE.sub(lambda match: match.group(1) or "a folder", text)
     for mark, original in kept.items():
         text = text.replace(mark, original)

@@ -85,8 +85,13 @@ def refuse_taken(address: Address) -> None:
         raise _taken(address)
 
 
-def publish(folder: Path, address: Address) -> None:
+def publish(folder: Path, address: Address, kind: str | None = None) -> None:
     """Copy a finished folder to the store, where it appears when it is whole.
+
+    Args:
+        folder: what to publish; names that begin with a `.` are left out.
+        address: where.
+        kind: what it is, for a folder whose manifest says no such thing.
 
     Raises:
         ArtifactError: the folder says not what it is.
@@ -94,7 +99,7 @@ def publish(folder: Path, address: Address) -> None:
         StoreUnavailableError: the store does not answer; the next call goes on with the files that are not there yet.
     """
     objects = connect()
-    content = _describe(folder)
+    content = _describe(folder, kind)
     refused = objects.read(address / MANIFEST)
     if refused is None:
         _upload(objects, folder, address, content)
@@ -167,8 +172,8 @@ def remove(address: Address) -> None:
     objects.remove(address, [f"{_FILES}/{name}" for name in objects.sizes(address / _FILES)])
 
 
-def _describe(folder: Path) -> dict[str, Any]:
-    kind = kind_of(folder)
+def _describe(folder: Path, kind: str | None = None) -> dict[str, Any]:
+    kind = kind or kind_of(folder)
     if kind is None:
         raise ArtifactError(f"{folder} must be a dataset, run or bundle. It has no {MANIFEST} that says so.")
     files = {

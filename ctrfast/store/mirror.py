@@ -20,7 +20,7 @@ from pathlib import Path
 from ctrfast.errors import CtrFastError, StoreUnavailableError
 from ctrfast.folders import kind_of
 from ctrfast.store.address import Address
-from ctrfast.store.artefacts import publish_unfinished
+from ctrfast.store.artefacts import UNFINISHED, copy_to, find, publish_unfinished
 
 log = logging.getLogger("ctrfast.store")
 
@@ -48,6 +48,21 @@ def mirrored(run: Path, address: Address) -> Iterator[None]:
         mirror.look()
 
 
+def take_up(address: Address, run: Path) -> None:
+    """Make a run folder what the store has of the run, if that is further on than the folder."""
+    stored = find(address) or find(address, UNFINISHED)
+    if stored is None:
+        return
+    steps = {name.split("/")[1] for name in stored.files if name.startswith(f"{_CHECKPOINTS}/")}
+    if max(steps, default="") > max(_steps(run), default=""):
+        shutil.rmtree(run, ignore_errors=True)
+        copy_to(stored, run)
+
+
+def _steps(run: Path) -> set[str]:
+    return {path.name for path in (run / _CHECKPOINTS).glob("step-*")}
+
+
 class _Mirror:
     def __init__(self, run: Path, address: Address) -> None:
         self._run = run
@@ -56,7 +71,7 @@ class _Mirror:
 
     def look(self) -> None:
         """Copy the run if it has a checkpoint that was not there at the last copy."""
-        there = {path.name for path in (self._run / _CHECKPOINTS).glob("step-*")}
+        there = _steps(self._run)
         if there <= self._copied or kind_of(self._run) is None:
             return
         try:

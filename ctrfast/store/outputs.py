@@ -19,9 +19,9 @@ from pathlib import Path
 
 from ctrfast.errors import ConfigError, CtrFastError
 from ctrfast.store.address import Address, is_stored
-from ctrfast.store.artefacts import UNFINISHED, copy_to, find, opened, publish, refuse_taken
+from ctrfast.store.artefacts import find, opened, publish, refuse_taken
 from ctrfast.store.cache import Cache
-from ctrfast.store.mirror import mirrored
+from ctrfast.store.mirror import mirrored, take_up
 
 
 @contextmanager
@@ -42,6 +42,13 @@ def input_folder(given: str, path: str | None = None) -> Iterator[Path]:
 def is_artefact(given: str) -> bool:
     """Whether an address names a whole artefact, and not raw files."""
     return is_stored(given) and "?" not in given and "@" not in given and find(Address.parse(given)) is not None
+
+
+def local_path(given: str) -> Path:
+    """A path of this machine. Raises ConfigError for an address."""
+    if is_stored(given):
+        raise ConfigError(f"`out` must be on this machine. Got {given}. Choose a path.", path="out")
+    return Path(given)
 
 
 class Output:
@@ -66,12 +73,9 @@ class Output:
         self.path = Cache.of_environment().staging / digest / self.address.name
 
     def take_up(self) -> None:
-        """Go on with a run that was stopped on another machine, where this one has nothing of it."""
-        if self.address is None or self.path.exists():
-            return
-        stored = find(self.address, UNFINISHED)
-        if stored is not None:
-            copy_to(stored, self.path)
+        """Take up a run that was stopped on another machine, if it is further on there than here."""
+        if self.address is not None:
+            take_up(self.address, self.path)
 
     def deliver(self) -> None:
         """Publish what lies at `path`.

@@ -22,7 +22,7 @@ from service.dependencies import (
 )
 from service.json_bodies import JsonRoute
 from service.negotiation import prefers_html
-from service.paths import allowed_path, without_server_paths
+from service.paths import allowed_place, without_server_paths
 from service.states import Kind
 
 router = APIRouter(prefix="/v1/datasets", tags=["datasets"], route_class=JsonRoute)
@@ -50,11 +50,11 @@ def create_dataset(
     if (request.path is None) == (request.prepare is None):
         raise ConfigError("Give either `path` (a prepared dataset) or `prepare` (raw files).", path="path")
     if request.path is not None:
-        path = allowed_path(request.path, settings.roots, "path")
+        place = allowed_place(request.path, settings.roots, settings.stored_roots, "path")
         try:
-            row = datasets.register(request.name, path)
+            row = datasets.register(request.name, place)
         except ArtifactError as error:
-            message = without_server_paths(error.message, {str(path): request.path})
+            message = without_server_paths(error.message, {str(place): request.path})
             raise ArtifactError(message, path="path") from error
         response.headers["Location"] = f"/v1/datasets/{row.name}"
         return DatasetPublic.of(row)
