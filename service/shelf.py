@@ -329,8 +329,8 @@ def _open(registry: Registry, telemetry: Telemetry, key: Key) -> Served:
     with registry.opened(name, version) as (folder, row):
         require_bundle(folder, row.sha256)
         served = Served(project, name, version, Scorer.load(folder), telemetry)
-    served.bodies.predict(b'{"instances": [{}]}', 1)[0].scored_by(served.scorer)
-    served.live.report()
+        served.bodies.predict(b'{"instances": [{}]}', 1)[0].scored_by(served.scorer)
+        served.live.report()
     return served
 
 
