@@ -77,7 +77,7 @@ class Assignment(BaseModel):
     version: int | None = None
     targets: Targets | None = None
     champion: Champion | None = None
-    files: tuple[Path, ...] = ()
+    files: tuple[Place, ...] = ()
     given: dict[str, str] = {}
     traceparent: str | None = None
 
@@ -198,10 +198,10 @@ class Assigner:
         return version if version is not None else self._registry.get(model).aliases[LATEST]
 
     def _files(self, names: tuple[str, ...], field: str) -> dict[str, Any]:
-        files: list[Path] = []
+        files: list[Place] = []
         given: dict[str, str] = {}
         for index, name in enumerate(names):
-            found = existing_files(names[index : index + 1], self._settings.roots, field)
+            found = existing_files(names[index : index + 1], self._settings.roots, field, self._settings.stored_roots)
             files += found
             given |= {str(file): name if len(found) == 1 else f"{name.rstrip('/')}/{file.name}" for file in found}
         return {"files": tuple(files), "given": given}

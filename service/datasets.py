@@ -6,6 +6,7 @@ requests for a known dataset, only a plan reads the folder.
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -93,8 +94,10 @@ class DatasetStore:
         session.flush()  # the name is ours, or this raises, before the folder moves
         if isinstance(target, Path):
             put_in_place(prepared, target)
-        elif find(target) is None:  # the job's process has published it, as a rule
-            publish(prepared, target)
+        else:
+            if find(target) is None:  # the job's process has published it, as a rule
+                publish(prepared, target)
+            shutil.rmtree(prepared)
         return row
 
     def find(self, name: str) -> DatasetRow | None:

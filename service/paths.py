@@ -10,8 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ctrfast.errors import ConfigError
-from ctrfast.store.address import Address, is_stored
+from ctrfast.store.address import Address
 from service.problems import PathNotAllowedError
 
 _STORED = re.compile(r"s3://(?:[^\s'\"`,;()]*/)?([^\s/'\"`,;():]*?)(?=[.:]?(?:[\s'\"`,;()]|$))")
@@ -47,27 +46,19 @@ def allowed_path(given: str, roots: Sequence[Path], field: str | None = None) ->
     return found
 
 
-def allowed_place(
-    given: str, roots: Sequence[Path], stored_roots: Sequence[Address], field: str | None = None
-) -> Path | Address:
-    """The folder that a request names, or the place in an object store.
+def allowed_address(given: str, roots: Sequence[Address], field: str | None = None) -> Address:
+    """The place in an object store that a request names.
 
     Args:
-        given: as in `allowed_path`, or an address.
-        roots: the allowed folders, resolved.
-        stored_roots: the allowed places in the store.
+        given: its address.
+        roots: the allowed places.
         field: where the request holds it, for the error.
 
     Raises:
-        PathNotAllowedError: it is not under a root.
+        ConfigError: it is no address, or holds credentials. PathNotAllowedError: it is not under a root.
     """
-    if not is_stored(given):
-        return allowed_path(given, roots, field)
-    try:
-        address = Address.parse(given)
-    except ConfigError as error:
-        raise ConfigError(error.message, path=field) from None
-    if not any(address.is_under(root) for root in stored_roots):
+    address = Address.parse(given, field)
+    if not any(address.is_under(root) for root in roots):
         raise PathNotAllowedError(given, field)
     return address
 

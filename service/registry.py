@@ -9,6 +9,7 @@ Each writer holds its model's row, and counts what API processes must notice las
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -106,8 +107,10 @@ class Registry:
         place = self.place(name, row)
         if isinstance(place, Path):
             put_in_place(bundle, place)
-        elif find(place) is None:  # the job's process has published it, as a rule
-            publish(bundle, place)
+        else:
+            if find(place) is None:  # the job's process has published it, as a rule
+                publish(bundle, place)
+            shutil.rmtree(bundle)
         if not is_refused(row):
             self._point(session, name, LATEST, version, job_id=job_id)
         return version

@@ -67,6 +67,7 @@ from service.projects import DEFAULT_PROJECT
 from service.webhook_secrets import parse_secrets
 
 _BETWEEN_ROOTS = re.compile(re.escape(os.pathsep) + "(?!//)")  # the colon of s3:// separates nothing
+_CREDENTIALS = re.compile(r"s3://[^:@]*(?::(?![/.~]|s3://)[^@]*)?@")  # before splitting tears them apart
 _DATABASES = frozenset({"sqlite", "postgresql", "postgres"})
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -123,6 +124,8 @@ class Settings(BaseSettings):
     @field_validator("data_roots", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
+        if isinstance(value, str) and _CREDENTIALS.search(value):
+            raise ValueError("an address in an object store must hold neither credentials nor options")
         given = _BETWEEN_ROOTS.split(value) if isinstance(value, str) else value
         if not isinstance(given, list | tuple):
             return given

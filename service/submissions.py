@@ -147,7 +147,7 @@ class Submissions:
             )
         if spec.vocabulary_from is not None:
             self._dataset(spec.vocabulary_from, f"{prefix}.vocabulary_from")
-        existing_files(spec.raw, self.settings.roots, f"{prefix}.raw")
+        existing_files(spec.raw, self.settings.roots, f"{prefix}.raw", self.settings.stored_roots)
 
     def _check_evaluate(self, values: Mapping[str, Any], prefix: str) -> None:
         spec = parse_spec(EvaluateSpec, values, prefix)
@@ -175,7 +175,7 @@ class Submissions:
         self._model(spec.model, spec.version, prefix)
         if spec.version is not None:
             self._require_files(spec.model, spec.version, f"{prefix}.version")
-        existing_files(spec.inputs, self.settings.roots, f"{prefix}.inputs")
+        existing_files(spec.inputs, self.settings.roots, f"{prefix}.inputs", self.settings.stored_roots)
 
     def _check_sweep(self, values: Mapping[str, Any], prefix: str) -> None:
         spec = parse_sweep_spec(values, prefix)

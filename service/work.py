@@ -146,7 +146,7 @@ def _prepare(assignment: Assignment, tell: Tell, stop: Stop) -> Product:
     out = assignment.folder / DATASET
     shutil.rmtree(out, ignore_errors=True)
     report = prepare(
-        assignment.files,
+        _sources(assignment),
         spec.declared,
         out,
         min_count=spec.min_count,
@@ -186,7 +186,7 @@ def _score(assignment: Assignment, tell: Tell, stop: Stop) -> Product:
     require_bundle(bundle, _required(assignment.bundle_sha256))
     out = assignment.folder / OUTPUTS / spec.out
     out.unlink(missing_ok=True)
-    ticker = _Ticker()
+    ticker, inputs = _Ticker(), _sources(assignment)
 
     def on_progress(rows: int) -> None:
         stop.raise_if_requested()
@@ -194,10 +194,8 @@ def _score(assignment: Assignment, tell: Tell, stop: Stop) -> Product:
             tell({"type": "progress", "progress": 0.0, "eta_s": None, "facts": {"stage": "score", "rows": rows}})
 
     # Another version, behind an alias, or other files since the last attempt: then it begins anew.
-    resume = can_resume(bundle, assignment.files, out, calibrated=spec.calibrated)
-    scored = score_files(
-        bundle, assignment.files, out, calibrated=spec.calibrated, resume=resume, on_progress=on_progress
-    )
+    resume = can_resume(bundle, inputs, out, calibrated=spec.calibrated)
+    scored = score_files(bundle, inputs, out, calibrated=spec.calibrated, resume=resume, on_progress=on_progress)
     if assignment.targets is not None:
         remove(assignment.targets.outputs)  # of an attempt that died after it
         publish(assignment.folder / OUTPUTS, assignment.targets.outputs, kind=OUTPUTS)
@@ -265,6 +263,11 @@ class _PrepareReporter:
         facts = {"stage": progress.stage, "rows": progress.rows, "total_rows": progress.total_rows}
         facts |= {"rows_per_s": speed.rows_per_s}
         self._tell({"type": "progress", "progress": progress.share, "eta_s": speed.eta_s, "facts": facts})
+
+
+def _sources(assignment: Assignment) -> list[Path | str]:
+    """Raw files, as `ctrfast.data.sources` takes them."""
+    return [file if isinstance(file, Path) else str(file) for file in assignment.files]
 
 
 def _folder(place: Place | None) -> Path:

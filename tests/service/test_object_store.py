@@ -40,7 +40,8 @@ def settings_of(home: Path, store: str, **changes: Any) -> Settings:  # noqa: F8
 def apis(tmp_path: Path, request: pytest.FixtureRequest, store: str) -> Iterator[list[Api]]:  # noqa: F811
     """Two API processes on one SQLite database."""
     url = f"sqlite:///{tmp_path / 'shared.db'}"
-    started = [Api(settings_of(tmp_path / name, store, database_url=url)) for name in ("one", "two")]
+    shared = {"database_url": url, "data_roots": (f"{store}/data",)}
+    started = [Api(settings_of(tmp_path / name, store, **shared)) for name in ("one", "two")]
     yield started
     for api in started:
         api.close()
@@ -113,10 +114,6 @@ def test_a_version_is_verified_listed_and_removed(apis: list[Api], bundle: Path,
     assert two.client.get("/v1/models/ctr/metadata").status_code == 200
     states = [entry["state"] for entry in one.client.get("/v1/models/ctr").json()["model_version_status"]]
     assert states == ["AVAILABLE", "AVAILABLE"]
-    split = {"by": "C1", "shares": {"latest": 1.0}}
-    assert one.client.put("/v1/models/ctr/traffic", json={"split": split}).status_code == 200
-    one.client.put("/v1/models/ctr/traffic", json={})
-
     assert one.client.delete("/v1/models/ctr/versions/1").status_code == 204
     assert find(place) is not None  # version 2 has the same files
     changed = next(iter(connect().sizes(place / "sha256")))
@@ -137,6 +134,8 @@ def test_what_a_removal_leaves_in_the_store_goes_with_the_next_round(
     row = api.services.registry.get("ctr").versions[0]
     place = api.services.registry.place("ctr", row)
     assert isinstance(place, Address)
+    for split in ({"by": "C1", "shares": {"latest": 1.0}}, None):  # reads the version's schema
+        assert api.client.put("/v1/models/ctr/traffic", json={"split": split}).status_code == 200
     with api.services.database.write() as session:
         api.services.registry.publish(session, "ctr", _changed(bundle, other), row.job_id, {})
 
@@ -188,11 +187,20 @@ def test_a_job_that_was_stopped_goes_on_on_another_machine(
     assert silent == []  # it did not train again
 
 
-def test_a_prepared_dataset_goes_to_the_store(apis: list[Api], raw_file: Path) -> None:
+def test_raw_files_of_the_store_become_a_dataset_of_the_store(
+    apis: list[Api],
+    raw_file: Path,
+    store: str,  # noqa: F811
+) -> None:
     api = apis[0]
-    (api.services.settings.home_dir / "data").mkdir(exist_ok=True)
-    shutil.copy(raw_file, api.services.settings.home_dir / "data" / "clicks.tsv.gz")
-    body = {"name": "made", "prepare": {"raw": ["clicks.tsv.gz"], "preset": "criteo"}}
+    connect().upload(raw_file, Address.parse(f"{store}/data/raw/clicks.tsv.gz"))
+    body: dict[str, Any] = {"name": "made", "prepare": {"raw": [f"{store}/data/none"], "preset": "criteo"}}
+    for raw, status in ((f"{store}/data/none", 422), (f"{store}/other", 403), ("s3://k:hush@artefacts/data", 422)):
+        body["prepare"]["raw"] = [raw]
+        refused = api.client.post("/v1/datasets", json=body)
+        assert (refused.status_code, refused.json()["path"]) == (status, "prepare.raw.0")
+        assert "hush" not in refused.text
+    body["prepare"]["raw"] = [f"{store}/data/raw"]
     job = api.client.post("/v1/datasets", json=body).json()["id"]
     with working(api.services.settings):
         assert ended(api.services, job, 60).state == "succeeded"
@@ -211,15 +219,18 @@ def test_a_backup_says_that_the_store_is_not_in_it(apis: list[Api], bundle: Path
 
 
 def test_addresses_among_the_data_roots(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CTRFAST_DATA_ROOTS", "/a:s3://data/clicks:/b:s3://more")
+    monkeypatch.setenv("CTRFAST_DATA_ROOTS", "/a@b:s3://data/clicks:/b@c:s3://more")
     settings = Settings()
-    assert settings.roots == (Path("/a"), Path("/b"))
+    assert settings.roots == (Path("/a@b"), Path("/b@c"))
     assert [str(root) for root in settings.stored_roots] == ["s3://data/clicks", "s3://more/"]
 
 
 @pytest.mark.parametrize("name", ["CTRFAST_ARTIFACTS", "CTRFAST_DATA_ROOTS"])
-def test_an_address_with_credentials_is_refused_and_not_repeated(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(name, "s3://key:hush@bucket/a")
+@pytest.mark.parametrize("given", ["s3://key:hush@bucket/a", "s3://key:hu/hush@bucket", "s3://hush@bucket/a"])
+def test_an_address_with_credentials_is_refused_and_not_repeated(
+    name: str, given: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, given)
     with pytest.raises(ValueError, match="neither credentials nor options") as caught:
         Settings()
     assert "hush" not in caught.value.errors()[0]["msg"]  # type: ignore[attr-defined]
