@@ -222,11 +222,15 @@ class Registry:
         with self._database.read() as session:
             return self._names(session)
 
+    def folder(self, name: str, version: int) -> Path:
+        """Where a version's bundle lies, if that is in HOME."""
+        return self._settings.model_folder(self._project, name, version)
+
     def place(self, name: str, row: VersionRow) -> Place:
         """Where a version's bundle lies."""
         store = store_of(self._settings)
         if store is None:
-            return self._settings.model_folder(self._project, name, row.version)
+            return self.folder(name, row.version)
         return store.bundles(self._project, name) / row.sha256
 
     @contextmanager

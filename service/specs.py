@@ -228,7 +228,7 @@ def existing_files(
     found: list[Path | Address] = []
     for index, name in enumerate(given):
         place = f"{field}.{index}"
-        if is_stored(name):
+        if stored_roots and is_stored(name):
             found.append(_existing_address(name, stored_roots, place))
             continue
         path = allowed_path(_local_path(name, place), roots, place)

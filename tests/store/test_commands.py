@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -123,8 +124,10 @@ def test_a_store_that_is_away_does_not_stop_a_training(
     with mirrored(run, address), monkeypatch.context() as patch:
         patch.setattr(Objects, "upload", away)
         (run / "checkpoints" / "step-1").mkdir(parents=True)
-        while "not in the store yet: The store is away." not in caplog.text:
-            pass
+        deadline = time.monotonic() + 60
+        while "not in the store yet: The store is away." not in caplog.text and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert "not in the store yet: The store is away." in caplog.text
     stored = find(address, UNFINISHED)
     assert stored is not None
     assert set(stored.files) == {"manifest.json", "b.txt", "sub/a.txt"}
