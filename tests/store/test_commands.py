@@ -1,12 +1,10 @@
-"""The commands with addresses: from clicks to scores through the store, and a run that goes on on another machine."""
+"""The commands with addresses: from clicks to scores through the store, and a run that another machine takes up."""
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from pathlib import Path
-from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -14,15 +12,13 @@ import yaml
 from typer.testing import CliRunner
 
 from ctrfast.cli import app
-from ctrfast.data.shards import Dataset
-from ctrfast.errors import Cancelled, ConfigError, StoreUnavailableError
-from ctrfast.run import Run
+from ctrfast.errors import ConfigError, StoreUnavailableError
+from ctrfast.folders import new_folder
 from ctrfast.store.address import Address
 from ctrfast.store.artefacts import UNFINISHED, find, opened
 from ctrfast.store.mirror import mirrored
 from ctrfast.store.objects import Objects
 from ctrfast.store.outputs import Output
-from ctrfast.train import train
 from tests import tiny_clicks
 from tests.store.conftest import make_folder
 
@@ -42,14 +38,12 @@ def test_from_clicks_to_scores_in_the_store(store: str, tmp_path: Path) -> None:
     data, run, bundle = f"{store}/data", f"{store}/run", f"{store}/bundle"
     ctrfast("prepare", raw, "--schema", schema, "--split", "sequential", "--out", data)
     shutil.rmtree(tmp_path / "cache")  # what follows is another machine's
-    assert json.loads(ctrfast("inspect", data, "--json"))["schema_name"] == "tiny"
     assert "test_auc" in ctrfast("train", "--data", data, "--out", run, *SETTINGS)
     assert "auc" in ctrfast("evaluate", run, "--data", data)
     ctrfast("export", run, "--out", bundle)
     out = tmp_path / "scores.parquet"
     assert "2,000 scores" in ctrfast("score", bundle, raw, "--out", out)
     assert pq.read_metadata(out).num_rows == 2000
-    assert "2,000 scores" in ctrfast("score", bundle, data, "--out", tmp_path / "of_dataset.parquet")
     ctrfast("copy", bundle, tmp_path / "bundle")
     ctrfast("copy", tmp_path / "bundle", f"{store}/again")
     assert not list((tmp_path / "cache" / "staging").iterdir())
@@ -71,26 +65,34 @@ def test_what_cannot_be_in_the_store_says_so(command: tuple[str, ...]) -> None:
     assert caught.value.path == "out"
 
 
-def test_a_stopped_run_goes_on_on_another_machine(store: str, tmp_path: Path, tiny_dataset: Dataset) -> None:
-    config = tiny_clicks.settings(checkpoint_every_steps=3)
-    straight = train(tiny_dataset, config, tmp_path / "straight").metrics
+def test_a_stopped_run_is_taken_up_on_another_machine(store: str, tmp_path: Path) -> None:
     output = Output(f"{store}/run")
-    steps = iter(range(100))
-    with output.mirrored(), pytest.raises(Cancelled):
-        train(tiny_dataset, config, output.path, should_stop=lambda: next(steps) == 15)
+    with output.mirrored():
+        make_folder(output.path, "one")
+        save(output.path, 1)
+    (output.path / "metrics.jsonl").write_text("after the last copy")
+    with pytest.raises(ZeroDivisionError), output.mirrored():
+        save(output.path, 2)
+        1 / 0  # noqa: B018
     shutil.rmtree(tmp_path / "cache")
     other = Output(f"{store}/run")
     other.take_up()
-    told: list[Any] = []
-    with other.mirrored():
-        train(tiny_dataset, config, other.path, resume=True, on_progress=told.append)
+    assert other.path == output.path
+    assert sorted(path.name for path in (other.path / "checkpoints").iterdir()) == ["step-00000001", "step-00000002"]
+    assert (other.path / "metrics.jsonl").read_text() == "after the last copy"
+    save(other.path, 3)
+    other.take_up()  # this machine is further on
+    assert (other.path / "checkpoints" / "step-00000003").is_dir()
     other.deliver()
-    assert told[0].step > 15
     with opened(Address.parse(f"{store}/run")) as folder:
-        metrics = Run.open(folder).metrics
-    figures = [name for name in straight if name.startswith(("test_", "valid_"))]
-    assert {name: metrics[name] for name in figures} == {name: straight[name] for name in figures}
+        assert (folder / "checkpoints" / "step-00000003" / "state").read_text() == "3"
     assert find(Address.parse(f"{store}/run"), UNFINISHED) is None
+
+
+def save(run: Path, step: int) -> None:
+    """Leave a checkpoint as a training does."""
+    with new_folder(run / "checkpoints" / f"step-{step:08d}") as partial:
+        (partial / "state").write_text(str(step))
 
 
 def test_finished_work_is_kept_where_the_store_is_away(
