@@ -12,6 +12,7 @@ finished is not lost where the store is away.
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,8 +41,9 @@ def input_folder(given: str, path: str | None = None) -> Iterator[Path]:
 
 
 def is_artefact(given: str) -> bool:
-    """Whether an address names a whole artefact, and not raw files."""
-    return is_stored(given) and "?" not in given and "@" not in given and find(Address.parse(given)) is not None
+    """Whether an address names a whole artefact, and not raw files, which may hold options and need no boto3."""
+    is_raw = not is_stored(given) or "?" in given or "@" in given or importlib.util.find_spec("boto3") is None
+    return not is_raw and find(Address.parse(given)) is not None
 
 
 def local_path(given: str) -> Path:
@@ -88,7 +90,7 @@ class Output:
         try:
             publish(self.path, self.address)
         except CtrFastError as error:
-            error.message += f" It is kept: `ctrfast copy {self.path} {self.address}` publishes it later."
+            error.message += f" The work is kept: `ctrfast copy {self.path} {self.address}` publishes it."
             error.args = (error.message,)
             raise
         shutil.rmtree(self.path.parent)

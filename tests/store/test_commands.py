@@ -15,10 +15,10 @@ from ctrfast.cli import app
 from ctrfast.errors import ConfigError, StoreUnavailableError
 from ctrfast.folders import new_folder
 from ctrfast.store.address import Address
-from ctrfast.store.artefacts import UNFINISHED, find, opened
+from ctrfast.store.artefacts import UNFINISHED, find, opened, publish
 from ctrfast.store.mirror import mirrored
 from ctrfast.store.objects import Objects
-from ctrfast.store.outputs import Output
+from ctrfast.store.outputs import Output, is_artefact
 from tests import tiny_clicks
 from tests.store.conftest import make_folder
 
@@ -106,7 +106,7 @@ def test_finished_work_is_kept_where_the_store_is_away(
 
     with monkeypatch.context() as patch:
         patch.setattr(Objects, "upload", away)
-        with pytest.raises(StoreUnavailableError, match=r"It is kept: `ctrfast copy .*` publishes it later") as caught:
+        with pytest.raises(StoreUnavailableError, match=r"The work is kept: `ctrfast copy .*` publishes it") as caught:
             output.deliver()
     remedy = caught.value.message.split("`")[1]
     ctrfast(*remedy.split()[1:])
@@ -139,3 +139,11 @@ def test_a_store_that_is_away_does_not_stop_a_training(
 def test_a_bucket_alone_is_no_place(store: str) -> None:
     with pytest.raises(ConfigError, match="must name a place in the bucket"):
         Output("s3://artefacts")
+
+
+def test_raw_files_are_told_from_artefacts(store: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    publish(folder, Address.parse(f"{store}/model"))
+    assert is_artefact(f"{store}/model")
+    assert not any(map(is_artefact, (f"{store}/raw", f"{store}/*.gz", f"{store}/model?region=x", "model")))
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)  # raw files need no boto3
+    assert not is_artefact(f"{store}/model")
