@@ -5,11 +5,15 @@ A folder's own manifest tells a changed file, not a folder that was exchanged as
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from ctrfast.data.shards import Dataset
 from ctrfast.errors import ArtifactError
 from ctrfast.folders import MANIFEST, file_hash
+from service.places import folder_of, is_small, place_of
+from service.tables import DatasetRow
 
 
 def require_bundle(folder: Path, sha256: str) -> None:
@@ -44,3 +48,15 @@ def open_registered(path: Path, dataset_hash: str, *, verify: bool) -> Dataset:
             "Register the new content under a name of its own, or put the old one back."
         )
     return dataset
+
+
+@contextmanager
+def described(row: DatasetRow) -> Iterator[tuple[Dataset, bool]]:
+    """A registered dataset to look at, and whether its rows are at hand: those in an object store are left there.
+
+    Raises:
+        ArtifactError: as `open_registered`. ConfigError, StoreUnavailableError: of the store.
+    """
+    place = place_of(row.path)
+    with folder_of(place, is_small) as folder:
+        yield open_registered(folder, row.hash, verify=False), isinstance(place, Path)
