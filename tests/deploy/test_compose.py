@@ -22,7 +22,7 @@ SERVICES: dict[str, Any] = COMPOSE["services"]
 COMMANDS = get_command(app).commands  # type: ignore[attr-defined]
 ENV_FILE = (ROOT / ".env.example").read_text()
 STORE = {"AWS_ENDPOINT_URL", "AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
-ELSEWHERE = {"RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "MPLCONFIGDIR", "NUMBA_CACHE_DIR"}
+ELSEWHERE = {"MPLCONFIGDIR", "NUMBA_CACHE_DIR"}
 
 
 def check_command(words: list[str]) -> None:
@@ -40,7 +40,7 @@ def test_it_is_of_the_specifications_form() -> None:
 
 
 def test_the_services_are_a_whole_cluster() -> None:
-    wanted = {"postgres", "minio", "setup", "api", "worker", "ray-head", "ray-worker", "prometheus", "grafana"}
+    wanted = {"postgres", "minio", "setup", "api", "worker", "prometheus", "grafana"}
     assert set(SERVICES) == wanted
     for name, service in SERVICES.items():
         assert set(service.get("depends_on", {})) <= wanted
@@ -73,9 +73,9 @@ def test_volumes_and_files_are_there(name: str) -> None:
             assert source in COMPOSE["volumes"]
 
 
-@pytest.mark.parametrize("name", ["setup", "api", "worker", "ray-head", "ray-worker"])
+@pytest.mark.parametrize("name", ["setup", "api", "worker"])
 def test_the_environment_is_one_that_ctrfast_reads(name: str) -> None:
-    for variable in set(SERVICES[name]["environment"]) - STORE - ELSEWHERE - {"CTRFAST_CACHE", "CTRFAST_RAY_ADDRESS"}:
+    for variable in set(SERVICES[name]["environment"]) - STORE - ELSEWHERE - {"CTRFAST_CACHE"}:
         assert variable.removeprefix("CTRFAST_").lower() in Settings.model_fields
 
 
