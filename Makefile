@@ -6,7 +6,7 @@ PIP := $(BIN)/pip --disable-pip-version-check --quiet
 BENCHES := bench-train bench-prepare bench-input bench-bounded bench-memory bench-scaling bench-allocator bench-rules \
 	bench-better-rule bench-gpu bench-jobs bench-serve bench-swap bench-soak
 
-.PHONY: setup demo test fuzz hot-swap kill-matrix lint serve $(BENCHES) clean
+.PHONY: setup demo test fuzz hot-swap image-steps kill-matrix lint serve $(BENCHES) clean
 
 setup: .venv/.ready-dev
 
@@ -65,6 +65,16 @@ kill-matrix: .venv/.ready-dev
 # An alias that moves every two seconds for a minute, under load: no request may fail or meet two versions.
 hot-swap: .venv/.ready-dev
 	HOT_SWAP_SECONDS=60 $(BIN)/python -m pytest tests/service/test_hot_swap.py
+
+# What the Dockerfile installs, in a clean environment: where no engine is at hand to build the image.
+image-steps:
+	rm -rf build/image
+	$(PYTHON) -m venv build/image
+	eval build/image/bin/pip --disable-pip-version-check --quiet install \
+		"$$(sed -n 's/^RUN .*pip install //p' Dockerfile)"
+	build/image/bin/ctrfast --version
+	build/image/bin/ctrfast-service --help
+	build/image/bin/python -c 'import boto3, psycopg; print("boto3", boto3.__version__, "psycopg", psycopg.__version__)'
 
 # bench/README.md says what each shows; `make bench-train BENCH_OPTIONS='--rounds 3'` and the like.
 $(BENCHES): bench-%: .venv/.ready

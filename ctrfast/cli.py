@@ -14,6 +14,7 @@ from rich.console import Console
 from ctrfast import __version__
 from ctrfast.compare_cli import compare
 from ctrfast.console import console
+from ctrfast.copy_cli import copy
 from ctrfast.data_cli import inspect, prepare, synth
 from ctrfast.errors import Cancelled, CtrFastError
 from ctrfast.explain_cli import explain
@@ -21,6 +22,7 @@ from ctrfast.export_cli import export, score
 from ctrfast.jobs_cli import jobs_app
 from ctrfast.models_cli import models
 from ctrfast.reproduce_cli import reproduce
+from ctrfast.stored_folders import hold_folders
 from ctrfast.sweep_cli import sweep
 from ctrfast.train_cli import evaluate, plan, train
 
@@ -40,6 +42,7 @@ for command in (
     evaluate,
     compare,
     export,
+    copy,
     score,
     explain,
     sweep,
@@ -64,7 +67,11 @@ def main() -> None:
 
 
 @app.callback(invoke_without_command=True)
-def _root(version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False) -> None:
+def _root(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
+) -> None:
+    hold_folders(context)
     if version:
         console.print(f"ctrfast {__version__}")
         raise typer.Exit

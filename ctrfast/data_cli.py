@@ -16,6 +16,8 @@ from ctrfast.console import console, print_report, progress_note
 from ctrfast.folders import write_file
 from ctrfast.schema import load_schema
 from ctrfast.schema import preset as find_preset
+from ctrfast.store.outputs import Output
+from ctrfast.stored_folders import folder_of
 from ctrfast.terminal import bar
 
 if TYPE_CHECKING:
@@ -46,7 +48,7 @@ def prepare(
             help="Raw click logs: .tsv, .csv, also .gz and .zst, and .parquet; files, folders, patterns, s3://..."
         ),
     ],
-    out: Annotated[Path, typer.Option(help="Dataset folder to write.")],
+    out: Annotated[str, typer.Option(help="Dataset folder to write, or s3://...")],
     preset: Preset = None,
     schema: Annotated[Path | None, typer.Option(help="Schema as YAML, instead of a preset.")] = None,
     min_count: Annotated[int, typer.Option(min=1, help="Ids seen less often in training become unseen.")] = 1,
@@ -66,7 +68,7 @@ def prepare(
         str | None, typer.Option(help="Memory to stay within, as in 4GB; half of what is free.")
     ] = None,
     vocabulary_from: Annotated[
-        Path | None, typer.Option(help="Take vocabularies and statistics from this dataset, run or bundle.")
+        str | None, typer.Option(help="Take vocabularies and statistics from this dataset, run or bundle.")
     ] = None,
     grow: Annotated[bool, typer.Option("--grow", help="Append new values to --vocabulary-from; all ids stay.")] = False,
     max_bad_rows: Annotated[
@@ -80,11 +82,13 @@ def prepare(
     if (preset is None) == (schema is None):
         raise typer.BadParameter("Give either --preset or --schema.")
     meaning = find_preset(preset) if preset is not None else load_schema(schema)  # type: ignore[arg-type]
+    output = Output(out)
+    earlier = folder_of(vocabulary_from, "vocabulary_from") if vocabulary_from is not None else None
     with _prepare_bar() as show:
         report = write(
             raw,
             meaning,
-            out,
+            output.path,
             min_count=min_count,
             split=split,
             split_column=split_column,
@@ -93,11 +97,12 @@ def prepare(
             negative_rate=negative_rate,
             seed=seed,
             memory_limit=parse_bytes(memory_limit) if memory_limit is not None else None,
-            vocabulary_from=vocabulary_from,
+            vocabulary_from=earlier,
             grow=grow,
             max_bad_rows=max_bad_rows,
             on_progress=show,
         )
+    output.deliver()
     rows = ", ".join(f"{name} {count:,}" for name, count in report.rows.items())
     reasons = ", ".join(f"{reason} {count:,}" for reason, count in report.rejected.items())
     rejected = f"{sum(report.rejected.values()):,} ({reasons})" if reasons else "0"
@@ -106,7 +111,7 @@ def prepare(
 
 
 def inspect(
-    dataset: Annotated[Path, typer.Argument(help="Dataset folder.")],
+    dataset: Annotated[str, typer.Argument(help="Dataset folder, or s3://...")],
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, with all figures.")] = False,
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write it as one HTML page.")] = None,
 ) -> None:
@@ -114,7 +119,7 @@ def inspect(
     from ctrfast.data.report import inspect_dataset
     from ctrfast.data.shards import Dataset
 
-    report = inspect_dataset(Dataset.open(dataset))
+    report = inspect_dataset(Dataset.open(folder_of(dataset, "dataset")))
     if html is not None:
         from ctrfast.data.report.page import page
 

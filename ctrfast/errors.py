@@ -7,6 +7,7 @@
     |-- ArtifactError        a dataset, run, checkpoint or bundle is missing, incomplete or was changed
     |-- TrainingError        training cannot go on (loss is not a number, constant output, nothing learned)
     |-- StorageError         the disk is full or read-only
+    |   `-- StoreUnavailableError the object store does not answer, or not now
     |-- DependencyError      an optional or conflicting package
     |-- Cancelled            somebody asked the work to stop
     `-- of ctrfast.client.problems: ProblemError, UnreachableError, JobFailedError
@@ -64,6 +65,10 @@ class StorageError(CtrFastError):
     """The disk takes no more."""
 
     code = "storage"
+
+
+class StoreUnavailableError(StorageError):
+    """The object store does not answer, or not now; trying again may help."""
 
 
 class DependencyError(CtrFastError):

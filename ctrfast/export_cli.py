@@ -12,17 +12,19 @@ from ctrfast.console import console, print_costs
 from ctrfast.errors import ConfigError, unknown_name
 from ctrfast.quiet_start import load_tensorflow
 from ctrfast.schema import SPLITS
+from ctrfast.store.outputs import Output, local_path
+from ctrfast.stored_folders import folder_of, folders_of
 from ctrfast.terminal import bar
 
 
 def export(
-    run: Annotated[Path, typer.Argument(help="Run folder.")],
-    out: Annotated[Path, typer.Option(help="Bundle folder to write.")],
+    run: Annotated[str, typer.Argument(help="Run folder, or s3://...")],
+    out: Annotated[str, typer.Option(help="Bundle folder to write, or s3://...")],
     saved_model: Annotated[bool, typer.Option("--saved-model", help="Also for TensorFlow Serving.")] = False,
     quantize: Annotated[str | None, typer.Option(help="Keep weights as float16, or int8 with scales.")] = None,
     prune: Annotated[float | None, typer.Option(help="Share of the MLP's hidden units to leave out.")] = None,
     data: Annotated[
-        Path | None, typer.Option(help="The run's dataset, to tell what --quantize and --prune cost.")
+        str | None, typer.Option(help="The run's dataset, to tell what --quantize and --prune cost.")
     ] = None,
     split: Split = "test",
     max_auc_drop: Annotated[float, typer.Option(help="Refuse what costs more AUC than that.")] = 0.0005,
@@ -31,13 +33,15 @@ def export(
     compare: Annotated[bool, typer.Option("--compare", help="Also show what the other forms cost.")] = False,
 ) -> None:
     """Write the bundle that is published and scored."""
+    output = Output(out)
+    trained = folder_of(run, "run")
     if quantize is not None or prune is not None or compare:
         _export_compressed(
-            run,
-            out,
+            trained,
+            output.path,
             quantize,
             prune,
-            data,
+            folder_of(data, "data") if data is not None else None,
             split,
             None if force else (max_auc_drop, max_log_loss_rise),
             compare=compare,
@@ -48,7 +52,8 @@ def export(
 
         from ctrfast.export import export_bundle
 
-        export_bundle(run, out, saved_model=saved_model)
+        export_bundle(trained, output.path, saved_model=saved_model)
+    output.deliver()
     console.print(f"bundle: {out}")
 
 
@@ -96,9 +101,9 @@ def _export_compressed(
 
 
 def score(
-    model: Annotated[Path, typer.Argument(help="Run or bundle folder.")],
+    model: Annotated[str, typer.Argument(help="Run or bundle folder, or s3://...")],
     inputs: Annotated[list[str], typer.Argument(help="Raw impressions, with or without label; or a dataset.")],
-    out: Annotated[Path, typer.Option(help="Parquet file to write: one `score` per row, in order.")],
+    out: Annotated[str, typer.Option(help="Parquet file to write: one `score` per row, in order.")],
     calibrated: Annotated[bool, typer.Option("--calibrated", help="Also a column `calibrated`.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from where a killed call stood.")] = False,
 ) -> None:
@@ -106,12 +111,19 @@ def score(
     from ctrfast.batch_score import score_files
     from ctrfast.run import RECEIPT
 
-    if (model / RECEIPT).is_file():  # a run is scored by its training graph, a bundle without TensorFlow
+    target = local_path(out)
+    folder = folder_of(model, "model")
+    if (folder / RECEIPT).is_file():  # a run is scored by its training graph, a bundle without TensorFlow
         load_tensorflow()
 
     with bar("rows") as show:
         scored = score_files(
-            model, inputs, out, calibrated=calibrated, resume=resume, on_progress=lambda done: show(done, None)
+            folder,
+            folders_of(inputs),
+            target,
+            calibrated=calibrated,
+            resume=resume,
+            on_progress=lambda done: show(done, None),
         )
     kept = f"; {scored.kept_rows:,} were there before" if scored.kept_rows else ""
     console.print(f"{out}: {scored.rows:,} scores, {scored.rows_per_s:,.0f} rows/s{kept}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,10 +12,11 @@ from ctrfast.architectures import architectures
 from ctrfast.console import console
 from ctrfast.errors import unknown_name
 from ctrfast.schema import PRESETS, Schema, preset
+from ctrfast.stored_folders import folder_of
 
 
 def models(
-    data: Annotated[Path | None, typer.Option(help="Dataset folder, whose fields count.")] = None,
+    data: Annotated[str | None, typer.Option(help="Dataset folder, or s3://..., whose fields count.")] = None,
     preset_name: Annotated[str, typer.Option("--preset", help="Whose fields count without a dataset.")] = "criteo",
     embedding_dim: Annotated[int, typer.Option(min=1, max=1024, help="Width of an id's vector.")] = 10,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
@@ -41,11 +41,11 @@ def models(
     console.print(table)
 
 
-def _schema(data: Path | None, preset_name: str) -> tuple[Schema, str]:
+def _schema(data: str | None, preset_name: str) -> tuple[Schema, str]:
     if data is not None:
         from ctrfast.data.shards import Dataset
 
-        return Dataset.open(data).fitted.schema_, data.name
+        return Dataset.open(folder_of(data, "data"), verify=False).fitted.schema_, data
     if preset_name not in PRESETS:
         raise unknown_name("preset", preset_name, PRESETS, path="preset")
     return preset(preset_name), f"preset {preset_name}"

@@ -9,6 +9,8 @@ import typer
 
 from ctrfast.console import console, print_sweep
 from ctrfast.errors import DataError, TrainingError
+from ctrfast.store.outputs import local_path
+from ctrfast.stored_folders import folder_of
 from ctrfast.terminal import bar, stop_on_interrupt
 
 
@@ -16,16 +18,17 @@ def sweep(
     config: Annotated[
         Path, typer.Option(help="YAML with `base` (settings of all runs), `grid`, `search`, `prune` and `data`.")
     ],
-    out: Annotated[Path, typer.Option(help="Folder to write; one of a sweep on the same dataset: go on with it.")],
-    data: Annotated[Path | None, typer.Option(help="Dataset folder (default `data` of the file).")] = None,
+    out: Annotated[str, typer.Option(help="Folder to write; one of a sweep on the same dataset: go on with it.")],
+    data: Annotated[str | None, typer.Option(help="Dataset folder (default `data` of the file), or s3://...")] = None,
 ) -> None:
     """Train on a grid of settings, or search them; each point in a process of its own."""
     from ctrfast.data.shards import Dataset
     from ctrfast.sweep import run_sweep
     from ctrfast.sweep.grid import read_sweep
 
+    target = local_path(out)
     settings, named = read_sweep(config)
-    folder = data or named
+    folder = folder_of(data, "data") if data is not None else named
     if folder is None:
         raise typer.BadParameter("Give --data, or `data` in the file.")
     dataset = Dataset.open(folder)
@@ -33,12 +36,12 @@ def sweep(
         result = run_sweep(
             dataset,
             settings,
-            out,
+            target,
             on_progress=lambda progress: show(progress.done, progress.points, progress.point),
             should_stop=should_stop,
         )
     print_sweep(result)
-    _picture(out)
+    _picture(target)
     console.print(f"sweep: {out}")
     if result.failed:
         raise TrainingError(f"{len(result.failed):,} of {len(result.rows):,} points failed: see {out}/points.jsonl.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -17,6 +16,8 @@ from ctrfast.errors import unknown_name
 from ctrfast.quiet_start import load_tensorflow
 from ctrfast.schema import SPLITS
 from ctrfast.schema import preset as find_preset
+from ctrfast.store.outputs import Output
+from ctrfast.stored_folders import folder_of, folders_of
 from ctrfast.terminal import bar, stop_on_interrupt
 
 
@@ -30,7 +31,7 @@ def plan(
     config: ConfigFile = None,
     set_: Assignments = None,
     data: Annotated[
-        Path | None, typer.Option(help="Dataset folder; adds findings, memory and time of a training.")
+        str | None, typer.Option(help="Dataset folder, or s3://...; adds findings, memory and time of a training.")
     ] = None,
 ) -> None:
     """Show the settings that a scaling rule gives for a batch size, each with its reason."""
@@ -39,7 +40,7 @@ def plan(
     from ctrfast.optim.scaling import make_plan
     from ctrfast.preflight import preflight
 
-    dataset = Dataset.open(data, verify=False) if data is not None else None
+    dataset = Dataset.open(folder_of(data, "data"), verify=False) if data is not None else None
     if preset is not None:
         find_preset(preset)
     else:
@@ -68,8 +69,8 @@ def plan(
 
 
 def train(
-    data: Annotated[Path, typer.Option(help="Dataset folder.")],
-    out: Annotated[Path, typer.Option(help="Run folder to write.")],
+    data: Annotated[str, typer.Option(help="Dataset folder, or s3://...")],
+    out: Annotated[str, typer.Option(help="Run folder to write, or s3://...")],
     model: Annotated[str | None, typer.Option(help=f"{', '.join(MODEL_NAMES)} (default deepfm).")] = None,
     batch_size: BatchSize = None,
     scaling: Annotated[str | None, typer.Option(help=f"{', '.join(RULE_NAMES)} (default cowclip).")] = None,
@@ -79,7 +80,7 @@ def train(
     set_: Assignments = None,
     seed: Annotated[int | None, typer.Option(help="Same seed, same run (default 1).")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
-    warm_start: Annotated[Path | None, typer.Option(help="Run to take the first weights from.")] = None,
+    warm_start: Annotated[str | None, typer.Option(help="Run to take the first weights from.")] = None,
 ) -> None:
     """Train a model and leave a run folder."""
     overrides = {
@@ -95,17 +96,22 @@ def train(
     from ctrfast.machine_memory import available_memory
     from ctrfast.preflight import examine, refuse, unseen_findings, unseen_shares
 
-    unverified = Dataset.open(data, verify=False)
+    output = Output(out)
+    folder = folder_of(data, "data")
+    first = folder_of(warm_start, "warm_start") if warm_start is not None else None
+    unverified = Dataset.open(folder, verify=False)
     findings = examine(unverified, settings, available_memory())
     refuse(findings)
     findings += tuple(unseen_findings(unverified, unseen_shares(unverified)))
     print_findings(finding for finding in findings if finding.level == "warning")
-    dataset = Dataset.open(data)
+    dataset = Dataset.open(folder)
     keep_freed_memory()
     load_tensorflow()
 
     from ctrfast.train import train as run
 
+    if resume:
+        output.take_up()
     with bar("steps") as show:
 
         def on_progress(progress: Any) -> None:
@@ -114,23 +120,24 @@ def train(
             rate = f"{figures['rows_per_s']:,.0f} rows/s" if "rows_per_s" in figures else ""
             show(progress.step, progress.total_steps, f"epoch {progress.epoch + 1}  {note}  {rate}")
 
-        with stop_on_interrupt() as should_stop:
+        with stop_on_interrupt() as should_stop, output.mirrored():
             result = run(
                 dataset,
                 settings,
-                out,
+                output.path,
                 resume=resume,
                 on_progress=on_progress,
                 should_stop=should_stop,
-                warm_start=warm_start,
+                warm_start=first,
             )
+    output.deliver()
     print_metrics({name: v for name, v in result.metrics.items() if name.startswith(SPLITS) or name == "rows_per_s"})
     console.print(f"run: {out}")
 
 
 def evaluate(
-    run: Annotated[Path, typer.Argument(help="Run folder.")],
-    data: Annotated[list[str], typer.Option(help="Dataset folder, or raw files with labels.")],
+    run: Annotated[str, typer.Argument(help="Run folder, or s3://...")],
+    data: Annotated[list[str], typer.Option(help="Dataset folder, or raw files with labels; also s3://...")],
     split: Split = "test",
     segment: Annotated[str | None, typer.Option(help="Id field; adds figures by its values.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
@@ -142,7 +149,7 @@ def evaluate(
 
     from ctrfast.evaluate import evaluate as measure
 
-    evaluation = measure(run, data, split, segment=segment)
+    evaluation = measure(folder_of(run, "run"), folders_of(data), split, segment=segment)
     if as_json:
         console.print_json(data=asdict(evaluation))
         return

@@ -19,9 +19,11 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from ctrfast.run import RECEIPT
+from ctrfast.store.address import Address
 from service.datasets import DatasetStore
 from service.jobs import JobStore
 from service.leases import Lease
+from service.places import Place, place_of, store_of
 from service.registry import LATEST, Registry
 from service.settings import Settings
 from service.specs import (
@@ -46,17 +48,27 @@ class Champion(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     version: int
-    bundle: Path
+    bundle: Place
     sha256: str
     metrics: dict[str, Any]
+
+
+class Targets(BaseModel):
+    """Where a job's process publishes in the object store: its run and outputs, and below there a bundle or dataset."""
+
+    model_config = ConfigDict(frozen=True)
+
+    run: Address
+    outputs: Address
+    product: Address | None = None
 
 
 class Assignment(BaseModel):
     """One attempt at a job.
 
     given: resolved path -> what the caller wrote, for messages. traceparent: the attempt's span (`service.traces`).
-    dataset_hash, bundle_sha256: what the registers hold. twin: a job that was asked for the same training, and has a
-    run on this server.
+    dataset_hash, bundle_sha256: what the registers hold. version: of the bundle. targets: None where all lies in HOME.
+    twin: a job that was asked for the same training, and has a run on this server.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -68,14 +80,16 @@ class Assignment(BaseModel):
     folder: Path
     parent: int
     lease_s: float
-    dataset: Path | None = None
+    dataset: Place | None = None
     dataset_hash: str | None = None
-    run: Path | None = None
-    bundle: Path | None = None
+    run: Place | None = None
+    bundle: Place | None = None
     bundle_sha256: str | None = None
+    version: int | None = None
+    targets: Targets | None = None
     champion: Champion | None = None
     twin: str | None = None
-    files: tuple[Path, ...] = ()
+    files: tuple[Place, ...] = ()
     given: dict[str, str] = {}
     traceparent: str | None = None
 
@@ -85,6 +99,7 @@ class Assigner:
 
     def __init__(self, settings: Settings, jobs: JobStore, datasets: DatasetStore, registry: Registry) -> None:
         self._settings = settings
+        self._store = store_of(settings)
         self._jobs = jobs
         self._datasets = datasets
         self._registry = registry
@@ -115,8 +130,23 @@ class Assigner:
             folder=self._settings.job_folder(lease.job_id),
             parent=os.getpid(),
             lease_s=self._settings.lease_s,
+            targets=self._targets(lease),
             **resolved,
         )
+
+    def _targets(self, lease: Lease) -> Targets | None:
+        store = self._store
+        if store is None:
+            return None
+        name: str | None = None
+        if lease.kind is Kind.TRAIN:
+            name = parse_train_spec(lease.spec).publish_as
+        elif lease.kind is Kind.SWEEP:
+            name = parse_sweep_spec(lease.spec).publish_best_as
+        product = None if name is None else store.bundles(lease.project, name)
+        if lease.kind is Kind.PREPARE:
+            product = store.datasets(lease.project, parse_prepare_spec(lease.spec).name)
+        return Targets(run=store.run(lease.job_id), outputs=store.outputs(lease.job_id), product=product)
 
     def _train(self, lease: Lease) -> dict[str, Any]:
         spec = parse_train_spec(lease.spec)
@@ -146,9 +176,11 @@ class Assigner:
     def _score(self, lease: Lease) -> dict[str, Any]:
         spec = parse_spec(ScoreSpec, lease.spec)
         version = self._version(spec.model, spec.version)
+        row = self._registry.live_version(spec.model, version)
         return {
-            "bundle": self._registry.folder(spec.model, version),
-            "bundle_sha256": self._registry.live_version(spec.model, version).sha256,
+            "bundle": self._registry.place(spec.model, row),
+            "bundle_sha256": row.sha256,
+            "version": version,
             **self._files(spec.inputs, "spec.inputs"),
         }
 
@@ -163,29 +195,30 @@ class Assigner:
 
     def _dataset(self, name: str) -> dict[str, Any]:
         row = self._datasets.get(name)
-        return {"dataset": Path(row.path), "dataset_hash": row.hash}
+        return {"dataset": place_of(row.path), "dataset_hash": row.hash}
 
-    def _run(self, job: str | None, model: str | None, version: int | None) -> Path:
+    def _run(self, job: str | None, model: str | None, version: int | None) -> Place:
         """The run of a train job, or the one that a published model came from."""
         if model is not None:
             job = self._registry.get_version(model, self._version(model, version)).job_id
-        return self._settings.job_folder(self._jobs.get(job or "").id) / RUN
+        job_id = self._jobs.get(job or "").id
+        return self._settings.job_folder(job_id) / RUN if self._store is None else self._store.run(job_id)
 
     def _champion(self, model: str) -> Champion | None:
         row = self._registry.champion(model)
         if row is None:
             return None
-        bundle = self._registry.folder(model, row.version)
-        return Champion(version=row.version, bundle=bundle, sha256=row.sha256, metrics=row.metrics)
+        place = self._registry.place(model, row)
+        return Champion(version=row.version, bundle=place, sha256=row.sha256, metrics=row.metrics)
 
     def _version(self, model: str, version: int | None) -> int:
         return version if version is not None else self._registry.get(model).aliases[LATEST]
 
     def _files(self, names: tuple[str, ...], field: str) -> dict[str, Any]:
-        files: list[Path] = []
+        files: list[Place] = []
         given: dict[str, str] = {}
         for index, name in enumerate(names):
-            found = existing_files(names[index : index + 1], self._settings.roots, field)
+            found = existing_files(names[index : index + 1], self._settings.roots, field, self._settings.stored_roots)
             files += found
             given |= {str(file): name if len(found) == 1 else f"{name.rstrip('/')}/{file.name}" for file in found}
         return {"files": tuple(files), "given": given}

@@ -113,6 +113,9 @@ def _fill(settings: Settings, folder: Path, extent: Extent) -> Saved:
             versions, datasets, jobs = _named_in(live)
     finally:
         live.dispose()
+    if settings.artifacts is not None:
+        saved.left_out.append(f"models and datasets: they lie in {settings.artifacts}, which keeps its own backups.")
+        versions = ()
     for version in versions:
         _save_version(settings, folder, version, saved)
     for dataset in datasets:

@@ -16,6 +16,7 @@ from ctrfast.score import Scorer
 from service.assignments import Champion
 from service.gates import FIGURES, SPLITS, Comparison, figures_of
 from service.paths import without_server_paths
+from service.places import folder_of
 from service.seals import require_bundle
 
 
@@ -41,8 +42,9 @@ def compare(
             version=champion.version, note="The dataset has neither test nor validation rows; nothing was compared."
         )
     try:
-        require_bundle(champion.bundle, champion.sha256)
-        old = evaluate_bundle(Scorer.load(champion.bundle), dataset, split, on_batch)
+        with folder_of(champion.bundle, name=str(champion.version)) as folder:
+            require_bundle(folder, champion.sha256)
+            old = evaluate_bundle(Scorer.load(folder), dataset, split, on_batch)
     except ArtifactError as error:
         return Comparison(
             version=champion.version,

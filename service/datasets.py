@@ -6,7 +6,7 @@ requests for a known dataset, only a plan reads the folder.
 
 from __future__ import annotations
 
-import os
+import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,8 +17,10 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from ctrfast.data.shards import Dataset
+from ctrfast.store.artefacts import find, publish
 from service.database import Database
 from service.folders import put_in_place
+from service.places import Place, folder_of, is_small
 from service.problems import NameTakenError, NotFoundError
 from service.projects import DEFAULT_PROJECT
 from service.tables import DatasetRow
@@ -37,14 +39,18 @@ class DatasetStore:
         """The datasets of another project."""
         return DatasetStore(self._database, project)
 
-    def register(self, name: str, path: Path) -> DatasetRow:
-        """Give a dataset on disk a name. The same content from another folder moves the name there.
+    def register(self, name: str, place: Place) -> DatasetRow:
+        """Give a dataset a name. The same content from another place moves the name there.
+
+        Of one in an object store the manifest is read; the files are compared by each job that reads them.
 
         Raises:
-            ArtifactError: there is no whole dataset at `path`.
+            ArtifactError: there is no whole dataset at `place`.
             NameTakenError: the name stands for another dataset.
+            ConfigError, StoreUnavailableError: of the store.
         """
-        row = _describe(self._project, name, Dataset.open(path), path)
+        with folder_of(place, is_small) as folder:
+            row = _describe(self._project, name, Dataset.open(folder, verify=folder == place), place)
         try:
             with self._database.write() as session:
                 known = session.get(DatasetRow, (self._project, name))
@@ -62,8 +68,15 @@ class DatasetStore:
             known.path = row.path
         return known
 
-    def deliver(self, session: Session, name: str, prepared: Path, target: Path, job_id: str) -> DatasetRow:
+    def deliver(self, session: Session, name: str, prepared: Path, target: Place, job_id: str) -> DatasetRow:
         """Put a prepared folder in place and register it, in the caller's transaction.
+
+        Args:
+            session: the transaction.
+            name: of the dataset.
+            prepared: the folder.
+            target: where it goes; in an object store, below there.
+            job_id: of the prepare job.
 
         Raises:
             NameTakenError: the name was given meanwhile.
@@ -73,11 +86,18 @@ class DatasetStore:
                 f"The dataset {name!r} was registered by somebody else meanwhile. Choose another name."
             )
         fresh = Dataset.open(prepared, verify=False)  # the job has just written it
+        if not isinstance(target, Path):
+            target /= fresh.hash
         row = _describe(self._project, name, fresh, target)
         row.job_id = job_id
         session.add(row)
         session.flush()  # the name is ours, or this raises, before the folder moves
-        put_in_place(prepared, target)
+        if isinstance(target, Path):
+            put_in_place(prepared, target)
+        else:
+            if find(target) is None:  # the job's process has published it, as a rule
+                publish(prepared, target)
+            shutil.rmtree(prepared)
         return row
 
     def find(self, name: str) -> DatasetRow | None:
@@ -105,13 +125,13 @@ class DatasetStore:
             return session.scalars(query).all()
 
 
-def _describe(project: str, name: str, dataset: Dataset, path: Path) -> DatasetRow:
+def _describe(project: str, name: str, dataset: Dataset, place: Place) -> DatasetRow:
     rows = {split: dataset.rows(split) for split in SPLITS}
     label_rate: dict[str, Any] = {split: dataset.label_rate(split) if rows[split] else None for split in SPLITS}
     return DatasetRow(
         project=project,
         name=name,
-        path=os.fspath(path),
+        path=str(place),
         hash=dataset.hash,
         preset=dataset.fitted.schema_.name,
         rows=rows,

@@ -15,6 +15,7 @@ from service.datasets import DatasetStore
 from service.events import WARNING, append_notes
 from service.gates import COMPARISON, Comparison, Gates, verdict_of
 from service.leases import Lease
+from service.places import store_of
 from service.registry import LATEST, Registry
 from service.settings import Settings
 from service.specs import parse_prepare_spec, parse_train_spec
@@ -46,7 +47,9 @@ class Deliveries:
         folder = self._settings.job_folder(lease.job_id)
         if lease.kind is Kind.PREPARE:
             name = parse_prepare_spec(lease.spec).name
-            target = self._settings.dataset_folder(lease.project, name)
+            store = store_of(self._settings)
+            in_home = self._settings.dataset_folder(lease.project, name)
+            target = in_home if store is None else store.datasets(lease.project, name)
             self._datasets.of(lease.project).deliver(session, name, folder / DATASET, target, lease.job_id)
             return {**result, "dataset": name}
         left = {name: value for name, value in result.items() if name != COMPARISON}

@@ -14,9 +14,10 @@ from pydantic import BaseModel
 
 from ctrfast.errors import ArtifactError
 from ctrfast.optim.scaling import Plan
-from ctrfast.run import Run
+from ctrfast.run import CHECKPOINTS, Run
 from service.assignments import RUN
 from service.jobs import JobStore
+from service.places import Place, folder_of, store_of
 from service.problems import NoReportError, NotReportedError
 from service.settings import Settings
 from service.states import FINAL, Kind, State
@@ -105,11 +106,13 @@ def sweep_report(jobs: JobStore, sweep: Job) -> SweepReport:
 
 
 def train_report(settings: Settings, job: Job) -> TrainReport:
-    """The report of a train job that succeeded. Raises NoReportError where its run folder is not on this server."""
-    folder = settings.job_folder(job.id) / RUN
+    """The report of a train job that succeeded. Raises NoReportError where its run's files are not to be had."""
+    store = store_of(settings)
+    place: Place = settings.job_folder(job.id) / RUN if store is None else store.run(job.id)
     try:
-        run = Run.open(folder)
-        records = _records(folder)
+        with folder_of(place, lambda name: not name.startswith(f"{CHECKPOINTS}/")) as folder:
+            run = Run.open(folder)
+            records = _records(folder)
     except (ArtifactError, OSError, ValueError) as error:
         raise NoReportError("The files of the job's run are not on this server, or were changed.") from error
     last: dict[str, Any] = next((record for record in reversed(records) if record["kind"] == "train"), {})

@@ -10,8 +10,10 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ctrfast.store.address import Address
 from service.problems import PathNotAllowedError
 
+_STORED = re.compile(r"s3://(?:[^\s'\"`,;()]*/)?([^\s/'\"`,;():]*?)(?=[.:]?(?:[\s'\"`,;()]|$))")
 _ABSOLUTE = re.compile(r"(?<![\w.:/~-])/(?:[^\s/'\"`:,;()]+/)+([^\s/'\"`:,;()]*)")
 
 
@@ -44,8 +46,27 @@ def allowed_path(given: str, roots: Sequence[Path], field: str | None = None) ->
     return found
 
 
+def allowed_address(given: str, roots: Sequence[Address], field: str | None = None) -> Address:
+    """The place in an object store that a request names.
+
+    Args:
+        given: its address.
+        roots: the allowed places.
+        field: where the request holds it, for the error.
+
+    Raises:
+        ConfigError: it is no address, or holds credentials. PathNotAllowedError: it is not under a root.
+    """
+    address = Address.parse(given, field)
+    if not any(address.is_under(root) for root in roots):
+        raise PathNotAllowedError(given, field)
+    return address
+
+
 def without_server_paths(text: str, given: Mapping[str, str] | None = None) -> str:
     """Rewrite a message: resolved paths read as the caller gave them, any other keeps its last part alone.
+
+    An address in an object store is treated like a path.
 
     Args:
         text: the message.
@@ -56,6 +77,7 @@ def without_server_paths(text: str, given: Mapping[str, str] | None = None) -> s
         mark = f"\x00{number}\x00"
         text = text.replace(resolved, mark)
         kept[mark] = original
+    text = _STORED.sub(lambda match: match.group(1) or "the store", text)
     text = _ABSOLUTE.sub(lambda match: match.group(1) or "a folder", text)
     for mark, original in kept.items():
         text = text.replace(mark, original)

@@ -27,6 +27,7 @@ from ctrfast.errors import (
     DataError,
     DependencyError,
     StorageError,
+    StoreUnavailableError,
     TrainingError,
 )
 from service.states import Action, IllegalMoveError, State
@@ -41,6 +42,7 @@ STATUS_OF: Mapping[type[CtrFastError], int] = {
     Cancelled: 409,
     TrainingError: 500,
     StorageError: 507,
+    StoreUnavailableError: 503,
     DependencyError: 500,
     CtrFastError: 500,
 }

@@ -9,8 +9,10 @@ Each writer holds its model's row, and counts what API processes must notice las
 
 from __future__ import annotations
 
+import shutil
 import time
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,8 +22,10 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from ctrfast.folders import MANIFEST, file_hash
+from ctrfast.store.artefacts import find, publish
 from service.database import Database
 from service.folders import put_in_place
+from service.places import Place, folder_of, store_of
 from service.pointers import count_change
 from service.problems import (
     AliasMovedError,
@@ -39,7 +43,10 @@ LATEST = "latest"
 
 @dataclass(frozen=True)
 class Model:
-    """A name with its versions, oldest first, and its aliases. on_disk: versions whose folder is there."""
+    """A name with its versions, oldest first, and its aliases.
+
+    on_disk: versions whose folder is there; in an object store, those that were not removed.
+    """
 
     name: str
     versions: Sequence[VersionRow]
@@ -97,7 +104,13 @@ class Registry:
         )
         session.add(row)
         session.flush()
-        put_in_place(bundle, self.folder(name, version))
+        place = self.place(name, row)
+        if isinstance(place, Path):
+            put_in_place(bundle, place)
+        else:
+            if find(place) is None:  # the job's process has published it, as a rule
+                publish(bundle, place)
+            shutil.rmtree(bundle)
         if not is_refused(row):
             self._point(session, name, LATEST, version, job_id=job_id)
         return version
@@ -210,8 +223,24 @@ class Registry:
             return self._names(session)
 
     def folder(self, name: str, version: int) -> Path:
-        """Where a version's bundle lies."""
+        """Where a version's bundle lies, if that is in HOME."""
         return self._settings.model_folder(self._project, name, version)
+
+    def place(self, name: str, row: VersionRow) -> Place:
+        """Where a version's bundle lies."""
+        store = store_of(self._settings)
+        if store is None:
+            return self.folder(name, row.version)
+        return store.bundles(self._project, name) / row.sha256
+
+    @contextmanager
+    def opened(
+        self, name: str, version: int, wanted: Callable[[str], bool] = lambda _: True
+    ) -> Iterator[tuple[Path, VersionRow]]:
+        """A folder with a version's `wanted` files, and its row. Raises NotFoundError, and as `folder_of`."""
+        row = self.get_version(name, version)
+        with folder_of(self.place(name, row), wanted, str(version)) as folder:
+            yield folder, row
 
     def _point(
         self, session: Session, name: str, alias: str, version: int, *, caller: str = "", job_id: str | None = None
@@ -245,8 +274,11 @@ class Registry:
         return [Model(known, rows, pointers.get(known, {}), self._on_disk(rows)) for known, rows in by_name.items()]
 
     def _on_disk(self, rows: Sequence[VersionRow]) -> frozenset[int]:
-        held = (row for row in rows if row.removed_at is None)
-        return frozenset(row.version for row in held if (self.folder(row.name, row.version) / MANIFEST).is_file())
+        held = [row for row in rows if row.removed_at is None]
+        places = {row.version: self.place(row.name, row) for row in held}
+        return frozenset(
+            version for version, place in places.items() if not isinstance(place, Path) or (place / MANIFEST).is_file()
+        )
 
     def _names(self, session: Session) -> Sequence[str]:
         query = select(ModelRow.name).where(ModelRow.project == self._project)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 from ctrfast._version import VERSION
@@ -19,6 +20,7 @@ from ctrfast.data.shards import Dataset
 from ctrfast.errors import ArtifactError
 from ctrfast.folders import write_file
 from service.datasets import DatasetStore
+from service.places import folder_of, place_of
 from service.problems import DatasetUnavailableError, NotReadyError
 from service.settings import Settings
 from service.tables import DatasetRow
@@ -86,13 +88,16 @@ class ReportShelf:
 
 
 def _inspect(row: DatasetRow) -> DataReport:
-    try:
-        dataset = Dataset.open(Path(row.path))
-    except ArtifactError as error:
-        raise DatasetUnavailableError(f"The files of the dataset {row.name!r} are missing or were changed.") from error
-    if dataset.hash != row.hash:
-        raise DatasetUnavailableError(f"The folder of the dataset {row.name!r} holds another dataset now.")
-    return inspect_dataset(dataset)
+    with ExitStack() as stack:
+        try:
+            dataset = Dataset.open(stack.enter_context(folder_of(place_of(row.path))))
+        except ArtifactError as error:
+            raise DatasetUnavailableError(
+                f"The files of the dataset {row.name!r} are missing or were changed."
+            ) from error
+        if dataset.hash != row.hash:
+            raise DatasetUnavailableError(f"The folder of the dataset {row.name!r} holds another dataset now.")
+        return inspect_dataset(dataset)
 
 
 def _to_json(report: DataReport) -> bytes:

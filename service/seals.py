@@ -5,6 +5,8 @@ A folder's own manifest tells a changed file, not a folder that was exchanged as
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
@@ -13,6 +15,8 @@ from ctrfast.data.shards import Dataset
 from ctrfast.errors import ArtifactError
 from ctrfast.file_stamps import Stamp, file_stamp
 from ctrfast.folders import MANIFEST, file_hash
+from service.places import folder_of, is_small, place_of
+from service.tables import DatasetRow
 
 _DATASETS_KEPT = 64
 
@@ -49,6 +53,18 @@ def open_registered(path: Path, dataset_hash: str, *, verify: bool) -> Dataset:
             "Register the new content under a name of its own, or put the old one back."
         )
     return dataset
+
+
+@contextmanager
+def described(row: DatasetRow) -> Iterator[tuple[Dataset, bool]]:
+    """A registered dataset to look at, and whether its rows are at hand: those in an object store are left there.
+
+    Raises:
+        ArtifactError: as `open_registered`. ConfigError, StoreUnavailableError: of the store.
+    """
+    place = place_of(row.path)
+    with folder_of(place, is_small) as folder:
+        yield open_registered(folder, row.hash, verify=False), isinstance(place, Path)
 
 
 def _open_again(path: Path) -> Dataset:

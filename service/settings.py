@@ -2,6 +2,7 @@
 
 | variable                       | meaning                                                                            |
 | CTRFAST_HOME                   | folder of database, jobs, models and datasets                                      |
+| CTRFAST_ARTIFACTS              | `s3://bucket/prefix` for models, datasets and runs, where several hosts share them |
 | CTRFAST_DATA_ROOTS             | folders that requests may name files in, `:` between; without it `HOME/data` alone |
 | CTRFAST_DATABASE_URL           | SQLAlchemy URL; without it SQLite in `HOME/ctrfast.db`                             |
 | CTRFAST_REQUIRE_KEY            | demand an API key on loopback too                                                  |
@@ -43,6 +44,9 @@
 | CTRFAST_LOG_LEVEL              | least level of the service's log: DEBUG, INFO, WARNING or ERROR                    |
 | CTRFAST_LOG_FORMAT             | `console`, or `json`: an object per line                                           |
 
+Data roots may be addresses too, `s3://bucket/prefix`: requests may then name datasets below them. The object store's
+own variables, and those of the local cache, are in docs/storage.md.
+
 A relative path in a request is looked up in each data root in turn. The database is not under the default root, so no
 request can read it as data.
 """
@@ -50,15 +54,20 @@ request can read it as data.
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from ctrfast.errors import ConfigError
+from ctrfast.store.address import Address, is_stored
 from service.projects import DEFAULT_PROJECT
 from service.webhook_secrets import parse_secrets
 
+_BETWEEN_ROOTS = re.compile(re.escape(os.pathsep) + "(?!//)")  # the colon of s3:// separates nothing
+_CREDENTIALS = re.compile(r"s3://[^:@]*(?::(?![/.~]|s3://)[^@]*)?@")  # before splitting tears them apart
 _DATABASES = frozenset({"sqlite", "postgresql", "postgres"})
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -70,7 +79,8 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="CTRFAST_", frozen=True, extra="ignore")
 
     home: Path = Path("./var")
-    data_roots: Annotated[tuple[Path, ...], NoDecode] = ()
+    artifacts: str | None = None
+    data_roots: Annotated[tuple[Path | str, ...], NoDecode] = ()
     database_url: str | None = Field(default=None, repr=False)  # it may hold a password
     require_key: bool | None = None
     lease_s: Seconds = 20.0
@@ -114,7 +124,23 @@ class Settings(BaseSettings):
     @field_validator("data_roots", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        return tuple(part for part in value.split(os.pathsep) if part) if isinstance(value, str) else value
+        if isinstance(value, str) and _CREDENTIALS.search(value):
+            raise ValueError("an address in an object store must hold neither credentials nor options")
+        given = _BETWEEN_ROOTS.split(value) if isinstance(value, str) else value
+        if not isinstance(given, list | tuple):
+            return given
+        return tuple(part if is_stored(part) else Path(part) for part in given if part)
+
+    @field_validator("artifacts", "data_roots")
+    @classmethod
+    def _of_whole_addresses(cls, value: Any) -> Any:
+        for given in value if isinstance(value, tuple) else (value,):
+            try:
+                if isinstance(given, str):
+                    Address.parse(given)
+            except ConfigError as error:
+                raise ValueError(error.message.rstrip(".")) from None
+        return value
 
     @field_validator("log_level", mode="before")
     @classmethod
@@ -176,7 +202,12 @@ class Settings(BaseSettings):
     def roots(self) -> tuple[Path, ...]:
         """The allowed folders, absolute, symbolic links followed."""
         given = self.data_roots or (self.home_dir / "data",)
-        return tuple(root.expanduser().resolve() for root in given)
+        return tuple(root.expanduser().resolve() for root in given if isinstance(root, Path))
+
+    @property
+    def stored_roots(self) -> tuple[Address, ...]:
+        """The allowed places in an object store."""
+        return tuple(Address.parse(root) for root in self.data_roots if isinstance(root, str))
 
     @property
     def url(self) -> str:

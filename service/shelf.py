@@ -326,11 +326,11 @@ def _open(registry: Registry, telemetry: Telemetry, key: Key) -> Served:
     """Load a version with all that its first request needs, so that it does not wait, nor others meanwhile."""
     project, name, version = key
     registry = registry.of(project)
-    folder = registry.folder(name, version)
-    require_bundle(folder, registry.get_version(name, version).sha256)
-    served = Served(project, name, version, Scorer.load(folder), telemetry)
-    served.bodies.predict(b'{"instances": [{}]}', 1)[0].scored_by(served.scorer)
-    served.live.report()
+    with registry.opened(name, version) as (folder, row):
+        require_bundle(folder, row.sha256)
+        served = Served(project, name, version, Scorer.load(folder), telemetry)
+        served.bodies.predict(b'{"instances": [{}]}', 1)[0].scored_by(served.scorer)
+        served.live.report()
     return served
 
 

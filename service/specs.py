@@ -16,12 +16,13 @@ from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, Validat
 
 from ctrfast.config import TrainConfig, parse_config
 from ctrfast.data.bad_rows import BadRowLimit
-from ctrfast.data.sources import is_address, local_files
+from ctrfast.data.sources import find_sources, is_address, local_files
 from ctrfast.data.splitter import check_split
 from ctrfast.errors import ConfigError, DataError, unknown_name
 from ctrfast.schema import Schema, preset
+from ctrfast.store.address import Address, is_stored
 from service.gates import Gates
-from service.paths import allowed_path
+from service.paths import allowed_address, allowed_path
 from service.problems import PathNotAllowedError
 
 NAME_PATTERN = r"^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,63}$"
@@ -213,16 +214,23 @@ def parse_prepare_spec(values: Mapping[str, Any], prefix: str = "spec") -> Prepa
     return spec
 
 
-def existing_files(given: Sequence[str], roots: Sequence[Path], field: str) -> list[Path]:
+def existing_files(
+    given: Sequence[str], roots: Sequence[Path], field: str, stored_roots: Sequence[Address] = ()
+) -> list[Path | Address]:
     """The files that a spec names; a folder stands for those that lie in it (`ctrfast.data.sources`).
+
+    An address in an object store, or a pattern of such, stays as it is, once there is something at it.
 
     Raises:
         PathNotAllowedError: one is outside the allowed folders, or is an address of anything but a file.
         DataError: one does not exist.
     """
-    found: list[Path] = []
+    found: list[Path | Address] = []
     for index, name in enumerate(given):
         place = f"{field}.{index}"
+        if stored_roots and is_stored(name):
+            found.append(_existing_address(name, stored_roots, place))
+            continue
         path = allowed_path(_local_path(name, place), roots, place)
         if not path.exists():
             raise DataError(f"There is no file at {name!r}.", path=place)
@@ -232,6 +240,15 @@ def existing_files(given: Sequence[str], roots: Sequence[Path], field: str) -> l
             raise DataError(f"The folder {name!r} holds no raw file.", path=place) from error
         found += [allowed_path(str(file), roots, place) for file in files]  # a link may lead elsewhere
     return found
+
+
+def _existing_address(name: str, roots: Sequence[Address], field: str) -> Address:
+    address = allowed_address(name, roots, field)
+    try:
+        find_sources([str(address)])
+    except DataError as error:
+        raise DataError(error.message, path=field) from error
+    return address
 
 
 def _local_path(name: str, field: str) -> str:

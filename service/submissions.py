@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from ctrfast.config import TrainConfig
@@ -23,7 +22,7 @@ from service.problems import (
     VersionRemovedError,
 )
 from service.registry import Registry
-from service.seals import open_registered
+from service.seals import described
 from service.settings import Settings
 from service.specs import (
     EvaluateSpec,
@@ -148,7 +147,7 @@ class Submissions:
             )
         if spec.vocabulary_from is not None:
             self._dataset(spec.vocabulary_from, f"{prefix}.vocabulary_from")
-        existing_files(spec.raw, self.settings.roots, f"{prefix}.raw")
+        existing_files(spec.raw, self.settings.roots, f"{prefix}.raw", self.settings.stored_roots)
 
     def _check_evaluate(self, values: Mapping[str, Any], prefix: str) -> None:
         spec = parse_spec(EvaluateSpec, values, prefix)
@@ -176,7 +175,7 @@ class Submissions:
         self._model(spec.model, spec.version, prefix)
         if spec.version is not None:
             self._require_files(spec.model, spec.version, f"{prefix}.version")
-        existing_files(spec.inputs, self.settings.roots, f"{prefix}.inputs")
+        existing_files(spec.inputs, self.settings.roots, f"{prefix}.inputs", self.settings.stored_roots)
 
     def _check_sweep(self, values: Mapping[str, Any], prefix: str) -> None:
         spec = parse_sweep_spec(values, prefix)
@@ -189,7 +188,8 @@ class Submissions:
         first = first_train_spec(spec, prefix)
         dataset = self._dataset(first.dataset, f"{prefix}.base.dataset")
         try:
-            check_points(open_registered(Path(dataset.path), dataset.hash, verify=False), points)
+            with described(dataset) as (opened, with_rows):
+                check_points(opened, points, with_rows=with_rows)
         except CtrFastError as error:
             at_fault = error.path or "dataset"
             error.path = f"{prefix}.{at_fault if at_fault.startswith(('base', 'grid')) else f'base.{at_fault}'}"
@@ -227,7 +227,8 @@ def unknown_entry(what: str, name: str, known: Sequence[str], path: str) -> Conf
 def _refuse_by_preflight(dataset: DatasetRow, config: TrainConfig, prefix: str) -> None:
     """Raise what would end the job; memory is not judged, since it may run elsewhere, or when others have ended."""
     try:
-        refuse(examine(open_registered(Path(dataset.path), dataset.hash, verify=False), config))
+        with described(dataset) as (opened, with_rows):
+            refuse(examine(opened, config, with_rows=with_rows))
     except CtrFastError as error:
         error.path = f"{prefix}.{error.path or 'dataset'}"
         raise

@@ -11,9 +11,11 @@ from ctrfast.errors import ArtifactError
 from ctrfast.schema import FittedSchema
 from service.database import Database
 from service.paths import without_server_paths
+from service.places import is_small
 from service.pointers import count_change
 from service.problems import BadValueError, ModelUnavailableError, NotFoundError
 from service.projects import DEFAULT_PROJECT
+from service.registry import Registry
 from service.settings import Settings
 from service.tables import AliasRow, ModelRow
 from service.traffic import Traffic
@@ -59,8 +61,9 @@ class TrafficStore:
                     raise BadValueError(f"The model {name!r} has no alias {alias!r}. It has: {have}.", path=path)
             if traffic.split is not None and traffic.split.by is not None:
                 for alias in traffic.split.shares:
-                    folder = self._settings.model_folder(self._project, name, known[alias])
-                    _require_field(folder, traffic.split.by, alias)
+                    registry = Registry(self._database, self._settings, self._project)
+                    with registry.opened(name, known[alias], is_small) as (folder, _):
+                        _require_field(folder, traffic.split.by, alias)
             is_plain = traffic.split is None and traffic.shadow is None
             model.traffic = None if is_plain else traffic.model_dump(mode="json")
             session.flush()

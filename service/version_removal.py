@@ -1,7 +1,8 @@
 """The end of versions: asked for by a caller, or old ones by a rule. The row and its metrics stay.
 
 The row is marked first: from then on no process loads the version. Its folder is renamed, so that it vanishes at once,
-and removed; what a process that died has left of it is removed by the next round.
+and removed; what a process that died has left of it is removed by the next round. In an object store the manifest goes
+first.
 """
 
 from __future__ import annotations
@@ -13,9 +14,13 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
+from ctrfast.errors import StorageError
+from ctrfast.store.artefacts import remove
+from ctrfast.store.objects import connect
 from service.database import Database
+from service.places import store_of
 from service.pointers import Key, count_change
 from service.problems import NotFoundError, VersionInUseError, VersionRemovedError
 from service.settings import Settings
@@ -55,9 +60,10 @@ class VersionRemoval:
             if holders:
                 raise VersionInUseError(name, version, holders)
             row.removed_at = self.clock()
+            sha256 = row.sha256
             session.flush()
             count_change(session)
-        self._remove_folder((project, name, version))
+        self._remove_files((project, name, version), sha256)
 
     def remove_old(self) -> int:
         """Remove versions beyond `keep_versions`, and what is left of folders; returns how many it gave up.
@@ -75,12 +81,14 @@ class VersionRemoval:
                 given_up += 1
         with self.database.read() as session:
             gone = session.execute(
-                select(VersionRow.project, VersionRow.name, VersionRow.version).where(
+                select(VersionRow.project, VersionRow.name, VersionRow.version, VersionRow.sha256).where(
                     VersionRow.removed_at.is_not(None)
                 )
             ).all()
-        for project, name, version in gone:
-            self._remove_folder((project, name, version))
+        left = self._in_store()
+        for project, name, version, sha256 in gone:
+            if left is None or f"{project}/{name}/{sha256}" in left:
+                self._remove_files((project, name, version), sha256)
         return given_up
 
     def _old(self, keep: int) -> list[Key]:
@@ -94,6 +102,28 @@ class VersionRemoval:
         rows = [row for newest_first in by_model.values() for row in newest_first[keep:]]
         keys = [(row.project, row.name, row.version) for row in rows if row.created_at < born_before]
         return [key for key in keys if key not in held]
+
+    def _in_store(self) -> set[str] | None:
+        """Bundles of which something is in the store, as PROJECT/NAME/sha256; None where all lies in HOME."""
+        store = store_of(self.settings)
+        if store is None:
+            return None
+        return {"/".join(name.split("/")[:3]) for name in connect().sizes(store.models)}
+
+    def _remove_files(self, key: Key, sha256: str) -> None:
+        store = store_of(self.settings)
+        if store is None:
+            self._remove_folder(key)
+            return
+        project, name, _ = key
+        of = (VersionRow.project == project, VersionRow.name == name, VersionRow.sha256 == sha256)
+        with self.database.read() as session:
+            if session.scalar(select(func.count()).where(*of, VersionRow.removed_at.is_(None))):
+                return  # another version has the same content
+        try:
+            remove(store.bundles(project, name) / sha256)
+        except StorageError as error:  # the row is marked: nobody loads it, and the next round removes the rest
+            log.warning("files of a removed version are still in the store: %s", error.message)
 
     def _remove_folder(self, key: Key) -> None:
         folder = self.settings.model_folder(*key)

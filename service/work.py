@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -16,11 +17,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ctrfast.allocator import keep_freed_memory
 from ctrfast.data.prepare import prepare
 from ctrfast.data.prepare_progress import Pace, PrepareProgress
-from ctrfast.folders import kind_of
+from ctrfast.folders import MANIFEST, file_hash, kind_of
 from ctrfast.run import RECEIPT, Run
+from ctrfast.store.artefacts import publish, remove
+from ctrfast.store.mirror import mirrored, take_up
 from service.assignments import BUNDLE, DATASET, OUTPUTS, RUN, Assignment
 from service.champions import compare
 from service.gates import COMPARISON, Comparison
+from service.places import Place, folder_of
 from service.seals import open_registered, require_bundle
 from service.specs import EvaluateSpec, ScoreSpec, TrainSpec, parse_prepare_spec, parse_spec, parse_train_spec
 from service.states import Kind
@@ -52,16 +56,37 @@ def do_work(assignment: Assignment, tell: Tell, stop: Stop) -> Product:
     """
     for partial in assignment.folder.rglob(".partial-*"):  # left by an attempt that was killed
         shutil.rmtree(partial) if partial.is_dir() else partial.unlink()
-    return _WORK[assignment.kind](assignment, tell, stop)
+    with _on_this_machine(assignment) as local:
+        return _WORK[assignment.kind](local, tell, stop)
+
+
+@contextmanager
+def _on_this_machine(assignment: Assignment) -> Iterator[Assignment]:
+    """The assignment with folders in place of what lies in an object store; each file is compared with its hash."""
+    with ExitStack() as stack:
+
+        def local(place: Place | None) -> Path | None:
+            return None if place is None else stack.enter_context(folder_of(place))
+
+        folders = {"dataset": local(assignment.dataset), "run": local(assignment.run)}
+        yield assignment.model_copy(update={**folders, "bundle": local(assignment.bundle)})
 
 
 def _train(assignment: Assignment, tell: Tell, stop: Stop) -> Product:
     spec = parse_train_spec(assignment.spec)
     run = assignment.folder / RUN
+    targets = assignment.targets
+    if targets is not None:
+        take_up(targets.run, run)
     if _takes_over(assignment, spec, run):
+        if targets is not None:
+            publish(run, targets.run)
         return Product(Run.open(run).metrics, {TAKEN_FROM: assignment.twin})
     if not (run / RECEIPT).is_file():  # else the last attempt died between training and publishing
-        _run_training(assignment, spec, run, tell, stop)
+        with mirrored(run, targets.run) if targets is not None else nullcontext():
+            _run_training(assignment, spec, run, tell, stop)
+    if targets is not None:
+        publish(run, targets.run)
     metrics = Run.open(run).metrics
     if spec.publish_as is not None:
         tell({"type": "progress", "progress": 1.0, "eta_s": None, "facts": {"stage": "publish"}})
@@ -75,14 +100,15 @@ def _takes_over(assignment: Assignment, spec: TrainSpec, run: Path) -> bool:
         return False
     shutil.rmtree(run, ignore_errors=True)
     twin = assignment.folder.parent / assignment.twin / RUN
-    return take_over(twin, run, spec.config, _required(assignment.dataset_hash), assignment.run)
+    first = None if assignment.run is None else _folder(assignment.run)
+    return take_over(twin, run, spec.config, _required(assignment.dataset_hash), first)
 
 
 def _run_training(assignment: Assignment, spec: TrainSpec, run: Path, tell: Tell, stop: Stop) -> None:
     keep_freed_memory()  # this process does nothing but this job
     from ctrfast.train import train
 
-    dataset = open_registered(_required(assignment.dataset), _required(assignment.dataset_hash), verify=True)
+    dataset = open_registered(_folder(assignment.dataset), _required(assignment.dataset_hash), verify=True)
     reporter = _TrainReporter(tell)
     if kind_of(run) is None:  # a folder that says nothing is no run to go on with
         shutil.rmtree(run, ignore_errors=True)
@@ -94,14 +120,14 @@ def _run_training(assignment: Assignment, spec: TrainSpec, run: Path, tell: Tell
             resume=True,
             on_progress=reporter,
             should_stop=stop.requested,
-            warm_start=assignment.run,
+            warm_start=None if assignment.run is None else _folder(assignment.run),
         )
 
 
 def _sweep(assignment: Assignment, tell: Tell, stop: Stop) -> Product:
     """Publish the best run of a sweep whose runs have all succeeded."""
     stop.raise_if_requested()
-    run = _required(assignment.run)
+    run = _folder(assignment.run)
     tell({"type": "progress", "progress": 1.0, "eta_s": None, "facts": {"stage": "publish"}})
     return _published(assignment, run, stop)
 
@@ -110,6 +136,8 @@ def _published(assignment: Assignment, run: Path, stop: Stop) -> Product:
     """A run's bundle, and its figures beside the champion's."""
     bundle, metrics = assignment.folder / BUNDLE, Run.open(run).metrics
     _export(run, bundle)
+    if assignment.targets is not None and assignment.targets.product is not None:
+        publish(bundle, assignment.targets.product / file_hash(bundle / MANIFEST))
     comparison = _comparison(assignment, metrics, bundle, stop)
     return Product(metrics, {COMPARISON: comparison.model_dump(mode="json")})
 
@@ -124,7 +152,7 @@ def _export(run: Path, bundle: Path) -> None:
 def _comparison(assignment: Assignment, metrics: Mapping[str, float], bundle: Path, stop: Stop) -> Comparison:
     if assignment.champion is None:
         return Comparison()
-    dataset = open_registered(_required(assignment.dataset), _required(assignment.dataset_hash), verify=False)
+    dataset = open_registered(_folder(assignment.dataset), _required(assignment.dataset_hash), verify=False)
     return compare(bundle, metrics, assignment.champion, dataset, stop.raise_if_requested)
 
 
@@ -133,7 +161,7 @@ def _prepare(assignment: Assignment, tell: Tell, stop: Stop) -> Product:
     out = assignment.folder / DATASET
     shutil.rmtree(out, ignore_errors=True)
     report = prepare(
-        assignment.files,
+        _sources(assignment),
         spec.declared,
         out,
         min_count=spec.min_count,
@@ -143,11 +171,13 @@ def _prepare(assignment: Assignment, tell: Tell, stop: Stop) -> Product:
         test_fraction=spec.test_fraction,
         negative_rate=spec.negative_rate,
         seed=spec.seed,
-        vocabulary_from=assignment.dataset,
+        vocabulary_from=None if assignment.dataset is None else _folder(assignment.dataset),
         grow=spec.grow,
         max_bad_rows=spec.max_bad_rows,
         on_progress=_PrepareReporter(tell, stop),
     )
+    if assignment.targets is not None and assignment.targets.product is not None:
+        publish(out, assignment.targets.product / report.dataset_hash)
     return Product(result={"report": report.model_dump(mode="json")})
 
 
@@ -157,9 +187,9 @@ def _evaluate(assignment: Assignment, tell: Tell, stop: Stop) -> Product:
     stop.raise_if_requested()
     spec = parse_spec(EvaluateSpec, assignment.spec)
     tell({"type": "progress", "progress": 0.0, "eta_s": None, "facts": {"stage": "evaluate"}})
-    dataset = _required(assignment.dataset)
+    dataset = _folder(assignment.dataset)
     open_registered(dataset, _required(assignment.dataset_hash), verify=False)  # `evaluate` compares the files
-    figures = evaluate(_required(assignment.run), [dataset], spec.split).metrics
+    figures = evaluate(_folder(assignment.run), [dataset], spec.split).metrics
     return Product({f"{spec.split}_{name}": value for name, value in figures.items()})
 
 
@@ -167,11 +197,11 @@ def _score(assignment: Assignment, tell: Tell, stop: Stop) -> Product:
     from ctrfast.batch_score import can_resume, score_files
 
     spec = parse_spec(ScoreSpec, assignment.spec)
-    bundle = _required(assignment.bundle)
+    bundle = _folder(assignment.bundle)
     require_bundle(bundle, _required(assignment.bundle_sha256))
     out = assignment.folder / OUTPUTS / spec.out
     out.unlink(missing_ok=True)
-    ticker = _Ticker()
+    ticker, inputs = _Ticker(), _sources(assignment)
 
     def on_progress(rows: int) -> None:
         stop.raise_if_requested()
@@ -179,16 +209,17 @@ def _score(assignment: Assignment, tell: Tell, stop: Stop) -> Product:
             tell({"type": "progress", "progress": 0.0, "eta_s": None, "facts": {"stage": "score", "rows": rows}})
 
     # Another version, behind an alias, or other files since the last attempt: then it begins anew.
-    resume = can_resume(bundle, assignment.files, out, calibrated=spec.calibrated)
-    scored = score_files(
-        bundle, assignment.files, out, calibrated=spec.calibrated, resume=resume, on_progress=on_progress
-    )
+    resume = can_resume(bundle, inputs, out, calibrated=spec.calibrated)
+    scored = score_files(bundle, inputs, out, calibrated=spec.calibrated, resume=resume, on_progress=on_progress)
+    if assignment.targets is not None:
+        remove(assignment.targets.outputs)  # of an attempt that died after it
+        publish(assignment.folder / OUTPUTS, assignment.targets.outputs, kind=OUTPUTS)
     result = {
         "rows": scored.rows,
         "unseen": dict(scored.unseen),
         "outputs": [spec.out],
         "model": spec.model,
-        "version": int(bundle.name),
+        "version": _required(assignment.version),
     }
     return Product({"rows_per_s": scored.rows_per_s}, result)
 
@@ -247,6 +278,17 @@ class _PrepareReporter:
         facts = {"stage": progress.stage, "rows": progress.rows, "total_rows": progress.total_rows}
         facts |= {"rows_per_s": speed.rows_per_s}
         self._tell({"type": "progress", "progress": progress.share, "eta_s": speed.eta_s, "facts": facts})
+
+
+def _sources(assignment: Assignment) -> list[Path | str]:
+    """Raw files, as `ctrfast.data.sources` takes them."""
+    return [file if isinstance(file, Path) else str(file) for file in assignment.files]
+
+
+def _folder(place: Place | None) -> Path:
+    if not isinstance(place, Path):
+        raise RuntimeError("the assignment lacks a folder that its kind needs")
+    return place
 
 
 def _required(value: T | None) -> T:

@@ -37,17 +37,18 @@ class Preflight:
     unseen: Shares
 
 
-def preflight(dataset: Dataset, config: TrainConfig, available_bytes: int) -> Preflight:
+def preflight(dataset: Dataset, config: TrainConfig, available_bytes: int, *, with_rows: bool = True) -> Preflight:
     """Examine, forecast and estimate.
 
     Args:
         dataset: may be opened without comparing each file.
         config: the run's settings.
         available_bytes: what the process can have of the machine's memory.
+        with_rows: as in `examine`.
     """
-    findings = examine(dataset, config, available_bytes)
+    findings = examine(dataset, config, available_bytes, with_rows=with_rows)
     is_usable = not any(finding.level == "error" and finding.path.startswith(DATASET) for finding in findings)
-    shares: Shares = unseen_shares(dataset) if is_usable else {}
+    shares: Shares = unseen_shares(dataset) if is_usable and with_rows else {}
     return Preflight(
         findings=(*findings, *(unseen_findings(dataset, shares) if shares else ())),
         memory=_memory(dataset, config),
@@ -56,24 +57,28 @@ def preflight(dataset: Dataset, config: TrainConfig, available_bytes: int) -> Pr
     )
 
 
-def examine(dataset: Dataset, config: TrainConfig, available_bytes: int | None = None) -> tuple[Finding, ...]:
+def examine(
+    dataset: Dataset, config: TrainConfig, available_bytes: int | None = None, *, with_rows: bool = True
+) -> tuple[Finding, ...]:
     """What needs footers and figures alone, in a fraction of a second; errors first.
 
     available_bytes: None where the run will be on another machine or at another time; memory is not judged then.
+    with_rows: False where manifest and schema alone are at hand; files are not judged then.
     """
     findings = [
-        *found(partial(check_files, dataset), DATASET),
+        *(found(partial(check_files, dataset), DATASET) if with_rows else ()),
         *found(partial(check_config, config), DATASET),
         *found(partial(check_dataset, dataset, config), DATASET),
         *_of_rows(dataset, config),
     ]
     needs = _memory(dataset, config)
-    try:
-        groups = check_shards(dataset)
-    except CtrFastError as error:
-        findings.append(Finding("error", error.message, error.path or DATASET))
-    else:
-        findings += _of_groups(dataset, config, groups, needs, available_bytes)
+    if with_rows:
+        try:
+            groups = check_shards(dataset)
+        except CtrFastError as error:
+            findings.append(Finding("error", error.message, error.path or DATASET))
+        else:
+            findings += _of_groups(dataset, config, groups, needs, available_bytes)
     if available_bytes is not None:
         on_device = sys.maxsize if may_have_gpu() else None
         findings += found(partial(check_memory, needs, available_bytes, on_device), "batch_size")

@@ -11,8 +11,13 @@ from ctrfast.preflight import examine, refuse
 from ctrfast.sweep.grid import Point, place_of, settings_text
 
 
-def check_points(dataset: Dataset, points: Sequence[Point]) -> None:
+def check_points(dataset: Dataset, points: Sequence[Point], *, with_rows: bool = True) -> None:
     """Refuse a point that the dataset cannot serve; the memory that it takes is not judged.
+
+    Args:
+        dataset: what all points train on.
+        points: the grid's.
+        with_rows: as in `ctrfast.preflight.examine`.
 
     Raises:
         ConfigError: the point is named, and its setting's place in `base` or `grid`.
@@ -22,7 +27,7 @@ def check_points(dataset: Dataset, points: Sequence[Point]) -> None:
         try:
             check_dataset(dataset, point.config)
             if index == 0:
-                refuse(examine(dataset, point.config))  # the files, which are the same for all
+                refuse(examine(dataset, point.config, with_rows=with_rows))  # the files, which are the same for all
         except ConfigError as error:
             message = f"The point {settings_text(point.settings)}: {error.message}"
             raise ConfigError(message, path=place_of(point.settings, error)) from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -13,7 +12,7 @@ from ctrfast.errors import unknown_name
 from ctrfast.schema import PRESETS, Schema, preset
 from service.dependencies import DatasetsDep, problems
 from service.json_bodies import JsonRoute
-from service.seals import open_registered
+from service.seals import described
 from service.submissions import unknown_entry
 
 router = APIRouter(prefix="/v1/architectures", tags=["plans"], route_class=JsonRoute)
@@ -71,4 +70,5 @@ def _schema(datasets: DatasetsDep, dataset: str | None, preset_name: str) -> Sch
     row = datasets.find(dataset)
     if row is None:
         raise unknown_entry("dataset", dataset, datasets.names(), "dataset")
-    return open_registered(Path(row.path), row.hash, verify=False).fitted.schema_
+    with described(row) as (opened, _):
+        return opened.fitted.schema_

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Header, Query, Response
 from ctrfast.data.report import DataReport
 from ctrfast.data.report.tags import SECURITY_POLICY
 from ctrfast.errors import ArtifactError, ConfigError
+from ctrfast.store.address import is_stored
 from service.answers import DatasetCreate, DatasetList, DatasetPublic, JobPublic
 from service.dependencies import (
     CallerDep,
@@ -22,7 +23,8 @@ from service.dependencies import (
 )
 from service.json_bodies import JsonRoute
 from service.negotiation import prefers_html
-from service.paths import allowed_path, without_server_paths
+from service.paths import allowed_address, allowed_path, without_server_paths
+from service.places import Place
 from service.states import Kind
 
 router = APIRouter(prefix="/v1/datasets", tags=["datasets"], route_class=JsonRoute)
@@ -50,11 +52,15 @@ def create_dataset(
     if (request.path is None) == (request.prepare is None):
         raise ConfigError("Give either `path` (a prepared dataset) or `prepare` (raw files).", path="path")
     if request.path is not None:
-        path = allowed_path(request.path, settings.roots, "path")
+        place: Place
+        if is_stored(request.path):
+            place = allowed_address(request.path, settings.stored_roots, "path")
+        else:
+            place = allowed_path(request.path, settings.roots, "path")
         try:
-            row = datasets.register(request.name, path)
+            row = datasets.register(request.name, place)
         except ArtifactError as error:
-            message = without_server_paths(error.message, {str(path): request.path})
+            message = without_server_paths(error.message, {str(place): request.path})
             raise ArtifactError(message, path="path") from error
         response.headers["Location"] = f"/v1/datasets/{row.name}"
         return DatasetPublic.of(row)

@@ -20,6 +20,7 @@ from service.dependencies import (
 )
 from service.json_bodies import JsonRoute
 from service.model_answers import AliasHistory, ModelMetadata
+from service.places import is_small
 from service.registry import LATEST, Registry
 from service.signatures import metadata_of
 
@@ -121,7 +122,8 @@ async def put_alias(
 
 
 def _metadata(name: str, version: int, registry: Registry) -> ModelMetadata:
-    return metadata_of(name, version, registry.folder(name, version))
+    with registry.opened(name, version, is_small) as (folder, _):
+        return metadata_of(name, version, folder)
 
 
 def _etag(move: int) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body
@@ -18,7 +17,7 @@ from service.dependencies import DatasetsDep, problems
 from service.fingerprints import fingerprint
 from service.json_bodies import JsonRoute
 from service.paths import without_server_paths
-from service.seals import open_registered
+from service.seals import described
 from service.specs import parse_plan_request
 from service.submissions import unknown_entry
 
@@ -50,8 +49,8 @@ def make_a_plan(request: PlanBody, datasets: DatasetsDep) -> PlanPublic:
         steps_per_epoch=int(row.rows["train"]) // asked.config.batch_size,
     )
     try:
-        dataset = open_registered(Path(row.path), row.hash, verify=False)
-        checked = preflight(dataset, asked.config, available_memory())
+        with described(row) as (dataset, with_rows):
+            checked = preflight(dataset, asked.config, available_memory(), with_rows=with_rows)
     except (ArtifactError, DataError) as error:
         finding = Finding(level="error", message=without_server_paths(error.message), path=error.path or "dataset")
         return answer.model_copy(update={"findings": [finding]})

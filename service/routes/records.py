@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import ExitStack
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query
 from fastapi.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from sse_starlette import EventSourceResponse, ServerSentEvent
+from starlette.background import BackgroundTask
 
 from ctrfast.data.report import DataReport
 from ctrfast.data.report.tags import SECURITY_POLICY
+from ctrfast.errors import ArtifactError
 from service.answers import MetricSeries
 from service.assignments import LOG, OUTPUTS
 from service.dependencies import JobId, JobsDep, ReportsDep, SettingsDep, problems
@@ -22,6 +25,7 @@ from service.job_pages import sweep_page, train_page
 from service.job_reports import SweepReport, TrainReport, reported_job, sweep_report, train_report
 from service.jobs import JobStore
 from service.negotiation import prefers_html, prefers_json
+from service.places import Place, folder_of, store_of
 from service.problems import BadValueError, NotFoundError
 from service.series import FEWEST_POINTS, thin
 from service.states import Kind
@@ -163,10 +167,16 @@ def get_report(
 def get_output(job_id: JobId, name: str, jobs: JobsDep, settings: SettingsDep) -> FileResponse:
     """A file that the job made, by a name from its `result.outputs`."""
     listed = name in jobs.get(job_id).result.get("outputs", [])
-    file = settings.job_folder(job_id) / OUTPUTS / name
-    if not listed or not file.is_file():
-        raise NotFoundError("output", name[:100], of=f"job {job_id!r}")
-    return FileResponse(file, filename=name)
+    store = store_of(settings)
+    place: Place = settings.job_folder(job_id) / OUTPUTS if store is None else store.outputs(job_id)
+    with ExitStack() as stack:
+        try:
+            folder = stack.enter_context(folder_of(place, lambda stored: stored == name)) if listed else None
+        except ArtifactError:
+            folder = None
+        if folder is None or not (folder / name).is_file():
+            raise NotFoundError("output", name[:100], of=f"job {job_id!r}")
+        return FileResponse(folder / name, filename=name, background=BackgroundTask(stack.pop_all().close))
 
 
 async def _events(jobs: JobStore, job_id: str, after: int) -> AsyncIterator[bytes]:

@@ -113,6 +113,7 @@ def by_job(trained: Trained, folder: Path) -> tuple[Scores, Scores]:
         lease_s=60,
         bundle=home,
         bundle_sha256=file_hash(trained.bundle / "manifest.json"),
+        version=1,
         files=(trained.raw,),
     )
     (output,) = do_work(job, lambda _: None, Stop()).result["outputs"]

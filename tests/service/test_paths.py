@@ -85,3 +85,16 @@ def test_messages_lose_the_servers_paths() -> None:
     assert without_server_paths("/srv/data/in.tsv, line 3; /srv/data", given_names) == "in.tsv, line 3; /link"
     kept = "40 rows/s; see https://host/a/b; 1/2; a/b/c"
     assert without_server_paths(kept) == kept
+
+
+@pytest.mark.parametrize(
+    "text, shown",
+    [
+        ("There is no artefact at s3://b1-x/m/abc: it has none.", "There is no artefact at abc: it has none."),
+        ("at s3://b1-x/m.json (AccessDenied). Check.", "at m.json (AccessDenied). Check."),
+        ("s3://b1-x/a/b", "b"),
+    ],
+)
+def test_messages_lose_addresses_in_the_store(text: str, shown: str) -> None:
+    assert without_server_paths(text) == shown
+    assert without_server_paths("at s3://b1-x/m/abc: x", {"s3://b1-x/m/abc": "s3://b1-x/m/abc"}).startswith("at s3://")

@@ -138,11 +138,13 @@ def test_sigterm_in_prepare_leaves_nothing(tmp_path: Path, raw_file: Path, stop:
 
 
 def test_score(tmp_path: Path, raw_file: Path, bundle: Path) -> None:
-    home = tmp_path / "7"  # a version's folder is named by its number
+    home = tmp_path / "7"
     home.symlink_to(bundle)
     spec = {"model": "m", "inputs": ["x"], "out": "s.parquet"}
     sha256 = file_hash(bundle / "manifest.json")
-    work = assignment(tmp_path / "job", Kind.SCORE, spec, bundle=home, bundle_sha256=sha256, files=(raw_file, raw_file))
+    work = assignment(
+        tmp_path / "job", Kind.SCORE, spec, bundle=home, bundle_sha256=sha256, version=7, files=(raw_file, raw_file)
+    )
     for _ in range(2):
         result = do_work(work, ignore, Stop()).result
         assert set(result.pop("unseen")) == {f"C{field}" for field in range(1, 27)}
@@ -161,7 +163,7 @@ def test_a_stopped_scoring_goes_on_and_another_version_begins_anew(
     home = tmp_path / "7"
     home.symlink_to(bundle)
     spec = {"model": "m", "inputs": ["x"], "calibrated": True}
-    registered = {"bundle": home, "bundle_sha256": file_hash(bundle / "manifest.json")}
+    registered = {"bundle": home, "bundle_sha256": file_hash(bundle / "manifest.json"), "version": 7}
     files = (raw_file, raw_file, raw_file)
     work = assignment(tmp_path / "job", Kind.SCORE, spec, files=files, **registered)
     kept = work.folder / "outputs" / ".scores.parquet.score"
