@@ -24,6 +24,7 @@ from service.datasets import DatasetStore
 from service.jobs import JobStore
 from service.leases import Lease
 from service.places import Place, place_of, store_of
+from service.pruned_runs import bars
 from service.registry import LATEST, Registry
 from service.settings import Settings
 from service.specs import (
@@ -35,8 +36,8 @@ from service.specs import (
     parse_spec,
     parse_train_spec,
 )
-from service.states import Kind
-from service.sweep_specs import parse_sweep_spec
+from service.states import Kind, State
+from service.sweep_specs import SweepSpec
 from service.taken_runs import same_training
 
 RUN, BUNDLE, DATASET, OUTPUTS, LOG = "run", "bundle", "dataset", "outputs", "log.txt"
@@ -68,7 +69,8 @@ class Assignment(BaseModel):
 
     given: resolved path -> what the caller wrote, for messages. traceparent: the attempt's span (`service.traces`).
     dataset_hash, bundle_sha256: what the registers hold. version: of the bundle. targets: None where all lies in HOME.
-    twin: a job that was asked for the same training, and has a run on this server.
+    twin: a job that was asked for the same training, and has a run on this server. bars: the validation AUC that a run
+    of a sweep must have at the end of each epoch, so as not to be pruned.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -89,6 +91,7 @@ class Assignment(BaseModel):
     targets: Targets | None = None
     champion: Champion | None = None
     twin: str | None = None
+    bars: dict[int, float] = {}
     files: tuple[Place, ...] = ()
     given: dict[str, str] = {}
     traceparent: str | None = None
@@ -142,7 +145,7 @@ class Assigner:
         if lease.kind is Kind.TRAIN:
             name = parse_train_spec(lease.spec).publish_as
         elif lease.kind is Kind.SWEEP:
-            name = parse_sweep_spec(lease.spec).publish_best_as
+            name = SweepSpec.model_validate(lease.spec).publish_best_as
         product = None if name is None else store.bundles(lease.project, name)
         if lease.kind is Kind.PREPARE:
             product = store.datasets(lease.project, parse_prepare_spec(lease.spec).name)
@@ -156,7 +159,16 @@ class Assigner:
             "run": self._run(start.job, start.model, start.version) if start is not None else None,
             "champion": self._champion(spec.publish_as) if spec.publish_as is not None else None,
             "twin": self._twin(spec) if lease.parent_id is not None else None,
+            "bars": self._bars(lease.parent_id, spec.dataset) if lease.parent_id is not None else {},
         }
+
+    def _bars(self, sweep_id: str, dataset: str) -> dict[int, float]:
+        if SweepSpec.model_validate(self._jobs.get(sweep_id).spec).prune is None:
+            return {}
+        done = {run.id: run for run in self._jobs.runs_of(sweep_id) if run.state == State.SUCCEEDED}
+        rows = int(self._datasets.get(dataset).rows["train"])
+        series = {job: self._jobs.metric_series(job) for job in done}
+        return bars(series, {job: run.spec for job, run in done.items()}, rows)
 
     def _twin(self, spec: TrainSpec) -> str | None:
         same = same_training(spec, self._jobs.trainings_on(spec.dataset))
@@ -186,7 +198,7 @@ class Assigner:
 
     def _sweep(self, lease: Lease) -> dict[str, Any]:
         """All runs have succeeded; what is left is to publish the best."""
-        spec = parse_sweep_spec(lease.spec)
+        spec = SweepSpec.model_validate(lease.spec)
         return {
             **self._dataset(spec.base["dataset"]),
             "run": self._run(self._jobs.get(lease.job_id).result["best"], None, None),

@@ -20,7 +20,7 @@ from service.registry import LATEST, Registry
 from service.settings import Settings
 from service.specs import parse_prepare_spec, parse_train_spec
 from service.states import Kind
-from service.sweep_specs import parse_sweep_spec
+from service.sweep_specs import SweepSpec
 from service.tables import Job
 
 
@@ -57,7 +57,7 @@ class Deliveries:
         if lease.kind is Kind.TRAIN and (spec := parse_train_spec(lease.spec)).publish_as is not None:
             gates = spec.gates or Gates()
             return {**left, **self._publish(session, lease, spec.publish_as, lease.job_id, gates, comparison, metrics)}
-        if lease.kind is Kind.SWEEP and (sweep := parse_sweep_spec(lease.spec)).publish_best_as is not None:
+        if lease.kind is Kind.SWEEP and (sweep := SweepSpec.model_validate(lease.spec)).publish_best_as is not None:
             best = session.get_one(Job, lease.job_id).result["best"]
             gates = sweep.gates or Gates()
             published = self._publish(session, lease, sweep.publish_best_as, best, gates, comparison, metrics)

@@ -4,7 +4,8 @@ The sweep holds no worker while it waits for its children, so one worker is enou
 they fare: whoever comes by looks (`settle`), and twice is harmless. Rows are locked in one order, the sweep before its
 children, children by id.
 
-    all succeeded                  succeeded, or queued for a worker to publish the best (`publish_best_as`)
+    all ended, points left to ask  running: the next round is queued (`service.asked_sweeps`)
+    all succeeded or were pruned   succeeded, or queued for a worker to publish the best (`publish_best_as`)
     some failed                    failed with their commonest reason
     some cancelled, none failed    cancelled
 """
@@ -19,9 +20,13 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from ctrfast.errors import DependencyError
 from service import wishes
+from service.asked_sweeps import next_round, runs_to_come
 from service.events import PROGRESS, append_event
 from service.moves import move
+from service.new_jobs import queue, runs_of_a_sweep
+from service.pruned_runs import is_pruned
 from service.states import FINAL, LEASED, Action, Reason, State, next_state
 from service.sweep_figures import sweep_metrics
 from service.tables import Job
@@ -32,10 +37,11 @@ _BY_ORDER = Job.id  # children have ids in the order of their points
 
 @dataclass(frozen=True)
 class _Kin:
-    """Children by state, and the mean of their progress, where one that has ended counts as done."""
+    """Children by state, the mean of their progress (1 where one has ended), and whether another round follows."""
 
     states: Mapping[State, int]
     progress: float
+    go_on: bool
 
     def any_in(self, states: Collection[State]) -> bool:
         return any(self.states.get(state) for state in states)
@@ -65,14 +71,14 @@ def count_children(session: Session, parents: Collection[str]) -> dict[str, dict
 def sweeps_to_settle(session: Session) -> list[str]:
     """Ids of sweeps of any project that wait for their children and are not where those are."""
     query = select(Job).where(Job.waits_for_children, Job.state.not_in(sorted(FINAL)))
-    return [parent.id for parent in session.scalars(query) if _is_due(parent, _kin(session, parent.id))]
+    return [parent.id for parent in session.scalars(query) if _is_due(parent, _kin(session, parent))]
 
 
 def settle(session: Session, parent: Job, now: float) -> None:
     """Bring a sweep to where its children are. The caller holds its row."""
     if not parent.waits_for_children or State(parent.state) in FINAL:
         return
-    kin = _kin(session, parent.id)
+    kin = _kin(session, parent)
     if not _is_due(parent, kin):
         return
     if kin.have_begun and not kin.are_paused:
@@ -80,7 +86,9 @@ def settle(session: Session, parent: Job, now: float) -> None:
     if abs(kin.progress - parent.progress) >= _LEAST_PROGRESS:
         parent.progress = kin.progress
         append_event(session, parent, PROGRESS, {"progress": parent.progress, "eta_s": None})
-    if kin.have_ended:
+    if kin.have_ended and kin.go_on and parent.state != State.CANCELLING:
+        _go_on(session, parent, now)
+    elif kin.have_ended:
         _end(session, parent, now)
     elif parent.pausing and kin.are_paused:
         move(session, parent, Action.PAUSE, now)
@@ -137,23 +145,25 @@ def retry(session: Session, parent: Job, now: float, max_attempts: int) -> None:
     parent.waits_for_children = True
     parent.result = {}
     for child in _locked(session, parent, {State.FAILED, State.CANCELLED}):
-        wishes.retry(session, child, now, max_attempts)
+        if not is_pruned(child):
+            wishes.retry(session, child, now, max_attempts)
     session.flush()
     settle(session, parent, now)
 
 
-def _kin(session: Session, parent_id: str) -> _Kin:
-    query = select(Job.state, func.count(), func.sum(Job.progress)).where(Job.parent_id == parent_id)
+def _kin(session: Session, parent: Job) -> _Kin:
+    query = select(Job.state, func.count(), func.sum(Job.progress)).where(Job.parent_id == parent.id)
     rows = session.execute(query.group_by(Job.state)).all()
     states = {State(state): count for state, count, _ in rows}
     done = sum(count if State(state) in FINAL else progress for state, count, progress in rows)
-    return _Kin(states, done / max(sum(states.values()), 1))
+    count, in_all = sum(states.values()), runs_to_come(parent)
+    return _Kin(states, done / max(count, in_all, 1), go_on=count < in_all)
 
 
 def _is_due(parent: Job, kin: _Kin) -> bool:
     """Whether settling would change something."""
     return (
-        kin.have_ended
+        (kin.have_ended and not (kin.go_on and parent.state == State.PAUSED))
         or (parent.state == State.QUEUED and kin.have_begun and not kin.are_paused)
         or (parent.pausing and kin.are_paused)
         or abs(kin.progress - parent.progress) >= _LEAST_PROGRESS
@@ -198,11 +208,27 @@ def _end(session: Session, parent: Job, now: float) -> None:
         parent.reason = reason
         parent.message = f"{len(failed):,} of {len(children):,} runs failed, most often with {reason}: {first.message}"
         move(session, parent, Action.FAIL, now, reason=reason, message=parent.message)
-    elif any(child.state == State.CANCELLED for child in children):
+    elif any(child.state == State.CANCELLED and not is_pruned(child) for child in children):
         move(session, parent, Action.CANCEL, now)
         move(session, parent, Action.STOP, now)
     else:
         _succeed(session, parent, now, is_held)
+
+
+def _go_on(session: Session, parent: Job, now: float) -> None:
+    """Queue the next round, unless somebody wants the sweep to wait."""
+    if parent.pausing:
+        move(session, parent, Action.PAUSE, now)
+        return
+    children = _summarise(session, parent)
+    _wake(session, parent, now)
+    try:
+        specs = next_round(parent, children)
+    except DependencyError as error:  # the API has Optuna, and whoever came by has not
+        parent.reason, parent.message = Reason.INTERNAL, error.message
+        move(session, parent, Action.FAIL, now, reason=parent.reason, message=parent.message)
+    else:
+        queue(session, runs_of_a_sweep(parent, specs, now, first=len(children)))
 
 
 def _succeed(session: Session, parent: Job, now: float, is_held: bool) -> None:

@@ -19,17 +19,15 @@ from sqlalchemy.orm import Session
 from service import families, wishes
 from service.database import Database
 from service.events import (
-    STATE,
     TRACEPARENT,
     EventPage,
     LogPage,
-    append_event,
     read_events,
     read_log,
     read_metric_series,
 )
 from service.fingerprints import fingerprint
-from service.new_jobs import new_job, new_job_id, runs_of_a_sweep
+from service.new_jobs import new_job, new_job_id, queue, runs_of_a_sweep
 from service.options import NO_OPTIONS, JobOptions
 from service.problems import (
     IdempotencyConflictError,
@@ -42,7 +40,7 @@ from service.projects import DEFAULT_PROJECT
 from service.selections import page_of_jobs, unindexed
 from service.settings import Settings
 from service.states import FINAL, IDLE, LEASED, IllegalMoveError, Kind, State
-from service.tables import Job, JobLabel
+from service.tables import Job
 from service.waiting import count_queued, queue_positions
 
 log = logging.getLogger("service.jobs")
@@ -141,7 +139,7 @@ class JobStore:
             now=self._clock(),
         )
         job.idempotency_key = key
-        made = [job, *runs_of_a_sweep(job, children, options)]
+        made = [job, *runs_of_a_sweep(job, children, job.created_at)]
         try:
             with self._database.write() as session:
                 self._database.lock_queue(session)
@@ -150,12 +148,7 @@ class JobStore:
                 if count_queued(session) + len(children) > self._settings.max_queued:
                     raise QueueFullError(self._settings.max_queued, _TRY_AGAIN_S)
                 origin = {} if traceparent is None else {TRACEPARENT: traceparent}
-                session.add_all(made)
-                session.flush()
-                for one in made:
-                    labels = one.labels.items()
-                    session.add_all(JobLabel(job_id=one.id, key=name, value=value) for name, value in labels)
-                    append_event(session, one, STATE, {"state": State.QUEUED, "attempt": 0, **origin})
+                queue(session, made, **origin)
         except IntegrityError:
             twin = self.find_twin(kind, spec, owner, key, options)
             if twin is None:

@@ -25,6 +25,7 @@ from service.database import Database
 from service.events import LOG, METRIC, PROGRESS, WARNING, append_event, append_notes
 from service.moves import move
 from service.projects import DEFAULT_PROJECT
+from service.pruned_runs import PRUNED
 from service.settings import Settings
 from service.states import IDLE, LEASED, RETRIED, Action, Kind, Reason, State
 from service.tables import Job
@@ -161,6 +162,17 @@ class LeaseStore:
             if job.pausing:
                 return move(session, job, Action.PAUSE, now)
             return move(session, job, Action.REQUEUE, now, message=message)
+
+    def prune(self, lease: Lease, message: str) -> State:
+        """End a run of a sweep that is hopeless: as cancelled, with a result that says so. Raises LeaseLostError."""
+        with self._database.write() as session:
+            job, now = self._locked(session, lease)
+            if _is_overdue(job, now):
+                return _fail_overdue(session, job, now)
+            if job.state != State.CANCELLING:
+                job.message, job.result = message, {PRUNED: True}
+                move(session, job, Action.CANCEL, now, message=message)
+            return move(session, job, Action.STOP, now)
 
     def sweep(self) -> int:
         """Take jobs away from workers whose lease ran out, end idle ones beyond their deadline, and look after sweeps.

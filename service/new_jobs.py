@@ -1,4 +1,4 @@
-"""New jobs, as rows that are not stored yet: they wait in the queue, and the runs of a sweep come with it."""
+"""New jobs: they wait in the queue, and the runs of a sweep come with it, or round by round."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sqlalchemy.orm import Session
+
+from service.events import STATE, append_event
 from service.fingerprints import fingerprint
 from service.options import JobOptions
 from service.states import Kind, State
-from service.tables import Job
+from service.tables import Job, JobLabel
 
 
 def new_job_id() -> str:
@@ -50,22 +53,40 @@ def new_job(
     )
 
 
-def runs_of_a_sweep(sweep: Job, specs: Sequence[Mapping[str, Any]], options: JobOptions) -> list[Job]:
-    """Train jobs for a sweep's owner and with its options; their ids sort as its points do. Has it wait for them."""
+def runs_of_a_sweep(sweep: Job, specs: Sequence[Mapping[str, Any]], now: float, first: int = 0) -> list[Job]:
+    """Train jobs for a sweep's owner and with its options; their ids sort as its points do. Has it wait for them.
+
+    Args:
+        sweep: the parent.
+        specs: of the runs.
+        now: seconds since 1970.
+        first: how many runs it has already.
+    """
+    options = JobOptions(priority=sweep.priority, deadline_s=sweep.deadline_s, labels=sweep.labels)
     runs = [
         new_job(
             f"{sweep.id[:12]}{index:04x}{secrets.token_hex(3)}",
             Kind.TRAIN,
             spec,
-            options.of_child(),
+            options,
             owner=sweep.owner,
             project=sweep.project,
             attempts=sweep.attempts_left,
-            now=sweep.created_at,
+            now=now,
         )
-        for index, spec in enumerate(specs)
+        for index, spec in enumerate(specs, first)
     ]
     for run in runs:
         run.parent_id = sweep.id
+        run.deadline_at = sweep.deadline_at
     sweep.waits_for_children = bool(runs)
     return runs
+
+
+def queue(session: Session, jobs: Sequence[Job], **facts: Any) -> None:
+    """Store new jobs with their labels, and tell that they wait. facts: for the event."""
+    session.add_all(jobs)
+    session.flush()
+    for job in jobs:
+        session.add_all(JobLabel(job_id=job.id, key=name, value=value) for name, value in job.labels.items())
+        append_event(session, job, STATE, {"state": State.QUEUED, "attempt": 0, **facts})

@@ -48,10 +48,6 @@ class JobOptions(BaseModel):
     labels: dict[LabelKey, LabelValue] = Field(default={}, max_length=MOST_LABELS)
     webhook: Webhook | None = None
 
-    def of_child(self) -> JobOptions:
-        """Those that a sweep's run shares with it: all but the webhook, which hears of the sweep alone."""
-        return self.model_copy(update={"webhook": None})
-
     def given(self) -> dict[str, Any]:
         """Those that differ from the defaults."""
         values = self.model_dump(mode="json", include=set(JobOptions.model_fields))

@@ -34,6 +34,7 @@ class Outcome(enum.Enum):
     DONE = "done"
     FAILED = "failed"
     STOPPED = "stopped"
+    PRUNED = "pruned"
 
 
 def failure_of(error: BaseException, given: Mapping[str, str] | None = None) -> tuple[Reason, str]:
@@ -95,6 +96,9 @@ class Transcript:
                 self.reason = Reason(message["reason"])
         elif kind == "stopped":
             self.outcome = Outcome.STOPPED
+        elif kind == "pruned":
+            self.outcome = Outcome.PRUNED
+            self.message = str(message.get("message", ""))[:_MAX_MESSAGE]
 
     def take_report(self) -> Report:
         """The report so far; a new one begins."""

@@ -24,6 +24,7 @@ from ctrfast.errors import Cancelled, CtrFastError
 from service.assignments import Assignment
 from service.lifeline import LeaseWatch, die_with_parent
 from service.outcomes import failure_of
+from service.pruned_runs import PrunedError
 from service.stopping import Stop
 from service.told_warnings import tell_warnings
 from service.traces import traces_from_environment
@@ -66,6 +67,8 @@ def main(arguments: list[str]) -> int:
         last_word: dict[str, Any] = {"type": "done", "metrics": product.metrics, "result": product.result}
     except Cancelled:
         last_word = {"type": "stopped"}
+    except PrunedError as error:
+        last_word = {"type": "pruned", "message": str(error)}
     except Exception as error:
         if not isinstance(error, CtrFastError):
             traceback.print_exc()

@@ -10,6 +10,7 @@ from ctrfast.config import TrainConfig
 from ctrfast.errors import ConfigError, CtrFastError, unknown_name
 from ctrfast.preflight import examine, refuse
 from ctrfast.sweep.checks import check_points
+from ctrfast.sweep.grid import points_to_check
 from service.datasets import DatasetStore
 from service.jobs import JobStore
 from service.new_jobs import new_job_id
@@ -179,7 +180,7 @@ class Submissions:
 
     def _check_sweep(self, values: Mapping[str, Any], prefix: str) -> None:
         spec = parse_sweep_spec(values, prefix)
-        points, most = spec.points, self.settings.max_queued
+        points, most = spec.first_points, self.settings.max_queued
         if len(points) > most:
             raise ConfigError(
                 f"The grid must have at most as many points as jobs may wait, {most:,}. Got {len(points):,}.",
@@ -189,7 +190,7 @@ class Submissions:
         dataset = self._dataset(first.dataset, f"{prefix}.base.dataset")
         try:
             with described(dataset) as (opened, with_rows):
-                check_points(opened, points, with_rows=with_rows)
+                check_points(opened, points_to_check(spec.config), with_rows=with_rows)
         except CtrFastError as error:
             at_fault = error.path or "dataset"
             error.path = f"{prefix}.{at_fault if at_fault.startswith(('base', 'grid')) else f'base.{at_fault}'}"

@@ -4,18 +4,20 @@
  "publish_best_as": "ctr"}
 
 A random search has `"search": {"name": "random", "points": 20}` beside them; its points are drawn when it is submitted.
+Those of `"name": "optuna"` are asked round by round (`service.asked_sweeps`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from ctrfast.errors import ConfigError
-from ctrfast.sweep.grid import Point, SweepConfig, sweep_points
+from ctrfast.errors import ConfigError, CtrFastError
+from ctrfast.sweep.grid import Point, SweepConfig, points_to_check, sweep_points
+from ctrfast.sweep.rounds import ask_round, is_asked, round_points
 from ctrfast.sweep.space import Grid, Search
 from service.gates import Gates
 from service.specs import Name, TrainSpec, parse_spec, parse_train_spec
@@ -27,6 +29,7 @@ class SweepSpec(BaseModel):
     """Train on a grid, or on points drawn from it.
 
     base: a train spec without `publish_as`. grid: values to try, by dotted setting. search: how points are drawn.
+    prune: how hopeless runs are ended early (`service.pruned_runs`).
     publish_best_as: the run with the highest validation AUC is published, once all have succeeded. gates: it must pass.
     """
 
@@ -35,6 +38,7 @@ class SweepSpec(BaseModel):
     base: dict[str, Any]
     grid: Grid
     search: Search | None = None
+    prune: Literal["median"] | None = None
     publish_best_as: Name | None = None
     gates: Gates | None = None
 
@@ -44,14 +48,27 @@ class SweepSpec(BaseModel):
         return {name: self.base[name] for name in _OWN if name in self.base}
 
     @cached_property
-    def points(self) -> tuple[Point, ...]:
-        """The grid's points. Raises ConfigError."""
+    def config(self) -> SweepConfig:
+        """What the library makes of it."""
         settings = {name: value for name, value in self.base.items() if name not in _OWN}
-        return sweep_points(SweepConfig(base=settings, grid=self.grid, search=self.search))
+        return SweepConfig(base=settings, grid=self.grid, search=self.search)
+
+    @cached_property
+    def first_points(self) -> Sequence[Point]:
+        """Those that are queued with the sweep: all, or the first round. Raises ConfigError, DependencyError."""
+        return (
+            round_points(self.config, ask_round(self.config, ()))
+            if is_asked(self.config)
+            else sweep_points(self.config)
+        )
 
     def child_specs(self) -> list[dict[str, Any]]:
+        """The train specs of those."""
+        return self.specs_of(self.first_points)
+
+    def specs_of(self, points: Sequence[Point]) -> list[dict[str, Any]]:
         """The train spec of each point, in order."""
-        return [{**self.own, **point.values} for point in self.points]
+        return [{**self.own, **point.values} for point in points]
 
 
 def parse_sweep_spec(values: Mapping[str, Any], prefix: str = "spec") -> SweepSpec:
@@ -59,29 +76,20 @@ def parse_sweep_spec(values: Mapping[str, Any], prefix: str = "spec") -> SweepSp
 
     Raises:
         ConfigError: a setting is unknown or breaks a rule; `path` names it below `prefix`.
+        DependencyError: the search needs a package that is not installed.
     """
-    if "prune" in values:
-        raise ConfigError(
-            "`prune` is for `ctrfast sweep`: the runs of a sweep job may all run at once. Leave it out, or set "
-            "`early_stop_patience` in `base`.",
-            path=f"{prefix}.prune",
-        )
     spec = parse_spec(SweepSpec, values, prefix)
-    if spec.search is not None and spec.search.name == "optuna":
-        raise ConfigError(
-            "A search with optuna is for `ctrfast sweep`: it asks for a point when those before have ended, and the "
-            "points of a job are queued at once. Use `random` here.",
-            path=f"{prefix}.search.name",
-        )
     if "publish_as" in spec.base:
         raise ConfigError(
             "The runs of a sweep publish nothing. Give `publish_best_as` beside `base` instead.",
             path=f"{prefix}.base.publish_as",
         )
     try:
-        _ = spec.points
-    except ConfigError as error:
-        raise ConfigError(error.message, path=f"{prefix}.{error.path}") from error
+        points_to_check(spec.config)
+        _ = spec.first_points
+    except CtrFastError as error:
+        error.path = f"{prefix}.{error.path}"
+        raise
     first_train_spec(spec, prefix)
     return spec
 

@@ -43,5 +43,5 @@ def retry(session: Session, job: Job, now: float, max_attempts: int) -> None:
     job.not_before = 0.0
     if job.deadline_s is not None:
         job.deadline_at = now + job.deadline_s
-    job.progress, job.metrics = 0.0, {}
+    job.progress, job.metrics, job.result = 0.0, {}, {}
     job.reason = job.message = job.started_at = job.finished_at = job.eta_s = None

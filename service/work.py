@@ -7,6 +7,7 @@ TensorFlow is imported by the kinds that need it, when they start.
 from __future__ import annotations
 
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
@@ -17,14 +18,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ctrfast.allocator import keep_freed_memory
 from ctrfast.data.prepare import prepare
 from ctrfast.data.prepare_progress import Pace, PrepareProgress
+from ctrfast.errors import Cancelled
 from ctrfast.folders import MANIFEST, file_hash, kind_of
 from ctrfast.run import RECEIPT, Run
 from ctrfast.store.artefacts import publish, remove
 from ctrfast.store.mirror import mirrored, take_up
+from ctrfast.sweep.pruning import Pruner
 from service.assignments import BUNDLE, DATASET, OUTPUTS, RUN, Assignment
 from service.champions import compare
 from service.gates import COMPARISON, Comparison
 from service.places import Place, folder_of
+from service.pruned_runs import PrunedError
 from service.seals import open_registered, require_bundle
 from service.specs import EvaluateSpec, ScoreSpec, TrainSpec, parse_prepare_spec, parse_spec, parse_train_spec
 from service.states import Kind
@@ -52,7 +56,8 @@ def do_work(assignment: Assignment, tell: Tell, stop: Stop) -> Product:
     """Do a job.
 
     Raises:
-        Cancelled: SIGTERM arrived. CtrFastError, MemoryError, OSError: see `service.outcomes`.
+        Cancelled: SIGTERM arrived. PrunedError: a run of a sweep is hopeless.
+        CtrFastError, MemoryError, OSError: see `service.outcomes`.
     """
     for partial in assignment.folder.rglob(".partial-*"):  # left by an attempt that was killed
         shutil.rmtree(partial) if partial.is_dir() else partial.unlink()
@@ -112,16 +117,29 @@ def _run_training(assignment: Assignment, spec: TrainSpec, run: Path, tell: Tell
     reporter = _TrainReporter(tell)
     if kind_of(run) is None:  # a folder that says nothing is no run to go on with
         shutil.rmtree(run, ignore_errors=True)
+    hopeless = threading.Event()
+    steps_per_epoch = dataset.rows("train") // spec.config.batch_size
+    pruner = Pruner(assignment.bars, steps_per_epoch, spec.config.epochs, hopeless.set)
+
+    def on_progress(progress: Progress) -> None:
+        reporter(progress)
+        pruner.see(progress)
+
     with stop.deferred():
-        train(
-            dataset,
-            spec.config,
-            run,
-            resume=True,
-            on_progress=reporter,
-            should_stop=stop.requested,
-            warm_start=None if assignment.run is None else _folder(assignment.run),
-        )
+        try:
+            train(
+                dataset,
+                spec.config,
+                run,
+                resume=True,
+                on_progress=on_progress,
+                should_stop=lambda: stop.requested() or hopeless.is_set(),
+                warm_start=None if assignment.run is None else _folder(assignment.run),
+            )
+        except Cancelled:
+            if stop.requested() or pruner.message is None:
+                raise
+            raise PrunedError(pruner.message) from None
 
 
 def _sweep(assignment: Assignment, tell: Tell, stop: Stop) -> Product:

@@ -165,6 +165,8 @@ class Worker:
             return self._deliver(attempt, lease)
         if transcript.outcome is Outcome.FAILED:
             return attempt.insist(lambda: self._leases.fail(lease, transcript.reason, transcript.message))
+        if transcript.outcome is Outcome.PRUNED:
+            return attempt.insist(lambda: self._leases.prune(lease, transcript.message))
         if attempt.was_told_to_stop:
             return attempt.insist(lambda: self._leases.stopped(lease))
         return attempt.insist(lambda: self._leases.fail(lease, Reason.WORKER_LOST, _death(code)))

@@ -65,6 +65,6 @@ class Pruner:
         self.auc = auc
         self.message = (
             f"After epoch {epoch} its validation AUC was {auc:.4f}, below the median {bar:.4f} of the finished runs. "
-            "Its checkpoint is kept: without `prune` the sweep goes on with it."
+            "Its checkpoint is kept."
         )
         self._stop()

@@ -175,9 +175,9 @@ def test_a_random_search_is_drawn_when_it_is_submitted(sweeping: Api) -> None:
 @pytest.mark.parametrize(
     ("spec", "path", "words"),
     [
-        ({"search": {"name": "optuna", "points": 3}}, "spec.search.name", "Use `random` here"),
+        ({"search": {"name": "optuna", "points": 3}, "grid": {"seeds": [1]}}, "spec.grid.seeds", "Did you mean"),
         ({"search": {"name": "random", "points": 5}}, "spec.search.points", "drew 2 different"),
-        ({"prune": "median"}, "spec.prune", "`ctrfast sweep`"),
+        ({"prune": "mean"}, "spec.prune", "median"),
         ({"grid": {"optimizer.l2": {"low": 0, "high": 1}}}, "spec.grid.optimizer.l2", "Add `search`"),
         ({"grid": {"optimizer.l2": {"low": 1, "high": 1}}}, "spec.grid.optimizer.l2", "below `high`"),
     ],
