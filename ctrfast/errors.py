@@ -7,6 +7,7 @@
     |-- ArtifactError        a dataset, run, checkpoint or bundle is missing, incomplete or was changed
     |-- TrainingError        training cannot go on (loss is not a number, constant output, nothing learned)
     |-- StorageError         the disk is full or read-only
+    |-- WorkerLostError      processes of a cluster were lost, more than a run starts anew for
     |-- DependencyError      an optional or conflicting package
     |-- Cancelled            somebody asked the work to stop
     `-- of ctrfast.client.problems: ProblemError, UnreachableError, JobFailedError
@@ -64,6 +65,12 @@ class StorageError(CtrFastError):
     """The disk takes no more."""
 
     code = "storage"
+
+
+class WorkerLostError(CtrFastError):
+    """Workers of a cluster were lost, again and again."""
+
+    code = "worker_lost"
 
 
 class DependencyError(CtrFastError):

@@ -28,6 +28,7 @@ from ctrfast.errors import (
     DependencyError,
     StorageError,
     TrainingError,
+    WorkerLostError,
 )
 from service.states import Action, IllegalMoveError, State
 
@@ -41,6 +42,7 @@ STATUS_OF: Mapping[type[CtrFastError], int] = {
     Cancelled: 409,
     TrainingError: 500,
     StorageError: 507,
+    WorkerLostError: 500,
     DependencyError: 500,
     CtrFastError: 500,
 }

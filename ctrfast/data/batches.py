@@ -18,7 +18,7 @@ import queue
 import threading
 from collections.abc import Generator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -58,6 +58,20 @@ class Shuffle:
     rows: int
 
 
+@dataclass(frozen=True)
+class Part:
+    """The rows that fall to one of `count` readers of a pass: a stretch of whole row groups, but for its two ends.
+
+    All readers together have each row once, and their numbers of rows differ by one at most.
+    """
+
+    index: int
+    count: int
+
+
+WHOLE = Part(0, 1)
+
+
 def batches(
     dataset: Dataset,
     split: str,
@@ -66,6 +80,7 @@ def batches(
     shuffle: Shuffle | None = None,
     drop_remainder: bool = False,
     skip: int = 0,
+    part: Part = WHOLE,
 ) -> Generator[Batch]:
     """One pass over a split.
 
@@ -76,10 +91,12 @@ def batches(
         shuffle: `None` keeps the order of the shards.
         drop_remainder: only whole batches.
         skip: leave out so many batches at the start; it costs at most the reading of two pools.
+        part: of the pass's rows, in the order in which its row groups are read; which these are differs by epoch.
     """
     groups = [group for shard in dataset.shards(split) for group in _row_groups(shard)]
     if shuffle:
         groups = [groups[i] for i in np.random.default_rng(shuffle.seed).permutation(len(groups))]
+    groups = groups_of_part(groups, part)
     rows = sum(group.rows for group in groups)
     if not rows:
         return
@@ -93,7 +110,8 @@ def batches(
         order = order[: stream.fill(pool, order)]
         while len(order):
             if shuffle:
-                np.random.default_rng(np.random.SeedSequence(shuffle.seed, spawn_key=(round_,))).shuffle(order)
+                key = (round_,) if part.count == 1 else (round_, part.index)
+                np.random.default_rng(np.random.SeedSequence(shuffle.seed, spawn_key=key)).shuffle(order)
             refilled = 0
             for start in range(0, len(order), batch_size):
                 places = order[start : start + batch_size]
@@ -148,18 +166,32 @@ def prefetch(source: Generator[Batch], depth: int = 2) -> Generator[Batch]:
 
 
 @dataclass(frozen=True)
-class _RowGroup:
-    """One row group of a shard. metadata: of the shard, so that it is parsed once."""
+class RowGroup:
+    """Rows of one row group of a shard. first, rows: of them. metadata: of the shard, so that it is parsed once."""
 
     shard: Path
     index: int
     rows: int
     metadata: pq.FileMetaData
+    first: int = 0
 
 
-def _row_groups(shard: Path) -> list[_RowGroup]:
+def groups_of_part(groups: Sequence[RowGroup], part: Part) -> list[RowGroup]:
+    """The row groups that a part has rows of, cut where it begins and ends."""
+    rows = sum(group.rows for group in groups)
+    begin, end = (rows * index // part.count for index in (part.index, part.index + 1))
+    kept, start = [], 0
+    for group in groups:
+        first, last = max(begin - start, 0), min(end - start, group.rows)
+        if first < last:
+            kept.append(replace(group, first=group.first + first, rows=last - first))
+        start += group.rows
+    return kept
+
+
+def _row_groups(shard: Path) -> list[RowGroup]:
     metadata = pq.read_metadata(shard)
-    return [_RowGroup(shard, i, metadata.row_group(i).num_rows, metadata) for i in range(metadata.num_row_groups)]
+    return [RowGroup(shard, i, metadata.row_group(i).num_rows, metadata) for i in range(metadata.num_row_groups)]
 
 
 class _RowStream:
@@ -171,7 +203,7 @@ class _RowStream:
         skip: leave out so many rows at the start; groups among them are not read.
     """
 
-    def __init__(self, groups: Sequence[_RowGroup], fitted: FittedSchema, skip: int) -> None:
+    def __init__(self, groups: Sequence[RowGroup], fitted: FittedSchema, skip: int) -> None:
         first = 0
         while first < len(groups) and groups[first].rows <= skip:
             skip -= groups[first].rows
@@ -203,12 +235,12 @@ def _record_type(fitted: FittedSchema) -> np.dtype[np.void]:
     return np.dtype((np.void, _WORD * (schema.slots + len(schema.numeric_names) + 1)))
 
 
-def _read(group: _RowGroup, fitted: FittedSchema) -> _Records:
+def _read(group: RowGroup, fitted: FittedSchema) -> _Records:
     """The rows of a row group; local ids become rows of the fused table."""
     schema = fitted.schema_
     with pq.ParquetFile(group.shard, metadata=group.metadata) as file:
         table = file.read_row_group(group.index, use_threads=False).combine_chunks()
-    words = np.empty((group.rows, schema.slots + len(schema.numeric_names) + 1), np.int32)
+    words = np.empty((len(table), schema.slots + len(schema.numeric_names) + 1), np.int32)
     for field, slots, id_rows in zip(schema.id_fields, schema.field_slots, fitted.id_rows, strict=True):
         column = table.column(field.name).chunk(0)  # numpy reads it without a copy, unlike the whole column
         if field.separator is None:
@@ -219,7 +251,7 @@ def _read(group: _RowGroup, fitted: FittedSchema) -> _Records:
         words[:, index] = table.column(name).chunk(0).to_numpy().view(np.int32)
     words[:, -1] = table.column(LABEL).chunk(0).to_numpy().astype(np.float32).view(np.int32)
     words[:, : schema.slots] += np.asarray(fitted.slot_offsets, np.int32)
-    return words.view(_record_type(fitted))[:, 0]
+    return words.view(_record_type(fitted))[group.first : group.first + group.rows, 0]
 
 
 def _take(pool: _Records, places: npt.NDArray[np.intp], slots: int) -> Batch:

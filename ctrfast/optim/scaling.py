@@ -165,7 +165,7 @@ def make_plan(config: TrainConfig, preset: str) -> Plan:
     values: dict[str, Any] = {}
     reasons = {
         "base_batch_size": "set" if scaling.base_batch_size else origin,
-        "batch_size": "set",
+        "batch_size": f"set{_shared(config)}",
         "scale": f"{config.batch_size:,} / {base:,}",
     }
 
@@ -216,6 +216,11 @@ def make_plan(config: TrainConfig, preset: str) -> Plan:
         reasons=reasons,
         **values,
     )
+
+
+def _shared(config: TrainConfig) -> str:
+    workers = config.cluster.workers
+    return "" if workers is None else f"; {config.batch_size // workers:,} rows on each of {workers} workers"
 
 
 def _factor(power: float, scale: float) -> str:

@@ -66,6 +66,7 @@ def examine(dataset: Dataset, config: TrainConfig, available_bytes: int | None =
         *found(partial(check_config, config), DATASET),
         *found(partial(check_dataset, dataset, config), DATASET),
         *_of_rows(dataset, config),
+        *_of_workers(dataset, config),
     ]
     needs = _memory(dataset, config)
     try:
@@ -106,6 +107,20 @@ def _of_rows(dataset: Dataset, config: TrainConfig) -> Iterator[Finding]:
         elif dataset.label_rate(split) in (0.0, 1.0):
             message = f"The label rate of {split} is {dataset.label_rate(split):g}, so that its AUC is undefined."
             yield Finding("warning", f"{message} Prepare with a larger --{split}-fraction.", f"{DATASET}.label")
+
+
+def _of_workers(dataset: Dataset, config: TrainConfig) -> Iterator[Finding]:
+    """What workers send each other at each step, which the estimate of the time does not know."""
+    workers = config.cluster.workers or 1
+    if workers > 1:
+        numbers = dataset.fitted.table_rows * (config.model.embedding_dim + 2)
+        yield Finding(
+            "info",
+            f"At each step, each of the {workers} workers sends and receives the sums of all table rows, "
+            f"{2 * numbers * _WORD * (workers - 1) / workers / 2**20:,.1f} MiB each way in a ring; the time is without "
+            "that, as it depends on the links between them. A larger batch_size has fewer steps.",
+            "cluster.workers",
+        )
 
 
 def _of_groups(
