@@ -45,8 +45,10 @@ _LOCAL_ENVIRONMENT = {
     "RAY_AUTH_MODE": "token",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # its next version's default, of whose coming it warns
+    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "600",  # of its 60 s, a busy machine needs most to load TensorFlow
     "RAY_worker_niceness": "0",  # workers run as the process that starts them would
 }
+_NOT_NEEDED = {"DatasetsCallback", "PlacementGroupCleanerCallback"}
 _LOCAL_OBJECT_STORE_BYTES = 80 * 2**20  # nearly nothing goes through it
 _POLL_S = 0.2
 _PATIENCE_S = 20.0  # for the other workers to meet the same error
@@ -123,12 +125,12 @@ def _fit(work: Work, cluster: ClusterConfig, mail: Path) -> None:
 
         gpus = cluster.gpus_per_worker
 
-        class Trainer(TensorflowTrainer):  # type: ignore[misc]
-            """Without an actor that outlives this process: it tells each second that Ray has no dashboard to ask."""
+        class Trainer(TensorflowTrainer):
+            """Without two of its actors: one for data that Ray would hand out; one that misses the dashboard, aloud."""
 
             def _create_default_callbacks(self) -> list[Any]:
-                callbacks = super()._create_default_callbacks()
-                return [each for each in callbacks if type(each).__name__ != "PlacementGroupCleanerCallback"]
+                callbacks: list[Any] = super()._create_default_callbacks()  # type: ignore[misc]
+                return [each for each in callbacks if type(each).__name__ not in _NOT_NEEDED]
 
         trainer = Trainer(
             lambda: _as_worker(work, mail),
