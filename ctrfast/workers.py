@@ -41,7 +41,7 @@ class Workers:
     ) -> None:
         self.index, self.size, self.strategy = index, size, strategy
         if strategy is not None:
-            self._gather = tf.function(lambda own: strategy.run(_gathered, (own,)), reduce_retracing=True)
+            self._gather = tf.function(lambda own: strategy.gather(own, axis=0), reduce_retracing=True)
 
     @classmethod
     def of_cluster(cls, index: int, size: int) -> Workers:
@@ -70,8 +70,7 @@ class Workers:
         values = self.strategy.experimental_distribute_values_from_function(
             lambda context: tf.constant(words if context.replica_id_in_sync_group % devices == 0 else words[:0])
         )
-        gathered = self.strategy.experimental_local_results(self._gather(values))[0]
-        return np.asarray(gathered).view(rows.dtype)
+        return np.asarray(self._gather(values)).view(rows.dtype)
 
     def from_chief(self, work: Callable[[], T]) -> T:
         """Have the chief do something, and all workers know its answer, which JSON can hold, once it is done.
@@ -93,10 +92,6 @@ class Workers:
             raise told_error(answer["error"])
         value: T = answer["value"]
         return value
-
-
-def _gathered(own: tf.Tensor) -> tf.Tensor:
-    return tf.distribute.get_replica_context().all_gather(own, axis=0)
 
 
 ALONE = Workers()
