@@ -26,11 +26,11 @@ SETTINGS = {
     "log_every_steps": 4,
     "checkpoint_every_steps": 4,
     "model": {"embedding_dim": 4, "hidden": [16, 8]},
-    "optimizer": {"l2": 1e-3},
+    "optimizer": {"l2": 1e-3, "clip_ratio": 0.01},  # so low that rows are clipped
     "cluster": {"workers": 2},
 }
 DENSE = parse_config(SETTINGS)
-SPARSE = parse_config({**SETTINGS, "optimizer": {"l2": 1e-3, "update": "sparse"}})
+SPARSE = parse_config({**SETTINGS, "optimizer": {**SETTINGS["optimizer"], "update": "sparse"}})
 DIES_BEFORE_STEP = 7
 
 
