@@ -129,7 +129,7 @@ class Replicas:
         if self._is_alone:
             return stop, save
         heard_stop, heard_save = (bool(wish) for wish in np.asarray(self._heard))
-        self._wishes = np.array([stop, save], np.float32)
+        self._wishes = np.array([stop, save and not heard_save], np.float32)  # what was heard is done in this step
         return heard_stop, heard_save
 
     def settle(self) -> None:
