@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import sys
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -73,7 +74,8 @@ def main(data, out):
         def look(progress):
             told.setdefault("steps", []).append(progress.step)
             for process in psutil.Process().children(recursive=True):
-                addresses.update(c.raddr.ip for c in process.net_connections(kind="inet") if c.raddr)
+                with suppress(psutil.NoSuchProcess):  # the lost worker, for one
+                    addresses.update(c.raddr.ip for c in process.net_connections(kind="inet") if c.raddr)
 
         run_on_workers(partial(lose_a_worker, data, dataset.hash, out), cluster, out / "hurt", look, lambda: False)
     told["addresses"] = sorted(addresses)
