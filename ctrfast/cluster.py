@@ -15,6 +15,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -88,6 +89,7 @@ def run_on_workers(
         try:
             while fit.is_alive():
                 fit.join(_POLL_S)
+                _take_back_signals()
                 for progress in mail.new_progress():
                     on_progress(progress)
                 if should_stop():
@@ -104,8 +106,17 @@ def run_on_workers(
             raise fit.error
 
 
+def _take_back_signals() -> None:
+    """Have signals reach Python's handlers again: below them, Ray sets one of its own that ends the process."""
+    if threading.current_thread() is threading.main_thread():
+        for name in (signal.SIGINT, signal.SIGTERM):
+            handler = signal.getsignal(name)
+            if handler is not None:  # else it is not Python's to give
+                signal.signal(name, handler)
+
+
 class _Fit(threading.Thread):
-    """Ray's part, in a thread: Ray takes over signals in a main thread, and this one has a stop to look for."""
+    """Ray's part, in a thread, while this one looks for a wish to stop."""
 
     def __init__(self, fit: Callable[[], None]) -> None:
         super().__init__(name="ray-train", daemon=True)

@@ -1,7 +1,7 @@
-"""Runs on two workers, as a program of its own: Ray is started once and takes part of what a process is.
+"""Runs on two workers, as a program of its own: Ray takes over a part of the process that it is started in.
 
 python -m tests.cluster.two_workers_program DATASET OUT
-OUT/dense and OUT/sparse are trained undisturbed; OUT/hurt is told to stop, goes on, and loses a worker by SIGKILL.
+OUT/hurt is stopped by SIGTERM, goes on, and loses a worker by SIGKILL; OUT/dense and OUT/sparse are left undisturbed.
 Prints JSON: the message of the stop, the steps that the loss fell between, and the addresses that were talked to.
 """
 
@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import sys
+import threading
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -56,16 +57,33 @@ def lose_a_worker(data, seal, out, workers, on_progress, should_stop):
     work_on(data, seal, DENSE, out / "hurt", None, workers, on_progress, should_stop_or_die)
 
 
+def stop_by_signal():
+    """A `should_stop` that SIGTERM makes true, which this process gets once Ray is started in it."""
+    wish = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: wish.set())
+    polls = 0
+
+    def should_stop():
+        nonlocal polls
+        ray = sys.modules.get("ray")  # not imported here: `connected` sets what it reads at its import
+        polls += getattr(ray, "is_initialized", bool)()
+        if polls == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return wish.is_set()
+
+    return should_stop
+
+
 def main(data, out):
     dataset, told = Dataset.open(data), {}
     cluster, addresses = ClusterConfig(workers=2), set()
+    try:
+        train(dataset, DENSE, out / "hurt", should_stop=stop_by_signal())
+    except Cancelled as error:
+        told["stopped"] = error.message
     with connected(cluster):
         ignore = (lambda _: None), (lambda: False)
         run_on_workers(partial(train_both, data, dataset.hash, out), cluster, out / "both", *ignore)
-        try:
-            train(dataset, DENSE, out / "hurt", should_stop=lambda: True)
-        except Cancelled as error:
-            told["stopped"] = error.message
         try:
             train(dataset, SPARSE, out / "hurt", resume=True)
         except ArtifactError as error:
