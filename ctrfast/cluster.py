@@ -2,9 +2,10 @@
 
     run_on_workers(work, ClusterConfig(workers=2), Path("runs/first"), on_progress, should_stop)
 
-`CTRFAST_RAY_ADDRESS` names the cluster, as `ray.init` takes it; without it, Ray is started on this machine's loopback
-for the run alone. Each worker is a process with TensorFlow's `TF_CONFIG` of the group. Workers and this process tell
-each other progress, a wish to stop, and errors through a `ctrfast.mailbox` beside the run.
+`CTRFAST_RAY_ADDRESS` names the cluster, as `ray.init` takes it, `ray://HEAD:10001` where this machine is no node of it;
+without it, Ray is started on this machine's loopback for the run alone. Each worker is a process with TensorFlow's
+`TF_CONFIG` of the group. Workers and this process tell each other progress, a wish to stop, and errors through a
+`ctrfast.mailbox` beside the run.
 A worker that is lost ends the others; all are started anew, and the work goes on from its last checkpoint.
 
 Source: Ray 2.60, `ray.train.tensorflow.TensorflowTrainer`.
@@ -37,16 +38,18 @@ MOST_RESTARTS = 3
 Work: TypeAlias = Callable[["Workers", Callable[[Progress], None], Callable[[], bool]], None]
 
 _LOOPBACK = "127.0.0.1"
+_START_TIMEOUT = "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"
+_START_TIMEOUT_S = 600  # of its 60 s, a busy machine needs most to load TensorFlow
 # Of a Ray that is started here; set before it is imported, unless the environment says otherwise.
 _LOCAL_ENVIRONMENT = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # else it talks to the host's own network address
     "RAY_AUTH_MODE": "token",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # its next version's default, of whose coming it warns
-    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "600",  # of its 60 s, a busy machine needs most to load TensorFlow
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # nobody takes this machine away with notice
     "RAY_worker_niceness": "0",  # workers run as the process that starts them would
 }
+_WORKER_ENVIRONMENT = {"TF_USE_LEGACY_KERAS": "1"}  # Ray loads TensorFlow before ctrfast, which would set it
 _NOT_NEEDED = {"DatasetsCallback", "PlacementGroupCleanerCallback"}
 _LOCAL_OBJECT_STORE_BYTES = 80 * 2**20  # nearly nothing goes through it
 _POLL_S = 0.2
@@ -153,7 +156,10 @@ def _fit(work: Work, cluster: ClusterConfig, mail: Mailbox) -> None:
                 placement_strategy="SPREAD",
             ),
             run_config=RunConfig(
-                name="ray", storage_path=str(mail.path), failure_config=FailureConfig(max_failures=MOST_RESTARTS)
+                name="ray",
+                storage_path=str(mail.path),
+                failure_config=FailureConfig(max_failures=MOST_RESTARTS),
+                worker_runtime_env={"env_vars": _WORKER_ENVIRONMENT},
             ),
         )
         try:
@@ -170,6 +176,7 @@ def _fit(work: Work, cluster: ClusterConfig, mail: Mailbox) -> None:
 def connected(cluster: ClusterConfig) -> Iterator[None]:
     """Ray, connected: as it is where this process has it already, else to a cluster or one of our own."""
     address = cluster_address()
+    os.environ.setdefault(_START_TIMEOUT, str(_START_TIMEOUT_S))  # Ray hands it on to a cluster
     if address is None:
         for name, value in _LOCAL_ENVIRONMENT.items():
             os.environ.setdefault(name, value)
