@@ -1,4 +1,4 @@
-# The service in one image: API and worker are commands of it (docker-compose.yml).
+# The service in one image: API, worker and Ray are commands of it (docker-compose.yml).
 FROM python:3.11-slim AS build
 
 WORKDIR /build
@@ -6,7 +6,7 @@ COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY ctrfast ./ctrfast
 COPY service ./service
 RUN python -m venv /opt/ctrfast
-RUN /opt/ctrfast/bin/pip install --no-cache-dir --no-compile -c constraints.txt ".[oidc,otel,postgres,s3]"
+RUN /opt/ctrfast/bin/pip install --no-cache-dir --no-compile -c constraints.txt ".[cluster,oidc,otel,postgres,s3]"
 
 FROM python:3.11-slim
 

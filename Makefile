@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
 BENCHES := bench-train bench-prepare bench-input bench-bounded bench-memory bench-scaling bench-allocator bench-rules \
-	bench-better-rule bench-gpu bench-jobs bench-serve bench-swap bench-soak
+	bench-better-rule bench-gpu bench-jobs bench-serve bench-swap bench-soak bench-cluster
 
 .PHONY: setup demo test fuzz hot-swap image-steps kill-matrix lint serve $(BENCHES) clean
 
@@ -83,7 +83,7 @@ $(BENCHES): bench-%: .venv/.ready
 bench-train bench-gpu bench-prepare: .venv-peers/.ready
 bench-serve: $(SERVE_PEERS)
 
-bench-jobs: .venv/.ready-dev
+bench-jobs bench-cluster: .venv/.ready-dev
 
 clean:
 	rm -rf .venv .venv-peers .venv-serve-* build/bench .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -133,10 +133,21 @@ class ScalingConfig(_Settings):
     base_batch_size: int | None = Field(default=None, ge=1)
 
 
+class ClusterConfig(_Settings):
+    """Several processes that train one run on a Ray cluster (`ctrfast.cluster`).
+
+    workers: how many; each has the batch's share of rows. Not set: this process trains.
+    gpus_per_worker: each with a share of the worker's rows. Not set: workers train on their CPUs.
+    """
+
+    workers: int | None = Field(default=None, ge=1, le=1024)
+    gpus_per_worker: int | None = Field(default=None, ge=1, le=64)
+
+
 class TrainConfig(_Settings):
     """All settings of a run.
 
-    batch_size: B, rows per optimizer step, over all replicas.
+    batch_size: B, rows per optimizer step, over all replicas and workers.
     micro_batch_size: rows of one forward and backward pass on a replica; the step is that of the whole batch. Not set:
     the fastest for the device.
     replicas: devices that share each batch. Not set: all GPUs, or one CPU.
@@ -166,6 +177,13 @@ class TrainConfig(_Settings):
     model: ModelConfig = ModelConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     scaling: ScalingConfig = ScalingConfig()
+    cluster: ClusterConfig = ClusterConfig()
+
+    @property
+    def shares(self) -> int:
+        """Parts that each batch is cut into, as far as the settings say: replicas of all workers."""
+        workers, gpus = self.cluster.workers or 1, self.cluster.gpus_per_worker or 1
+        return (self.replicas or 1) * workers * gpus
 
     @property
     def clip(self) -> Clip:
@@ -229,7 +247,7 @@ def _refuse_contradictions(config: TrainConfig) -> None:
     optimizer, clip = config.optimizer, config.clip
     is_adaptive, is_constant = clip in ADAPTIVE_CLIPS, clip in CONSTANT_CLIPS
     warmup = optimizer.warmup_epochs or 0.0
-    replicas = config.replicas or 1
+    cluster, shares = config.cluster, config.shares
     without = f"has no effect with clip {clip}"
     contradictions = (
         (
@@ -261,11 +279,26 @@ def _refuse_contradictions(config: TrainConfig) -> None:
             optimizer.update == "sparse" and clip == "adaptive_field",
             "has no meaning with clip adaptive_field, whose limit follows from the norm of the whole field",
         ),
-        ("replicas", config.batch_size % replicas != 0, f"must divide batch_size={config.batch_size}"),
+        (
+            "replicas",
+            config.replicas is not None and cluster.workers is not None,
+            "has no place beside cluster.workers, whose devices cluster.gpus_per_worker sets",
+        ),
+        (
+            "cluster.gpus_per_worker",
+            cluster.gpus_per_worker is not None and cluster.workers is None,
+            "has no effect without cluster.workers",
+        ),
+        ("replicas", config.batch_size % (config.replicas or 1) != 0, f"must divide batch_size={config.batch_size}"),
+        (
+            "cluster.workers",
+            config.batch_size % shares != 0,
+            f"must divide batch_size={config.batch_size}, with all their GPUs",
+        ),
         (
             "micro_batch_size",
-            (config.micro_batch_size or 1) * replicas > config.batch_size,
-            f"must be at most a replica's {config.batch_size // replicas} rows",
+            (config.micro_batch_size or 1) * shares > config.batch_size,
+            f"must be at most a replica's {config.batch_size // shares} rows",
         ),
     )
     for path, is_wrong, why in contradictions:

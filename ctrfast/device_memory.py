@@ -18,4 +18,5 @@ def device_memory(devices: Sequence[str]) -> int | None:
     """
     if "GPU" not in devices[0]:
         return None
-    return min(int(device.memory_limit) for device in device_lib.list_local_devices() if device.name in devices)
+    own = {f"/device:{name.rpartition('/device:')[2]}" for name in devices}  # in a cluster, without the task's name
+    return min(int(device.memory_limit) for device in device_lib.list_local_devices() if device.name in own)

@@ -8,6 +8,7 @@
     |-- TrainingError        training cannot go on (loss is not a number, constant output, nothing learned)
     |-- StorageError         the disk is full or read-only
     |   `-- StoreUnavailableError the object store does not answer, or not now
+    |-- WorkerLostError      processes of a cluster were lost, more than a run starts anew for
     |-- DependencyError      an optional or conflicting package
     |-- Cancelled            somebody asked the work to stop
     `-- of ctrfast.client.problems: ProblemError, UnreachableError, JobFailedError
@@ -69,6 +70,12 @@ class StorageError(CtrFastError):
 
 class StoreUnavailableError(StorageError):
     """The object store does not answer, or not now; trying again may help."""
+
+
+class WorkerLostError(CtrFastError):
+    """Workers of a cluster were lost, again and again."""
+
+    code = "worker_lost"
 
 
 class DependencyError(CtrFastError):

@@ -18,8 +18,10 @@ from functools import partial
 import tensorflow as tf
 
 from ctrfast.config import TrainConfig
-from ctrfast.data.batches import Shuffle, batches, prefetch, read_words, row_numbers
+from ctrfast.data.batches import Shuffle, prefetch, read_words, row_numbers
+from ctrfast.data.row_groups import WHOLE, Part
 from ctrfast.data.shards import Dataset
+from ctrfast.loop.epoch_batches import epoch_batches
 from ctrfast.replicas import Replicas, Step
 
 _WORD_BYTES = 4
@@ -34,10 +36,19 @@ class Feed:
         replicas: take the steps.
         config: says batch size, seed and size of the pool.
         room_bytes: free on the one GPU, beside the run; `None` where there is none or several.
+        part: of the rows, one worker's of several; only from disk.
     """
 
-    def __init__(self, dataset: Dataset, replicas: Replicas, config: TrainConfig, *, room_bytes: int | None) -> None:
-        self._dataset, self._replicas, self._config = dataset, replicas, config
+    def __init__(
+        self,
+        dataset: Dataset,
+        replicas: Replicas,
+        config: TrainConfig,
+        *,
+        room_bytes: int | None,
+        part: Part = WHOLE,
+    ) -> None:
+        self._dataset, self._replicas, self._config, self._part = dataset, replicas, config, part
         schema = dataset.fitted.schema_
         row_bytes = (schema.slots + len(schema.numeric_names) + 1) * _WORD_BYTES
         self.is_held = room_bytes is not None and _COPIES * dataset.rows("train") * row_bytes <= room_bytes
@@ -46,16 +57,14 @@ class Feed:
     def epoch(self, epoch: int, *, skip: int) -> Generator[Callable[[], Step]]:
         """The steps of an epoch but the first `skip`, each ready to be taken."""
         config = self._config
-        shuffle = Shuffle(seed=(config.seed, epoch), rows=config.shuffle_rows)
         if self.is_held:
-            words = self._held()
+            words, shuffle = self._held(), Shuffle(seed=(config.seed, epoch), rows=config.shuffle_rows)
             numbers = row_numbers(self._dataset, "train", config.batch_size, shuffle=shuffle, skip=skip)
             with closing(prefetch(numbers)) as source:
                 for rows in source:
                     yield partial(self._replicas.step_of_rows, words, rows)
             return
-        whole = batches(self._dataset, "train", config.batch_size, shuffle=shuffle, drop_remainder=True, skip=skip)
-        with closing(prefetch(whole)) as source:
+        with closing(prefetch(epoch_batches(self._dataset, config, epoch, self._part, skip))) as source:
             for batch in source:
                 yield partial(self._replicas.step, batch.ids, batch.numbers, batch.labels)
 

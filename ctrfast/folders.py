@@ -24,7 +24,7 @@ from ctrfast.errors import ArtifactError, ConfigError, CtrFastError, StorageErro
 from ctrfast.storage import is_full
 
 MANIFEST = "manifest.json"
-_PARTIAL = ".partial-"
+PARTIAL = ".partial-"
 
 
 @contextmanager
@@ -36,7 +36,7 @@ def new_folder(out: Path) -> Iterator[Path]:
         StorageError: the disk has no room for another folder.
     """
     refuse_existing(out)
-    partial = out.parent / f"{_PARTIAL}{out.name}-{secrets.token_hex(4)}"
+    partial = out.parent / f"{PARTIAL}{out.name}-{secrets.token_hex(4)}"
     try:
         partial.mkdir(parents=True)
     except OSError as error:
@@ -73,7 +73,7 @@ def new_file(out: Path) -> Iterator[Path]:
         ConfigError: the folder of `out` cannot be written.
         StorageError: the disk has no room for another file.
     """
-    partial = out.parent / f"{_PARTIAL}{out.name}-{secrets.token_hex(4)}"
+    partial = out.parent / f"{PARTIAL}{out.name}-{secrets.token_hex(4)}"
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         partial.touch()
@@ -89,7 +89,7 @@ def new_file(out: Path) -> Iterator[Path]:
 
 def remove_partials(folder: Path) -> None:
     """Remove what a killed process left half-written in a folder that nobody else writes to now."""
-    for partial in folder.glob(f"{_PARTIAL}*"):
+    for partial in folder.glob(f"{PARTIAL}*"):
         shutil.rmtree(partial) if partial.is_dir() else partial.unlink()
 
 

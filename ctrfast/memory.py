@@ -6,7 +6,8 @@
     gradient     V (D+8)                   sums of row gradients, counts, and what the pass over them holds: 6 numbers
                                            a row, as measured; `update: sparse` on a CPU has min(V, B S) rows of it.
                                            In place: min(V, B S) (D+3) + 2 V, sums of present rows, and two numbers
-                                           for each row. On a GPU V (2D+4), as measured
+                                           for each row. On a GPU V (2D+4), as measured. Of replicas on CPUs V (2D+10):
+                                           a replica's sums, and the pass over those of all
     dense        P (2 + slots)             P weights outside the table, with their gradient
     batch        B S (D+1) x copies of the row gradients (in place, of a micro-batch's), and M rows of activations, M
                                            the micro-batch
@@ -14,10 +15,11 @@
     input        the pool of `shuffle_rows` rows, row groups being read, batches that wait
     process      Python, TensorFlow and compiled code
 
-each times 4 bytes but the last. Meant to be above the truth for training on one device; the rows of evaluations are not
-in it. On one CPU the table is updated in place where the settings move each row by itself (`ctrfast.row_step`): the
-peak with 34 million rows at batch 65,536 was 83 % of the estimate (`make bench-memory`). On a GPU the peak with 1.07
-million rows was 90 % of it at batch 1,024 and 61 % at 131,072 (`make bench-gpu`, from disk).
+each times 4 bytes but the last, and all but the checkpoint for each worker of a cluster. Meant to be above the truth
+for training on one device; the rows of evaluations are not in it. On one CPU the table is updated in place where the
+settings move each row by itself (`ctrfast.row_step`): the peak with 34 million rows at batch 65,536 was 83 % of the
+estimate (`make bench-memory`). On a GPU the peak with 1.07 million rows was 90 % of it at batch 1,024 and 61 % at
+131,072 (`make bench-gpu`, from disk). Several GPUs and workers have not been measured.
 
     needs = estimate(dataset.fitted, config, train_rows=dataset.rows("train"))
     check_memory(needs, available_memory())
@@ -65,11 +67,12 @@ class FieldMemory:
 
 @dataclass(frozen=True)
 class MemoryEstimate:
-    """by_part: bytes at the peak, of all replicas where a part is on the devices. by_field: of one replica."""
+    """by_part: bytes at the peak, of all replicas and workers together. by_field: of one replica."""
 
     by_part: Mapping[str, int]
     by_field: Mapping[str, FieldMemory]
     replicas: int
+    workers: int = 1
 
     @property
     def total_bytes(self) -> int:
@@ -80,6 +83,11 @@ class MemoryEstimate:
     def device_bytes(self) -> int:
         """The parts that lie on each GPU."""
         return sum(self.by_part[part] for part in _ON_DEVICE) // self.replicas
+
+    def of_a_worker(self) -> MemoryEstimate:
+        """What one worker of several takes; the chief's, which writes the checkpoints."""
+        own = {part: size if part == "checkpoint" else -(-size // self.workers) for part, size in self.by_part.items()}
+        return MemoryEstimate(own, self.by_field, self.replicas // self.workers)
 
     @property
     def host_bytes(self) -> int:
@@ -101,10 +109,10 @@ def estimate(
         fitted: says F, S, N and the rows of each table.
         config: the run's settings.
         train_rows: of the training split; a pool is not larger. Not known: the pool counts as full.
-        replicas: devices that share each batch; by default as many as the config says, or one.
+        replicas: devices that share each batch, of all workers; by default as many as the config says.
         on_gpu: without `micro_batch_size`, a GPU takes its share of the batch at once, a CPU in micro-batches.
     """
-    replicas = replicas or config.replicas or 1
+    replicas, workers = replicas or config.shares, config.cluster.workers or 1
     schema, slots = fitted.schema_, SLOTS[config.optimizer.name]
     V, F, N, D = fitted.table_rows, len(schema.id_names), len(schema.numeric_names), config.model.embedding_dim
     S = schema.slots
@@ -117,6 +125,8 @@ def estimate(
         gradient = V * (2 * D + 4)
     elif in_place:
         gradient = present * (D + 3) + 2 * V
+    elif replicas > 1:
+        gradient = V * (D + 2 + D + _PASS_NUMBERS)
     else:
         gradient = (present if config.optimizer.update == "sparse" else V) * (D + _PASS_NUMBERS)
     size = network_size(config.model, F, N)
@@ -125,7 +135,7 @@ def estimate(
     activations = M * (size.activations + pooled) * _ACTIVATION_COPIES
     pool_rows = max(config.shuffle_rows, config.batch_size)
     row_bytes = (S + N + 1) * _BYTES
-    read_rows = _ROWS_BEING_READ
+    read_rows = _ROWS_BEING_READ * workers
     if train_rows is not None:
         pool_rows, read_rows = min(pool_rows, train_rows), min(read_rows, train_rows)
     on_device = {
@@ -139,13 +149,13 @@ def estimate(
         **{part: size * replicas for part, size in on_device.items()},
         "checkpoint": V * (D + 1) * _BYTES,
         "input": pool_rows * (row_bytes + _PLACE_BYTES) + (read_rows + _BATCHES * config.batch_size) * row_bytes,
-        "process": _PROCESS_BYTES,
+        "process": _PROCESS_BYTES * workers,
     }
     by_field = {
         name: FieldMemory(rows, rows * (D + 1) * (1 + slots) * _BYTES)
         for name, rows in zip(schema.table_names, fitted.table_sizes, strict=True)
     }
-    return MemoryEstimate(by_part, by_field, replicas)
+    return MemoryEstimate(by_part, by_field, replicas, workers)
 
 
 def check_memory(needs: MemoryEstimate, available_bytes: int, device_bytes: int | None = None) -> None:

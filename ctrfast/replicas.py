@@ -7,8 +7,10 @@ Every replica then applies the same sums to its own copy.
     replicas = Replicas(lambda: (network, optimizer), choose_devices(config.replicas), batch_size=8192)
     loss, present, clipped = replicas.step(batch.ids, batch.numbers, batch.labels)
 
-Source: TensorFlow's `MirroredStrategy`, whose all-reduce this uses.
-Differs from it: each replica's variables are its own, not mirrored ones, so that the update is one compiled function.
+Workers of a cluster do the same across processes: each has replicas on its own devices and its own share of the rows.
+
+Source: TensorFlow's `MirroredStrategy` and `MultiWorkerMirroredStrategy`, whose all-reduce this uses.
+Differs from them: each replica's variables are its own, not mirrored ones, so that the update is one compiled function.
 """
 
 from __future__ import annotations
@@ -28,9 +30,13 @@ from ctrfast.optim.step_settings import StepSettings
 from ctrfast.row_step import RowStep
 from ctrfast.step import Execution, make_step
 from ctrfast.table_step import TableStep
+from ctrfast.workers import ALONE, Workers
 
 Step = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
-State: TypeAlias = tf.Variable | npt.NDArray[np.float32]
+Floats: TypeAlias = npt.NDArray[np.float32]
+State: TypeAlias = tf.Variable | Floats
+
+_WISHES = 2  # to stop, to save
 
 
 def choose_devices(replicas: int | None) -> list[str]:
@@ -50,10 +56,10 @@ def choose_devices(replicas: int | None) -> list[str]:
 
 
 def check_replicas(config: TrainConfig, replicas: int) -> None:
-    """Refuse settings that do not fit so many replicas.
+    """Refuse a batch that so many replicas cannot share.
 
     Raises:
-        ConfigError: the batch does not divide, or the update is one that replicas cannot share.
+        ConfigError: it does not divide.
     """
     if config.batch_size % replicas:
         raise ConfigError(
@@ -61,9 +67,6 @@ def check_replicas(config: TrainConfig, replicas: int) -> None:
             "Choose another, or set replicas.",
             path="batch_size",
         )
-    if replicas > 1 and config.optimizer.update == "sparse":
-        problem = f"`update` must be dense with {replicas} replicas, which add up the sums of whole tables."
-        raise ConfigError(f"{problem} Got update=sparse. Set replicas=1.", path="optimizer.update")
 
 
 class Replicas:
@@ -73,10 +76,11 @@ class Replicas:
         make: builds a network, the same at each call, on the device that is current.
         starts: first row of each id table.
         settings: of the update.
-        devices: one per replica.
-        batch_size: B, rows of a step over all replicas.
+        devices: one per replica of this process.
+        batch_size: B, rows of a step over all replicas of all workers.
         execution: how a replica runs its share; by default the fastest for the device.
         precision: of the MLP's products.
+        workers: processes that share each batch; `step` takes this one's rows.
     """
 
     def __init__(
@@ -89,8 +93,12 @@ class Replicas:
         batch_size: int,
         execution: Execution | None = None,
         precision: str = "float32",
+        workers: Workers = ALONE,
     ) -> None:
         self.devices = devices
+        self._wishes: Floats = np.zeros(_WISHES, np.float32)
+        self._heard: Floats | tf.Tensor = self._wishes
+        self._is_alone, replicas = workers.size == 1, workers.size * len(devices)
         self._steps: list[RowStep | TableStep] = []
         networks: list[Network] = []
         for device in devices:
@@ -104,21 +112,32 @@ class Replicas:
                     batch_size=batch_size,
                     execution=execution,
                     precision=precision,
-                    replicas=len(devices),
+                    replicas=replicas,
                     pooling=network.pooling,
                 )
             networks.append(network)
             self._steps.append(step)
         self.network = networks[0]
         self.step: Callable[..., Step] = self._steps[0]
-        if len(devices) > 1:
-            self._strategy = tf.distribute.MirroredStrategy(devices)
+        if replicas > 1:
+            self._strategy = workers.strategy or tf.distribute.MirroredStrategy(devices)
             self._run = tf.function(lambda *parts: self._strategy.run(self._on_replica, args=parts))
             self.step = self._together
 
     def step_of_rows(self, words: tf.Tensor, rows: npt.NDArray[np.int32]) -> Step:
         """One step of the only replica on rows (B,) of a split in its device's memory (`ctrfast.loop.feed`)."""
         return self._table_step(0).of_rows(words, rows)
+
+    def agreed(self, stop: bool, save: bool) -> tuple[bool, bool]:
+        """What the workers agree on before a step: alone what is asked for; else what any asked for before the last.
+
+        It travels with the sums of a step, so that all workers stop or save after the same one.
+        """
+        if self._is_alone:
+            return stop, save
+        heard_stop, heard_save = (bool(wish) for wish in np.asarray(self._heard))
+        self._wishes = np.array([stop, save and not heard_save], np.float32)  # what was heard is done in this step
+        return heard_stop, heard_save
 
     def settle(self) -> None:
         """Bring the network's table up to date, where the steps left it behind."""
@@ -147,26 +166,30 @@ class Replicas:
     def _together(
         self, ids: npt.NDArray[np.int32], numbers: npt.NDArray[np.float32], labels: npt.NDArray[np.float32]
     ) -> Step:
-        """One step of all replicas on a batch, cut in equal parts."""
-        parts = [self._shares(array) for array in (ids, numbers, labels)]
-        loss, present, clipped = (self._strategy.experimental_local_results(each)[0] for each in self._run(*parts))
+        """One step of all replicas on this process's rows, cut in equal parts."""
+        wishes = np.repeat(self._wishes[np.newaxis], len(self._steps), axis=0)
+        parts = [self._shares(array) for array in (ids, numbers, labels, wishes)]
+        results = [self._strategy.experimental_local_results(each)[0] for each in self._run(*parts)]
+        loss, present, clipped, self._heard = results
         return loss, present, clipped
 
     def _shares(self, array: npt.NDArray[np.generic]) -> tf.distribute.DistributedValues:
         cut = np.split(array, len(self._steps))
         return self._strategy.experimental_distribute_values_from_function(
-            lambda context: tf.constant(cut[context.replica_id_in_sync_group])
+            lambda context: tf.constant(cut[context.replica_id_in_sync_group % len(cut)])
         )
 
-    def _on_replica(self, ids: tf.Tensor, numbers: tf.Tensor, labels: tf.Tensor) -> Step:
+    def _on_replica(
+        self, ids: tf.Tensor, numbers: tf.Tensor, labels: tf.Tensor, wishes: tf.Tensor
+    ) -> tuple[tf.Tensor, ...]:
         context = tf.distribute.get_replica_context()
         index = int(tf.get_static_value(context.replica_id_in_sync_group))  # traced once per replica
-        step = self._table_step(index)
+        step = self._table_step(index % len(self._steps))
         loss, rows, dense = step.gradients(ids, numbers, labels)
-        gathered = [loss, step.optimizer.sum_rows(ids, rows), *dense]
-        loss, sums, *dense = context.all_reduce(tf.distribute.ReduceOp.SUM, gathered)
+        own = [loss, wishes[0], step.optimizer.sum_rows(ids, rows), *dense]
+        loss, heard, sums, *dense = context.all_reduce(tf.distribute.ReduceOp.SUM, own)
         present, clipped = step.optimizer.apply_sums(sums, dense)
-        return loss, present, clipped
+        return loss, present, clipped, heard
 
     def _table_step(self, index: int) -> TableStep:
         step = self._steps[index]

@@ -8,13 +8,19 @@ A run that was stopped or killed goes on from its last checkpoint with `resume=T
 happened. The order of the rows follows from (seed, epoch), so the position is a number of steps; all that a step causes
 (record, evaluation, lower rates) is done before the checkpoint of that step, and records beyond a checkpoint's step are
 dropped when the run goes on from it.
+
+With `cluster.workers` set, that many processes do so together (`ctrfast.cluster`), each on its part of the rows; the
+chief alone writes the run, and whatever depends on files, clocks or wishes is its to say.
 """
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +28,12 @@ from tf_keras.callbacks import Callback
 
 from ctrfast.bundle import GOLDEN
 from ctrfast.checkpoint import Checkpoint, path_of, save_checkpoint
+from ctrfast.cluster import require_ray, run_on_workers
+from ctrfast.cluster_address import is_elsewhere
 from ctrfast.config import TrainConfig, check_config
 from ctrfast.data.shards import Dataset
 from ctrfast.device_memory import device_memory
-from ctrfast.errors import Cancelled
+from ctrfast.errors import ArtifactError, Cancelled, ConfigError
 from ctrfast.feed import Feed
 from ctrfast.folders import remove_partials
 from ctrfast.kept_scores import keep_scores
@@ -52,6 +60,7 @@ from ctrfast.run import CHECKPOINTS, EndedBy, Ending, Run, check_same_run, finis
 from ctrfast.step import choose_execution
 from ctrfast.storage import storing
 from ctrfast.warm_start import WarmStart
+from ctrfast.workers import ALONE, Workers
 
 _CHECKPOINT_INTERVAL_S = 600  # at most so much work is lost, whatever the length of an epoch
 
@@ -89,15 +98,71 @@ def train(
 
     Raises:
         ConfigError: a setting or callback does not fit the data or the run, or `out` holds another run.
+        DependencyError: `cluster.workers` is set, and Ray is not installed.
+        WorkerLostError: too many workers of a cluster were lost; the run can go on from its last checkpoint.
         ArtifactError: the run or a checkpoint was made with another config or dataset.
         TrainingError: a figure or weight is not a number, all outputs are alike, or nothing is learned.
         StorageError: the disk takes no more; the run can go on from its last checkpoint.
         Cancelled: `should_stop` was true.
     """
+    on_progress, should_stop = on_progress or (lambda _: None), should_stop or (lambda: False)
+    if config.cluster.workers is None:
+        return _train(dataset, config, out, resume, callbacks, warm_start, ALONE, on_progress, should_stop)
+    if callbacks:
+        raise ConfigError(
+            "Keras callbacks cannot be used with cluster.workers: they live in one process.", path="callbacks"
+        )
+    require_ray()
+    check_config(config)
+    check_dataset(dataset, config)
+    if not is_elsewhere(config.cluster):
+        _check_this_machine(dataset, config)
+    _open_folder(out, resume, config, dataset, warm_start)
+    start = warm_start.resolve() if warm_start else None
+    work = partial(work_on, dataset.path.resolve(), dataset.hash, config, out.resolve(), start)
+    run_on_workers(work, config.cluster, out.resolve(), on_progress, should_stop)
+    return RunResult(out, Run.open(out).metrics)
+
+
+def _check_this_machine(dataset: Dataset, config: TrainConfig) -> None:
+    """Refuse workers that do not fit this machine all together; each knows its GPUs."""
+    on_gpu = config.cluster.gpus_per_worker is not None
+    needs = estimate(dataset.fitted, config, train_rows=dataset.rows("train"), on_gpu=on_gpu)
+    check_memory(needs, available_memory(), sys.maxsize if on_gpu else None)
+
+
+def work_on(
+    data: Path,
+    dataset_hash: str,
+    config: TrainConfig,
+    out: Path,
+    warm_start: Path | None,
+    workers: Workers,
+    on_progress: Callable[[Progress], None],
+    should_stop: Callable[[], bool],
+) -> None:
+    """What each worker of a cluster does: `train`, with resume. Data, run and `warm_start` lie where all see them."""
+    dataset = Dataset.open(data, verify=False)  # `train` was given it verified
+    if dataset.hash != dataset_hash:
+        raise ArtifactError(f"The dataset {data} of a worker must be that of the run. Put it where all workers see it.")
+    _train(dataset, config, out, True, (), warm_start, workers, on_progress, should_stop)
+
+
+def _train(
+    dataset: Dataset,
+    config: TrainConfig,
+    out: Path,
+    resume: bool,
+    callbacks: Sequence[Callback],
+    warm_start: Path | None,
+    workers: Workers,
+    on_progress: Callable[[Progress], None],
+    should_stop: Callable[[], bool],
+) -> RunResult:
     with storing(f"The run {out}"):
-        session = _Session(dataset, config, out, resume, callbacks, warm_start)
+        session = _Session(dataset, config, out, resume, callbacks, warm_start, workers)
         try:
-            return session.run(on_progress or (lambda _: None), should_stop or (lambda: False))
+            return session.run(on_progress, should_stop)
         finally:
             session.replicas.close()
 
@@ -122,25 +187,24 @@ class _Session:
         resume: bool,
         callbacks: Sequence[Callback],
         warm_start: Path | None,
+        workers: Workers,
     ) -> None:
         check_config(config)
         check_dataset(dataset, config)
         check_callbacks(callbacks)
-        devices = choose_devices(config.replicas)
-        check_replicas(config, len(devices))
+        self.workers = workers
+        devices = workers.devices() or choose_devices(config.replicas)
+        replicas = workers.size * len(devices)
+        check_replicas(config, replicas)
         gpu_bytes, rows = device_memory(devices), dataset.rows("train")
-        needs = estimate(dataset.fitted, config, train_rows=rows, replicas=len(devices), on_gpu=gpu_bytes is not None)
-        check_memory(needs, available_memory(), gpu_bytes)
+        needs = estimate(dataset.fitted, config, train_rows=rows, replicas=replicas, on_gpu=gpu_bytes is not None)
+        check_memory(needs.of_a_worker(), available_memory(), gpu_bytes)
         self.dataset, self.config, self.out = dataset, config, out
         self.plan = make_plan(config, dataset.fitted.schema_.name)
         self.steps_per_epoch = dataset.rows("train") // config.batch_size
         self.total_steps = self.steps_per_epoch * config.epochs
         start = WarmStart(Run.open(warm_start), config, dataset.encoder()) if warm_start else None
-        if resume and out.is_dir() and any(out.iterdir()):
-            check_same_run(out, config, dataset, start.run.seal if start else None)
-            remove_partials(out)
-        else:
-            start_run(out, config, self.plan, dataset, start.run.seal if start else None)
+        workers.from_chief(lambda: _open_folder(out, resume, config, dataset, warm_start))
         self.checkpoints, self.seal = out / CHECKPOINTS, run_seal(out)
 
         self.replicas = Replicas(
@@ -151,12 +215,13 @@ class _Session:
             batch_size=config.batch_size,
             execution=choose_execution(config.micro_batch_size),
             precision=config.precision,
+            workers=workers,
         )
         self.network = self.replicas.network
-        room = gpu_bytes - needs.device_bytes if gpu_bytes is not None and len(devices) == 1 else None
-        self.feed = Feed(dataset, self.replicas, config, room_bytes=room)
+        room = gpu_bytes - needs.device_bytes if gpu_bytes is not None and replicas == 1 else None
+        self.feed = Feed(dataset, self.replicas, config, room_bytes=room, part=workers.part)
         self.callbacks = Callbacks(callbacks, self.network, epochs=config.epochs, steps_per_epoch=self.steps_per_epoch)
-        checkpoint = Checkpoint.latest(self.checkpoints, self.seal)
+        checkpoint = self._latest_checkpoint()
         if start and checkpoint is None:
             self.replicas.restore(start.restore)
         self._take_up(checkpoint)
@@ -171,6 +236,17 @@ class _Session:
             negative_rate=self.dataset.negative_rate,
         )
 
+    def _latest_checkpoint(self) -> Checkpoint | None:
+        if self.workers.size == 1:
+            return Checkpoint.latest(self.checkpoints, self.seal)
+
+        def look() -> int | None:
+            latest = Checkpoint.latest(self.checkpoints, self.seal)
+            return None if latest is None else latest.step
+
+        step = self.workers.from_chief(look)
+        return None if step is None else Checkpoint.open(path_of(self.checkpoints, step), self.seal)
+
     def _take_up(self, checkpoint: Checkpoint | None) -> None:
         """Stand where a checkpoint was saved, or at the start."""
         if checkpoint is not None:
@@ -179,7 +255,7 @@ class _Session:
         self.window = self._new_window(checkpoint)
         self.watch = ValidationWatch(self.config, self.steps_per_epoch)
         self.metrics: dict[str, float] = {}
-        self.kept = kept_records(self.out, self.step)
+        self.kept = self.workers.from_chief(lambda: kept_records(self.out, self.step))
         for record in self.kept:
             self._learn(record)
             if record.get("split") == "valid":
@@ -198,7 +274,7 @@ class _Session:
             steps_per_epoch=self.steps_per_epoch,
             batch_size=self.config.batch_size,
         )
-        with RunLog(self.out, self.kept) as self.log:
+        with RunLog(self.out, self.kept) if self.workers.is_chief else nullcontext() as self.log:
             self.callbacks.train_begins()
             for epoch in range(self.step // self.steps_per_epoch, self.config.epochs):
                 if self._ended_by() != "epochs":
@@ -213,6 +289,11 @@ class _Session:
             self._evaluate("test", final_step)
             self.progress.total_steps = self.step
             self.progress.tell(self.step, self.metrics, force=True)
+        self.workers.from_chief(lambda: self._finish(final_step, ended_by, train_s))
+        return RunResult(self.out, self.metrics)
+
+    def _finish(self, final_step: int, ended_by: EndedBy, train_s: float) -> None:
+        """Write what a run has beside its checkpoints and records."""
         test_scores = None
         if self.scored is not None:
             picture_run(self.out, self.scored.predictions, self.calibration, self.scored.split)
@@ -222,7 +303,6 @@ class _Session:
         reference_of(self.dataset).save(self.out / REFERENCE)
         ending = Ending(self.metrics, path_of(self.checkpoints, final_step), self.step, ended_by, train_s, test_scores)
         finish_run(self.out, self.dataset, self.config, ending)
-        return RunResult(self.out, self.metrics)
 
     def _epoch(self, epoch: int) -> None:
         """The steps of an epoch that are still to do, and all that falls due on the way."""
@@ -232,7 +312,9 @@ class _Session:
         self.callbacks.epoch_begins(epoch)
         try:
             for index in range(done, self.steps_per_epoch):
-                if self.should_stop():
+                is_overdue = time.monotonic() - self.saved > _CHECKPOINT_INTERVAL_S
+                must_stop, is_overdue = self.replicas.agreed(self.should_stop(), is_overdue)
+                if must_stop:
                     self._save()
                     raise Cancelled(f"Stopped after {self.step:,} of {self.total_steps:,} steps; a checkpoint is kept.")
                 if self.callbacks.want_batches:
@@ -253,7 +335,6 @@ class _Session:
                 is_best = (is_last or self._is_due(config.evaluate_every_steps)) and self._validate()
                 if is_last or self._ended_by() != "epochs":
                     break
-                is_overdue = time.monotonic() - self.saved > _CHECKPOINT_INTERVAL_S
                 if is_best or is_overdue or self._is_due(config.checkpoint_every_steps):
                     self._save()
                 self.progress.tell(self.step, self.metrics)
@@ -284,7 +365,7 @@ class _Session:
         record = self.window.record()
         check_loss(record["loss"], self.step)
         if self.step % self.steps_per_epoch == 0 and not self.dataset.rows("valid"):
-            record |= self._embedding_norms()
+            record |= self.workers.from_chief(self._embedding_norms)
         self._record({"kind": "train", "epoch": epoch, "step": self.step, **record})
         self.window = self._new_window()
 
@@ -301,22 +382,23 @@ class _Session:
 
     def _evaluate(self, split: str, step: int) -> dict[str, Any] | None:
         """Figures of the weights of a step."""
-        rows = self.dataset.rows(split)
-        if not rows:
+        if not self.dataset.rows(split):
             return None
         self.replicas.settle()
-        predictions = evaluate_split(self.network, self.dataset, split)
+        predictions = evaluate_split(self.network, self.dataset, split, self.workers)
         self.scored = _Scored(split, step, predictions)
-        figures = predictions.metrics()
+        figures = self.workers.from_chief(lambda: self._figures(split, step, predictions))
+        record = {"kind": "evaluation", "split": split, "step": step, **figures}
+        self._record(record)
+        return record
+
+    def _figures(self, split: str, step: int, predictions: Predictions) -> dict[str, Any]:
+        figures: dict[str, Any] = predictions.metrics()
         if split == "test":
             figures |= self.calibration.metrics(predictions)
         check_figures(split, figures, step)
-        check_output(split, *predictions.logit_range(), rows=rows, step=step)
-        record = {"kind": "evaluation", "split": split, "step": step, **figures}
-        if split == "valid":
-            record |= self._embedding_norms()
-        self._record(record)
-        return record
+        check_output(split, *predictions.logit_range(), rows=self.dataset.rows(split), step=step)
+        return figures | self._embedding_norms() if split == "valid" else figures
 
     def _embedding_norms(self) -> dict[str, dict[str, float]]:
         """Logged where the table is up to date anyway: with a validation, or at the end of an epoch without one."""
@@ -330,12 +412,14 @@ class _Session:
         last = self.scored
         if last is None or (last.split, last.step) != ("valid", final_step):
             self.replicas.settle()
-            last = _Scored("valid", final_step, evaluate_split(self.network, self.dataset, "valid"))
-        self.calibration = calibrate_run(self.out, self.dataset, last.predictions, self.config.seed)
+            last = _Scored("valid", final_step, evaluate_split(self.network, self.dataset, "valid", self.workers))
+        if self.workers.is_chief:
+            self.calibration = calibrate_run(self.out, self.dataset, last.predictions, self.config.seed)
         self.scored = last if self.dataset.rows("valid") else None
 
     def _record(self, record: dict[str, Any]) -> None:
-        self.log.write({**record, "train_s": self._train_s()})
+        if self.log is not None:
+            self.log.write({**record, "train_s": self._train_s()})
         self._learn(record)
 
     def _learn(self, record: Mapping[str, Any]) -> None:
@@ -350,13 +434,17 @@ class _Session:
         return self.watch.best_step if self.config.final_weights == "best" else None
 
     def _save(self) -> None:
+        self.workers.from_chief(self._write_checkpoint)
+        self.saved = time.monotonic()
+
+    def _write_checkpoint(self) -> None:
         state = {**self.replicas.state(), **self.window.tensors()}
         check_weights((state[name] for name in self.network.weights()), self.step)
-        self.log.sync()
+        if self.log is not None:
+            self.log.sync()
         save_checkpoint(
             self.checkpoints, state, run=self.seal, step=self.step, train_s=self._train_s(), best=self._best_step
         )
-        self.saved = time.monotonic()
 
     def _best_checkpoint(self) -> Checkpoint | None:
         step = self._best_step
@@ -373,3 +461,13 @@ class _Session:
 
     def _train_s(self) -> float:
         return self.earlier_s + time.monotonic() - self.started
+
+
+def _open_folder(out: Path, resume: bool, config: TrainConfig, dataset: Dataset, warm_start: Path | None) -> None:
+    """Begin a run's folder, or clear one that goes on."""
+    seal = Run.open(warm_start).seal if warm_start else None
+    if resume and out.is_dir() and any(out.iterdir()):
+        check_same_run(out, config, dataset, seal)
+        remove_partials(out)
+    else:
+        start_run(out, config, make_plan(config, dataset.fitted.schema_.name), dataset, seal)

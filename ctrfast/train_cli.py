@@ -10,6 +10,7 @@ from rich.table import Table
 
 from ctrfast.allocator import keep_freed_memory
 from ctrfast.cli_options import Assignments, BaseBatchSize, BatchSize, ConfigFile, Split
+from ctrfast.cluster_address import is_elsewhere
 from ctrfast.config import MODEL_NAMES, RULE_NAMES, load_config
 from ctrfast.console import console, print_findings, print_forecast, print_memory, print_metrics, print_segments
 from ctrfast.errors import unknown_name
@@ -81,6 +82,7 @@ def train(
     seed: Annotated[int | None, typer.Option(help="Same seed, same run (default 1).")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
     warm_start: Annotated[str | None, typer.Option(help="Run to take the first weights from.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes that train together, on Ray.")] = None,
 ) -> None:
     """Train a model and leave a run folder."""
     overrides = {
@@ -90,6 +92,7 @@ def train(
         "scaling.base_batch_size": base_batch_size,
         "epochs": epochs,
         "seed": seed,
+        "cluster.workers": workers,
     }
     settings = load_config(config, set_ or [], overrides)
     from ctrfast.data.shards import Dataset
@@ -100,7 +103,7 @@ def train(
     folder = folder_of(data, "data")
     first = folder_of(warm_start, "warm_start") if warm_start is not None else None
     unverified = Dataset.open(folder, verify=False)
-    findings = examine(unverified, settings, available_memory())
+    findings = examine(unverified, settings, None if is_elsewhere(settings.cluster) else available_memory())
     refuse(findings)
     findings += tuple(unseen_findings(unverified, unseen_shares(unverified)))
     print_findings(finding for finding in findings if finding.level == "warning")

@@ -6,6 +6,7 @@
 | TrainingError                    | nan_loss      |
 | MemoryError                      | out_of_memory |
 | StorageError, OSError: disk full | storage       |
+| WorkerLostError                  | worker_lost   |
 | anything else                    | internal      |
 """
 
@@ -16,7 +17,15 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from ctrfast.errors import ArtifactError, ConfigError, CtrFastError, DataError, StorageError, TrainingError
+from ctrfast.errors import (
+    ArtifactError,
+    ConfigError,
+    CtrFastError,
+    DataError,
+    StorageError,
+    TrainingError,
+    WorkerLostError,
+)
 from ctrfast.storage import is_full
 from service.leases import Report
 from service.paths import without_server_paths
@@ -64,6 +73,8 @@ def _library_reason(error: CtrFastError) -> Reason:
         return Reason.NAN_LOSS
     if isinstance(error, StorageError):
         return Reason.STORAGE
+    if isinstance(error, WorkerLostError):
+        return Reason.WORKER_LOST
     return Reason.INTERNAL
 
 

@@ -29,6 +29,7 @@ from ctrfast.errors import (
     StorageError,
     StoreUnavailableError,
     TrainingError,
+    WorkerLostError,
 )
 from service.states import Action, IllegalMoveError, State
 
@@ -43,6 +44,7 @@ STATUS_OF: Mapping[type[CtrFastError], int] = {
     TrainingError: 500,
     StorageError: 507,
     StoreUnavailableError: 503,
+    WorkerLostError: 500,
     DependencyError: 500,
     CtrFastError: 500,
 }

@@ -25,11 +25,10 @@ def main(data, out):
     dataset = Dataset.open(data)
     train(dataset, parse_config(SETTINGS), out / "one")
     train(dataset, parse_config({**SETTINGS, "replicas": 2}), out / "two")
-    for wrong in ({"replicas": 3}, {"replicas": 2, "optimizer": {"update": "sparse"}}):
-        try:
-            train(dataset, parse_config({**SETTINGS, **wrong}), out / "none")
-        except ConfigError as error:
-            sys.stdout.write(f"{error.path} {error.message}\n")
+    try:
+        train(dataset, parse_config({**SETTINGS, "replicas": 3}), out / "none")
+    except ConfigError as error:
+        sys.stdout.write(f"{error.path} {error.message}\n")
 
 
 if __name__ == "__main__":

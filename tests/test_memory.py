@@ -107,7 +107,9 @@ def test_replicas_hold_a_table_each_and_share_the_batch():
     assert two.by_part["table"] == 2 * one.by_part["table"]
     assert one.by_part["batch"] < two.by_part["batch"] < 2 * one.by_part["batch"]
     assert (two.by_part["checkpoint"], two.host_bytes) == (one.by_part["checkpoint"], one.host_bytes)
-    assert two.device_bytes < one.device_bytes
+    assert two.by_part["gradient"] > 2 * one.by_part["gradient"]  # beside its own sums, those of both
+    on_gpus = [estimate(data, config, replicas=count, on_gpu=True).device_bytes for count in (1, 2)]
+    assert on_gpus[1] < on_gpus[0]
     assert estimate(data, config.model_copy(update={"replicas": 2})) == two
 
 

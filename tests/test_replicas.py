@@ -23,9 +23,7 @@ def test_two_replicas_take_the_steps_of_one(dataset, tmp_path):
         np.testing.assert_allclose(weights[1][name], value, rtol=0, atol=2e-6, err_msg=name)
     assert two.metrics["test_auc"] == pytest.approx(one.metrics["test_auc"], abs=1e-4)
     assert two.metrics["clipped_share"] == pytest.approx(one.metrics["clipped_share"], abs=1e-3)
-    refusals = result.stdout.splitlines()
-    assert refusals[0].startswith("replicas `replicas` must be at most this machine's 2 CPU devices. Got replicas=3.")
-    assert refusals[1].startswith("optimizer.update `update` must be dense with 2 replicas")
+    assert result.stdout.startswith("replicas `replicas` must be at most this machine's 2 CPU devices. Got replicas=3.")
     assert not (tmp_path / "none").exists()
 
 

@@ -22,7 +22,6 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -31,6 +30,7 @@ import pyarrow.parquet as pq
 
 from ctrfast.data.ahead import in_order
 from ctrfast.data.lists import flat_lists, in_slots
+from ctrfast.data.row_groups import WHOLE, Part, RowGroup, groups_of_part, row_groups
 from ctrfast.data.shards import Dataset
 from ctrfast.schema import LABEL, FittedSchema
 
@@ -70,6 +70,7 @@ def batches(
     shuffle: Shuffle | None = None,
     drop_remainder: bool = False,
     skip: int = 0,
+    part: Part = WHOLE,
 ) -> Generator[Batch]:
     """One pass over a split.
 
@@ -80,42 +81,45 @@ def batches(
         shuffle: `None` keeps the order of the shards.
         drop_remainder: only whole batches.
         skip: leave out so many batches at the start; it costs at most the reading of two pools.
+        part: of the pass's rows, in the order in which its row groups are read; which these are differs by epoch.
     """
     fitted = dataset.fitted
     read, take = partial(_read, fitted=fitted), partial(_take, slots=fitted.schema_.slots)
-    groups = _row_groups(dataset.shards(split))
-    yield from _pass(groups, read, _record_type(fitted), take, batch_size, shuffle, drop_remainder, skip)
+    groups = row_groups(dataset.shards(split))
+    yield from _pass(groups, read, _record_type(fitted), take, batch_size, shuffle, drop_remainder, skip, part)
 
 
 def row_numbers(
     dataset: Dataset, split: str, batch_size: int, *, shuffle: Shuffle, skip: int = 0
 ) -> Generator[npt.NDArray[np.int32]]:
     """The whole batches of one pass over a split, as `batches` gives them, by the place of each row in its shards."""
-    groups = _row_groups(dataset.shards(split))
+    groups = row_groups(dataset.shards(split))
     yield from _pass(groups, _numbers, np.dtype(np.int32), _take_numbers, batch_size, shuffle, True, skip)
 
 
 def read_words(dataset: Dataset, split: str) -> Generator[npt.NDArray[np.float32]]:
     """A split's rows in the order of its shards, part by part, (R, S+N+1): the bits of ids, then numbers, the label."""
     columns = _record_type(dataset.fitted).itemsize // _WORD
-    with closing(in_order(partial(_read, fitted=dataset.fitted), _row_groups(dataset.shards(split)))) as parts:
+    with closing(in_order(partial(_read, fitted=dataset.fitted), row_groups(dataset.shards(split)))) as parts:
         for records in parts:
             yield records.view(np.float32).reshape(-1, columns)
 
 
 def _pass(
-    groups: Sequence[_RowGroup],
-    read: Callable[[_RowGroup], npt.NDArray[Any]],
+    groups: Sequence[RowGroup],
+    read: Callable[[RowGroup], npt.NDArray[Any]],
     dtype: np.dtype[Any],
     take: Callable[[npt.NDArray[Any], npt.NDArray[np.intp]], Taken],
     batch_size: int,
     shuffle: Shuffle | None,
     drop_remainder: bool,
     skip: int,
+    part: Part = WHOLE,
 ) -> Generator[Taken]:
     """Batches as `take` takes them from the pool, which holds what `read` gives of each row."""
     if shuffle:
         groups = [groups[i] for i in np.random.default_rng(shuffle.seed).permutation(len(groups))]
+    groups = groups_of_part(groups, part)
     rows = sum(group.rows for group in groups)
     if not rows:
         return
@@ -128,7 +132,8 @@ def _pass(
         order = order[: stream.fill(pool, order)]
         while len(order):
             if shuffle:
-                np.random.default_rng(np.random.SeedSequence(shuffle.seed, spawn_key=(round_,))).shuffle(order)
+                key = (round_,) if part.count == 1 else (round_, part.index)
+                np.random.default_rng(np.random.SeedSequence(shuffle.seed, spawn_key=key)).shuffle(order)
             refilled = 0
             for start in range(0, len(order), batch_size):
                 places = order[start : start + batch_size]
@@ -182,27 +187,6 @@ def prefetch(source: Generator[Taken], depth: int = 2) -> Generator[Taken]:
         thread.join()
 
 
-@dataclass(frozen=True)
-class _RowGroup:
-    """One row group of a shard. first: its first row's place in the split. metadata: of the shard, parsed once."""
-
-    shard: Path
-    index: int
-    rows: int
-    first: int
-    metadata: pq.FileMetaData
-
-
-def _row_groups(shards: Sequence[Path]) -> list[_RowGroup]:
-    groups, first = [], 0
-    for shard in shards:
-        metadata = pq.read_metadata(shard)
-        for index in range(metadata.num_row_groups):
-            groups.append(_RowGroup(shard, index, metadata.row_group(index).num_rows, first, metadata))
-            first += groups[-1].rows
-    return groups
-
-
 class _RowStream:
     """What is read of the rows of row groups, one after the other, ahead in threads.
 
@@ -215,8 +199,8 @@ class _RowStream:
 
     def __init__(
         self,
-        groups: Sequence[_RowGroup],
-        read: Callable[[_RowGroup], npt.NDArray[Any]],
+        groups: Sequence[RowGroup],
+        read: Callable[[RowGroup], npt.NDArray[Any]],
         dtype: np.dtype[Any],
         skip: int,
     ) -> None:
@@ -251,12 +235,12 @@ def _record_type(fitted: FittedSchema) -> np.dtype[np.void]:
     return np.dtype((np.void, _WORD * (schema.slots + len(schema.numeric_names) + 1)))
 
 
-def _read(group: _RowGroup, fitted: FittedSchema) -> _Records:
+def _read(group: RowGroup, fitted: FittedSchema) -> _Records:
     """The rows of a row group; local ids become rows of the fused table."""
     schema = fitted.schema_
     with pq.ParquetFile(group.shard, metadata=group.metadata) as file:
         table = file.read_row_group(group.index, use_threads=False).combine_chunks()
-    words = np.empty((group.rows, schema.slots + len(schema.numeric_names) + 1), np.int32)
+    words = np.empty((len(table), schema.slots + len(schema.numeric_names) + 1), np.int32)
     for field, slots, id_rows in zip(schema.id_fields, schema.field_slots, fitted.id_rows, strict=True):
         column = table.column(field.name).chunk(0)  # numpy reads it without a copy, unlike the whole column
         if field.separator is None:
@@ -267,12 +251,13 @@ def _read(group: _RowGroup, fitted: FittedSchema) -> _Records:
         words[:, index] = table.column(name).chunk(0).to_numpy().view(np.int32)
     words[:, -1] = table.column(LABEL).chunk(0).to_numpy().astype(np.float32).view(np.int32)
     words[:, : schema.slots] += np.asarray(fitted.slot_offsets, np.int32)
-    return words.view(_record_type(fitted))[:, 0]
+    return words.view(_record_type(fitted))[group.skip : group.skip + group.rows, 0]
 
 
-def _numbers(group: _RowGroup) -> npt.NDArray[np.int32]:
+def _numbers(group: RowGroup) -> npt.NDArray[np.int32]:
     """The places of a row group's rows in the split."""
-    return np.arange(group.first, group.first + group.rows, dtype=np.int32)
+    first = group.first + group.skip
+    return np.arange(first, first + group.rows, dtype=np.int32)
 
 
 def _take_numbers(pool: npt.NDArray[np.int32], places: npt.NDArray[np.intp]) -> npt.NDArray[np.int32]:

@@ -11,22 +11,30 @@ import numpy as np
 import numpy.typing as npt
 
 from ctrfast.data.batches import Batch, batches, prefetch
+from ctrfast.data.row_groups import WHOLE, Part
 from ctrfast.data.shards import Dataset
 from ctrfast.metrics import Predictions
 from ctrfast.network import Network
+from ctrfast.workers import ALONE, Workers
 
 _BATCH = 65_536
 
 
-def scored_batches(network: Network, dataset: Dataset, split: str) -> Iterator[tuple[Batch, npt.NDArray[np.float32]]]:
-    """Batches of a split with their logits (B,), in the order of its shards."""
-    for batch in prefetch(batches(dataset, split, _BATCH)):
+def scored_batches(
+    network: Network, dataset: Dataset, split: str, part: Part = WHOLE
+) -> Iterator[tuple[Batch, npt.NDArray[np.float32]]]:
+    """Batches of a split, or of a part of it, with their logits (B,), in the order of its shards."""
+    for batch in prefetch(batches(dataset, split, _BATCH, part=part)):
         yield batch, network.logits(batch.ids, batch.numbers)
 
 
-def evaluate_split(network: Network, dataset: Dataset, split: str) -> Predictions:
-    """Labels and logits of a split's rows, in the order of its shards."""
+def evaluate_split(network: Network, dataset: Dataset, split: str, workers: Workers = ALONE) -> Predictions:
+    """Labels and logits of a split's rows, in the order of its shards; each worker scores a part of them."""
+    own = Predictions()
+    for batch, logits in scored_batches(network, dataset, split, workers.part):
+        own.add(batch.labels, logits)
+    if workers.size == 1:
+        return own
     predictions = Predictions()
-    for batch, logits in scored_batches(network, dataset, split):
-        predictions.add(batch.labels, logits)
+    predictions.add(*map(workers.join, own.arrays()))
     return predictions

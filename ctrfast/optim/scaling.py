@@ -230,7 +230,7 @@ def make_plan(config: TrainConfig, preset: str) -> Plan:
     values: dict[str, Any] = {}
     reasons = {
         "base_batch_size": "set" if scaling.base_batch_size else origin,
-        "batch_size": "set",
+        "batch_size": f"set{_shared(config)}",
         "scale": f"{config.batch_size:,} / {base:,}",
     }
 
@@ -286,6 +286,11 @@ def make_plan(config: TrainConfig, preset: str) -> Plan:
         reasons=reasons,
         **values,
     )
+
+
+def _shared(config: TrainConfig) -> str:
+    workers = config.cluster.workers
+    return "" if workers is None else f"; {config.batch_size // workers:,} rows on each of {workers} workers"
 
 
 def _beta_1(rule: Rule, scale: float, rule_says: str) -> tuple[float, str]:

@@ -42,7 +42,8 @@ class TableOptimizer:
         list_rows: take a sparse step on a list of the rows in the batch, else on all rows under a mask.
 
     Replicas take `apply` in two: `sum_rows(ids, row_gradients)` gives the sums of gradients and the counts of each row,
-    (V, D+2); added up over the replicas, `apply_sums(sums, dense_gradients)` takes the dense step.
+    (V, D+2); added up over the replicas, `apply_sums(sums, dense_gradients)` takes the step, of those rows alone that
+    were counted where the update is sparse.
     """
 
     def __init__(
@@ -68,7 +69,11 @@ class TableOptimizer:
         )
         self._whole = tf.function(self._whole_step, jit_compile=True)
         self.sum_rows = tf.function(self._sums, jit_compile=True)
-        self.apply_sums = tf.function(self._step_of_sums, jit_compile=True)
+        self.apply_sums = (
+            self._listed_step_of_sums
+            if settings.update == "sparse"
+            else tf.function(self._step_of_sums, jit_compile=True)
+        )
         self._update_listed = tf.function(self._update_list, jit_compile=True)
         self._update_dense = tf.function(self._dense.update, jit_compile=True)
 
@@ -141,7 +146,25 @@ class TableOptimizer:
         piece = -(-flat_ids.shape[0] // _SHAPES)
         most = -(-count // piece) * piece  # R
         sums = tf.math.unsorted_segment_sum(counted, place, most)  # (R, D+2)
-        padded = tf.pad(present, [[0, most - count]])  # (R,)
+        return self._update_present(present, sums, dense_gradients)
+
+    def _listed_step_of_sums(
+        self, sums: tf.Tensor, dense_gradients: Sequence[tf.Tensor]
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        present = tf.cast(tf.where(sums[:, -1] > 0)[:, 0], tf.int32)  # (U,)
+        count = tf.size(present)
+        piece = -(-self.table.shape[0] // _SHAPES)
+        listed = tf.gather(sums, present)  # (U, D+2)
+        return self._update_present(
+            present, tf.pad(listed, [[0, -(-count // piece) * piece - count], [0, 0]]), dense_gradients
+        )
+
+    def _update_present(
+        self, present: tf.Tensor, sums: tf.Tensor, dense_gradients: Sequence[tf.Tensor]
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Take the step of rows (U,) by their sums (R, D+2), of which the first U count."""
+        count = tf.size(present)
+        padded = tf.pad(present, [[0, tf.shape(sums)[0] - count]])  # (R,)
         old = [tf.gather(variable, padded) for variable in self._table_variables]
         step = self._dense.next_step()
         new, was_clipped = self._update_listed(old, sums, padded, step)

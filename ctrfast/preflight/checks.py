@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from ctrfast.cluster_address import is_elsewhere
 from ctrfast.config import TrainConfig, check_config
 from ctrfast.data.shards import ROWS_PER_GROUP, Dataset
 from ctrfast.errors import CtrFastError
@@ -43,10 +44,11 @@ def preflight(dataset: Dataset, config: TrainConfig, available_bytes: int, *, wi
     Args:
         dataset: may be opened without comparing each file.
         config: the run's settings.
-        available_bytes: what the process can have of the machine's memory.
+        available_bytes: what the process can have of the machine's memory; not judged where workers are elsewhere.
         with_rows: as in `examine`.
     """
-    findings = examine(dataset, config, available_bytes, with_rows=with_rows)
+    is_here = not is_elsewhere(config.cluster)
+    findings = examine(dataset, config, available_bytes if is_here else None, with_rows=with_rows)
     is_usable = not any(finding.level == "error" and finding.path.startswith(DATASET) for finding in findings)
     shares: Shares = unseen_shares(dataset) if is_usable and with_rows else {}
     return Preflight(
@@ -70,6 +72,7 @@ def examine(
         *found(partial(check_config, config), DATASET),
         *found(partial(check_dataset, dataset, config), DATASET),
         *_of_rows(dataset, config),
+        *_of_workers(dataset, config),
     ]
     needs = _memory(dataset, config)
     if with_rows:
@@ -111,6 +114,20 @@ def _of_rows(dataset: Dataset, config: TrainConfig) -> Iterator[Finding]:
         elif dataset.label_rate(split) in (0.0, 1.0):
             message = f"The label rate of {split} is {dataset.label_rate(split):g}, so that its AUC is undefined."
             yield Finding("warning", f"{message} Prepare with a larger --{split}-fraction.", f"{DATASET}.label")
+
+
+def _of_workers(dataset: Dataset, config: TrainConfig) -> Iterator[Finding]:
+    """What workers send each other at each step, which the estimate of the time does not know."""
+    workers = config.cluster.workers or 1
+    if workers > 1:
+        numbers = dataset.fitted.table_rows * (config.model.embedding_dim + 2)
+        yield Finding(
+            "info",
+            f"At each step, each of the {workers} workers sends and receives the sums of all table rows, "
+            f"{2 * numbers * _WORD * (workers - 1) / workers / 2**20:,.1f} MiB each way in a ring; the time is without "
+            "that, as it depends on the links between them. A larger batch_size has fewer steps.",
+            "cluster.workers",
+        )
 
 
 def _of_groups(

@@ -5,6 +5,7 @@
 P are the dense weights (2 operations each forward, 4 backward), V (D+1) the numbers of the embedding table, which a
 dense update passes over; `update: sparse` passes over the rows of the batch, at the price of a batch's. flops and
 bandwidth are those of a matrix product and of a copy, measured at the time of asking. An evaluated row costs a third.
+Workers of a cluster share the rows, and each passes over its own table; they are taken to share this machine, too.
 
 300 and 40 bytes are fitted to bench/results/train.md (DeepFM, 1 M ids, 2 cores), which the formula then meets within a
 fifth. On other models and machines expect a factor of 2, which is the range that is given; without TensorFlow's start
@@ -63,7 +64,7 @@ def estimate_time(dataset: Dataset, config: TrainConfig, speed: Speed) -> TimeEs
         pass_s = _ROW_BYTES * min(fitted.table_rows, B * S) * (D + 1) / speed.bandwidth
     else:
         pass_s = _PASS_BYTES * fitted.table_rows * (D + 1) / speed.bandwidth
-    step_s = B * row_s + pass_s
+    step_s = B * row_s + pass_s * (config.cluster.workers or 1)
     steps = dataset.rows("train") // B * config.epochs
     evaluations = config.epochs + (steps // config.evaluate_every_steps if config.evaluate_every_steps else 0)
     evaluated = dataset.rows("valid") * evaluations + dataset.rows("test")

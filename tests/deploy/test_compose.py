@@ -22,7 +22,7 @@ SERVICES: dict[str, Any] = COMPOSE["services"]
 COMMANDS = get_command(app).commands  # type: ignore[attr-defined]
 ENV_FILE = (ROOT / ".env.example").read_text()
 STORE = {"AWS_ENDPOINT_URL", "AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
-ELSEWHERE = {"MPLCONFIGDIR", "NUMBA_CACHE_DIR"}
+ELSEWHERE = {"RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "MPLCONFIGDIR", "NUMBA_CACHE_DIR"}
 
 
 def check_command(words: list[str]) -> None:
@@ -40,7 +40,7 @@ def test_it_is_of_the_specifications_form() -> None:
 
 
 def test_the_services_are_a_whole_cluster() -> None:
-    wanted = {"postgres", "minio", "setup", "api", "worker", "prometheus", "grafana"}
+    wanted = {"postgres", "minio", "setup", "api", "worker", "ray-head", "ray-worker", "prometheus", "grafana"}
     assert set(SERVICES) == wanted
     for name, service in SERVICES.items():
         assert set(service.get("depends_on", {})) <= wanted
@@ -73,9 +73,9 @@ def test_volumes_and_files_are_there(name: str) -> None:
             assert source in COMPOSE["volumes"]
 
 
-@pytest.mark.parametrize("name", ["setup", "api", "worker"])
+@pytest.mark.parametrize("name", ["setup", "api", "worker", "ray-head", "ray-worker"])
 def test_the_environment_is_one_that_ctrfast_reads(name: str) -> None:
-    for variable in set(SERVICES[name]["environment"]) - STORE - ELSEWHERE - {"CTRFAST_CACHE"}:
+    for variable in set(SERVICES[name]["environment"]) - STORE - ELSEWHERE - {"CTRFAST_CACHE", "CTRFAST_RAY_ADDRESS"}:
         assert variable.removeprefix("CTRFAST_").lower() in Settings.model_fields
 
 
@@ -83,6 +83,19 @@ def test_the_environment_is_one_that_ctrfast_reads(name: str) -> None:
 def test_the_commands_exist(name: str) -> None:
     assert SERVICES[name]["command"][1] == name
     check_command(SERVICES[name]["command"])
+
+
+def test_ray_s_commands_exist_and_meet() -> None:
+    from ray.scripts.scripts import start
+
+    known = {name for parameter in start.params for name in parameter.opts}
+    head, worker = (SERVICES[name]["command"] for name in ("ray-head", "ray-worker"))
+    for command in (head, worker):
+        assert command[:2] == ["ray", "start"]
+        assert {word.partition("=")[0] for word in command[2:]} <= known
+    host, port = SERVICES["worker"]["environment"]["CTRFAST_RAY_ADDRESS"].removeprefix("ray://").split(":")
+    assert host in SERVICES and f"--ray-client-server-port={port}" in head
+    assert f"--address={host}:6379" in worker and "--port=6379" in head
 
 
 def test_each_secret_comes_from_the_environment_file() -> None:
@@ -131,7 +144,7 @@ def test_dockerfile() -> None:
     assert re.search(r"^USER (?!root)", text, re.MULTILINE)
     install = re.search(r'pip install .*-c constraints\.txt "\.\[(.*)\]"$', text, re.MULTILINE)
     assert install is not None
-    assert {"postgres", "s3"} <= set(install.group(1).split(","))
+    assert {"cluster", "postgres", "s3"} <= set(install.group(1).split(","))
 
 
 def test_the_build_context_is_what_the_dockerfile_copies() -> None:

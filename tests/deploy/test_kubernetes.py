@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from service.settings import Settings
-from tests.deploy.test_compose import DEPLOY, STORE, check_command
+from tests.deploy.test_compose import DEPLOY, SERVICES, STORE, check_command
 
 (LIST,) = yaml.safe_load_all((DEPLOY / "kubernetes/ctrfast.yaml").read_text())
 ITEMS: dict[tuple[str, str], Any] = {(item["kind"], item["metadata"]["name"]): item for item in LIST["items"]}
@@ -44,3 +44,17 @@ def test_settings_exist() -> None:
         assert name.removeprefix("CTRFAST_").lower() in Settings.model_fields
     grace_s = PODS["Deployment", "worker"]["terminationGracePeriodSeconds"]
     assert grace_s > Settings.model_fields["shutdown_grace_s"].default
+
+
+def test_the_ray_cluster_is_of_the_same_image_and_shares_the_home() -> None:
+    claim, cluster = yaml.safe_load_all((DEPLOY / "kubernetes/ray.yaml").read_text())
+    groups = [cluster["spec"]["headGroupSpec"], *cluster["spec"]["workerGroupSpecs"]]
+    home = ITEMS["ConfigMap", "ctrfast"]["data"]["CTRFAST_HOME"]
+    for group in groups:
+        pod = group["template"]["spec"]
+        (container,) = pod["containers"]
+        assert container["image"] == PODS["Deployment", "worker"]["containers"][0]["image"]
+        assert container["volumeMounts"][0]["mountPath"] == home
+        assert pod["volumes"][0]["persistentVolumeClaim"]["claimName"] == claim["metadata"]["name"]
+        assert {entry["name"] for entry in container["env"]} <= set(SERVICES["ray-head"]["environment"])
+    assert claim["spec"]["accessModes"] == ["ReadWriteMany"]

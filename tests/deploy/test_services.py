@@ -34,6 +34,7 @@ def environment(tmp_path: Path, database_url: str) -> Iterator[dict[str, str]]: 
         "AWS_ENDPOINT_URL": f"http://{host}:{port}",
         "AWS_ACCESS_KEY_ID": "key",
         "AWS_SECRET_ACCESS_KEY": "secret",
+        "RAY_AUTH_TOKEN": "token",
     }
     given = {**SERVICES["api"]["environment"], **ours}
     assert not [name for name, value in given.items() if "$" in value]

@@ -79,6 +79,23 @@ def test_sparse_updates_decay_present_rows_alone():
     np.testing.assert_allclose(sparse.table.numpy()[[0, 4]], dense.table.numpy()[[0, 4]], rtol=0, atol=1e-7)
 
 
+@pytest.mark.parametrize("update", ["dense", "sparse"])
+def test_sums_of_parts_of_a_batch_take_the_step_of_the_whole(update):
+    clip = {"clip": "adaptive_column", "clip_ratio": 1.0, "bound": 1e-3, "l2": 0.1, "update": update}
+    whole, parts = (make([np.zeros(2, np.float32)], **clip) for _ in range(2))
+    ids = np.array([[0, 4], [1, 4], [1, 5], [0, 4]], np.int32)
+    for seed in range(3):
+        gradients = np.random.default_rng(seed).normal(size=(4, 2, 3)).astype(np.float32)
+        dense = [tf.ones(2)]
+        figures = whole.apply(tf.constant(ids), tf.constant(gradients), dense)
+        sums = sum(parts.sum_rows(ids[part], gradients[part]) for part in (slice(0, 1), slice(1, 4)))
+        of_parts = parts.apply_sums(sums, dense)
+        np.testing.assert_array_equal(of_parts, figures)
+    assert float(figures[1][0]) > 0  # rows were clipped
+    for name, value in whole.state().items():
+        np.testing.assert_allclose(parts.state()[name], value, rtol=0, atol=1e-6, err_msg=name)
+
+
 def test_a_lamb_run_leaves_biases_without_a_trust_ratio():
     optimizer = make([np.full((2, 1), 5.0, np.float32), np.full(2, 5.0, np.float32)], optimizer="lamb")
     step(optimizer, [[0, 4]])

@@ -1,0 +1,133 @@
+"""Rows per second of two workers of one core each, beside one worker and one process with two threads.
+
+    python -m bench.cluster                                          # as `make bench-cluster`
+    python -m bench.cluster --batch-size 65536 --ids 100000 --steps 8
+
+Each form builds, takes two steps to compile, then is timed over `--steps`. The time in the all-reduce is that of the
+same sums sent again, with nothing else going on: a worker's wait for a slower one is in the step's time alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import ctrfast  # noqa: F401  (before TensorFlow: it selects Keras 2)
+
+# isort: split
+import numpy as np
+import tensorflow as tf
+
+from bench.clicks import make_clicks
+from ctrfast.cluster import connected, run_on_workers
+from ctrfast.config import TrainConfig, parse_config
+from ctrfast.data.shards import Dataset
+from ctrfast.loop.epoch_batches import epoch_batches
+from ctrfast.network import Network
+from ctrfast.optim.scaling import make_plan
+from ctrfast.optim.step_settings import StepSettings
+from ctrfast.replicas import Replicas, choose_devices
+from ctrfast.workers import ALONE, Workers
+
+_WARM_UP_STEPS = 2
+
+
+def measure(config: TrainConfig, data: Path, cores: Sequence[int], steps: int, workers: Workers) -> dict[str, float]:
+    """Median seconds of a step of this process on its cores, and of its all-reduce alone."""
+    os.sched_setaffinity(0, cores)
+    dataset = Dataset.open(data, verify=False)
+    plan = make_plan(config, dataset.fitted.schema_.name)
+    replicas = Replicas(
+        lambda: Network(config.model, dataset.fitted, seed=1, embedding_init_std=plan.embedding_init_std),
+        [row for _, row in dataset.fitted.row_ranges],
+        StepSettings.of(plan, steps_per_epoch=dataset.rows("train") // config.batch_size, epochs=1),
+        workers.devices() or choose_devices(1),
+        batch_size=config.batch_size,
+        workers=workers,
+    )
+    source = epoch_batches(dataset, config, 0, workers.part)
+
+    def step() -> None:
+        batch = next(source)
+        np.asarray(replicas.step(batch.ids, batch.numbers, batch.labels)[0])
+
+    step_s = _median_s(step, steps)
+    shapes = [
+        (dataset.fitted.table_rows, config.model.embedding_dim + 2),
+        *(v.shape for v in replicas.network.model.dense_variables),
+    ]
+    reduce_s = 0.0 if workers.strategy is None else _median_s(_all_reduce(workers.strategy, shapes), steps)
+    source.close()
+    replicas.close()
+    return {"step_s": step_s, "all_reduce_s": reduce_s}
+
+
+def _all_reduce(strategy: tf.distribute.Strategy, shapes: Sequence[Sequence[int]]) -> Callable[[], object]:
+    values = [tf.zeros(shape) for shape in shapes]
+
+    def reduced() -> Any:
+        return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, values)
+
+    run = tf.function(lambda: strategy.run(reduced))
+    return lambda: [np.asarray(value) for value in run()]
+
+
+def _median_s(work: Callable[[], object], times: int) -> float:
+    seconds = []
+    for _ in range(_WARM_UP_STEPS + times):
+        started = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - started)
+    return statistics.median(seconds[_WARM_UP_STEPS:])
+
+
+def as_worker(
+    config: TrainConfig, data: Path, steps: int, out: Path, workers: Workers, _tell: object, _stop: object
+) -> None:
+    """A worker on a core of its own; the chief writes what it measured."""
+    figures = measure(config, data, [sorted(os.sched_getaffinity(0))[workers.index]], steps, workers)
+    if workers.is_chief:
+        out.write_text(json.dumps(figures))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--batch-size", type=int, default=16_384)
+    parser.add_argument("--ids", type=int, default=1_067_398, help="rows of the embedding table, about")
+    parser.add_argument("--steps", type=int, default=8)
+    parser.add_argument("--data", type=Path, default=Path("build/bench"))
+    arguments = parser.parse_args()
+    rows = arguments.batch_size * (_WARM_UP_STEPS + arguments.steps)
+    data = (make_clicks(arguments.data, rows, arguments.ids) / "dataset").resolve()
+    out = (arguments.data / "cluster.json").resolve()
+    cores = sorted(os.sched_getaffinity(0))[:2]
+    if len(cores) < 2:
+        raise SystemExit("Two cores are needed, one for each worker.")
+    os.sched_setaffinity(0, cores)  # before TensorFlow counts them
+    print(f"{'update':8}{'form':28}{'rows/s':>10}{'in all-reduce':>16}")
+    for update in ("dense", "sparse"):
+        for workers in (2, 1, None):
+            config = parse_config(
+                {"batch_size": arguments.batch_size, "optimizer": {"update": update}, "cluster": {"workers": workers}}
+            )
+            if workers is None:
+                form, figures = "1 process, 2 threads", measure(config, data, cores, arguments.steps, ALONE)
+            else:
+                form = f"{workers} worker{'s' * (workers > 1)} of 1 core"
+                with connected(config.cluster):
+                    work = partial(as_worker, config, data, arguments.steps, out)
+                    run_on_workers(work, config.cluster, out, lambda _: None, lambda: False)
+                figures = json.loads(out.read_text())
+            share = figures["all_reduce_s"] / figures["step_s"]
+            print(f"{update:8}{form:28}{arguments.batch_size / figures['step_s']:>10,.0f}{share:>16.0%}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
