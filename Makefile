@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
 BENCHES := bench-train bench-prepare bench-input bench-bounded bench-memory bench-scaling bench-allocator bench-rules \
-	bench-better-rule bench-gpu bench-jobs bench-serve bench-swap bench-soak
+	bench-better-rule bench-gpu bench-jobs bench-serve bench-swap bench-soak bench-zoo bench-zoo-auc
 
 .PHONY: setup demo test fuzz hot-swap image-steps kill-matrix lint parity serve $(BENCHES) clean
 
@@ -94,7 +94,7 @@ image-steps:
 $(BENCHES): bench-%: .venv/.ready
 	$(BIN)/python -m bench.$(subst -,_,$*) $(BENCH_OPTIONS)
 
-bench-train bench-gpu bench-prepare: .venv-peers/.ready
+bench-train bench-gpu bench-prepare bench-zoo: .venv-peers/.ready
 bench-serve: $(SERVE_PEERS)
 
 bench-jobs: .venv/.ready-dev
