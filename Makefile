@@ -6,7 +6,7 @@ PIP := $(BIN)/pip --disable-pip-version-check --quiet
 BENCHES := bench-train bench-prepare bench-input bench-bounded bench-memory bench-scaling bench-allocator bench-rules \
 	bench-better-rule bench-gpu bench-jobs bench-serve bench-swap bench-soak bench-zoo bench-zoo-auc
 
-.PHONY: setup demo test fuzz hot-swap image-steps kill-matrix lint parity serve $(BENCHES) clean
+.PHONY: setup demo test fuzz hot-swap image-steps kill-matrix lint networks-page parity serve $(BENCHES) clean
 
 setup: .venv/.ready-dev
 
@@ -79,6 +79,10 @@ build/fuxictr/.ready:
 	git -C build/fuxictr checkout --quiet 45c36dbc31a994966a798b0c660ae53e308a9df0 -- model_zoo/EulerNet
 	git -C build/fuxictr checkout --quiet 44649adc058d2a5390bf4a419c60d52d7a2d2d31 -- model_zoo/DCNv3
 	@touch $@
+
+# docs/networks/README.md, from docstrings, the golden files and bench/results.
+networks-page: .venv/.ready
+	$(BIN)/python -m bench.networks_page
 
 # What the Dockerfile installs, in a clean environment: where no engine is at hand to build the image.
 image-steps:

@@ -34,7 +34,7 @@ _WIDTHS = {
 
 
 def settings_of(name: str) -> dict[str, Any]:
-    """Its settings, as `ModelConfig` takes them; what means nothing where it is not set stays out (`low_rank` of dcn_v2)."""
+    """Its settings, as `ModelConfig` takes them; what has no default stays out, as dcn_v2's `low_rank`."""
     defaults = {
         "hidden": list(HIDDEN),
         "cross_layers": CROSS_LAYERS,
