@@ -4,9 +4,9 @@ BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
 BENCHES := bench-train bench-prepare bench-input bench-bounded bench-memory bench-scaling bench-allocator bench-rules \
-	bench-better-rule bench-gpu bench-jobs bench-serve bench-swap bench-soak bench-cluster
+	bench-better-rule bench-gpu bench-jobs bench-serve bench-swap bench-soak bench-cluster bench-zoo bench-zoo-auc
 
-.PHONY: setup demo test fuzz hot-swap image-steps kill-matrix lint serve $(BENCHES) clean
+.PHONY: setup demo test fuzz hot-swap image-steps kill-matrix lint networks-page parity serve $(BENCHES) clean
 
 setup: .venv/.ready-dev
 
@@ -66,6 +66,24 @@ kill-matrix: .venv/.ready-dev
 hot-swap: .venv/.ready-dev
 	HOT_SWAP_SECONDS=60 $(BIN)/python -m pytest tests/service/test_hot_swap.py
 
+# The golden files of other systems' networks, made anew: tests/golden/parity.
+parity: .venv-peers/.ready build/fuxictr/.ready
+	.venv-peers/bin/python -m bench.parity
+
+# Networks that FuxiCTR's users copy from its repository: its package has their parts alone.
+build/fuxictr/.ready:
+	rm -rf build/fuxictr
+	git clone --quiet --filter=blob:none --no-checkout https://github.com/reczoo/FuxiCTR build/fuxictr
+	git -C build/fuxictr checkout --quiet b0bdfa163aedd9e2e433235520c1a8d42a6dbb66 -- model_zoo/MaskNet
+	git -C build/fuxictr checkout --quiet 7b98a49fb6ef1fedb99dea9fa17b2935c3baa508 -- model_zoo/GDCN
+	git -C build/fuxictr checkout --quiet 45c36dbc31a994966a798b0c660ae53e308a9df0 -- model_zoo/EulerNet
+	git -C build/fuxictr checkout --quiet 44649adc058d2a5390bf4a419c60d52d7a2d2d31 -- model_zoo/DCNv3
+	@touch $@
+
+# docs/networks/README.md, from docstrings, the golden files and bench/results.
+networks-page: .venv/.ready
+	$(BIN)/python -m bench.networks_page
+
 # What the Dockerfile installs, in a clean environment: where no engine is at hand to build the image.
 image-steps:
 	rm -rf build/image
@@ -80,7 +98,7 @@ image-steps:
 $(BENCHES): bench-%: .venv/.ready
 	$(BIN)/python -m bench.$(subst -,_,$*) $(BENCH_OPTIONS)
 
-bench-train bench-gpu bench-prepare: .venv-peers/.ready
+bench-train bench-gpu bench-prepare bench-zoo: .venv-peers/.ready
 bench-serve: $(SERVE_PEERS)
 
 bench-jobs bench-cluster: .venv/.ready-dev

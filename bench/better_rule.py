@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ctrfast.allocator import keep_freed_memory
 
@@ -32,7 +33,7 @@ from ctrfast.train import train
 BASE_BATCH_SIZE = 128
 GOAL = 0.002
 SAMPLE = Path(__file__).parents[2] / "shared" / "data" / "criteo" / "train_sample.tsv.gz"
-_SYNTHETIC_ROWS = 110_000
+SYNTHETIC_ROWS = 110_000
 _PUBLISHED = {"lr_dense": 1e-3, "lr_embed": 1e-4, "l2": 1e-5}  # the paper's rates, tuned for the sample's base batch
 _TUNED = {"lr_dense": 1e-3, "lr_embed": 2e-3, "l2": 4e-4}  # what `adaptive` starts from
 
@@ -60,9 +61,10 @@ CASES = [
 ]
 
 
-def run(dataset: Dataset, out: Path, case: Case, seed: int) -> dict[str, float]:
-    """Final figures."""
-    settings = {
+def settings_of(case: Case, seed: int, model: str = "deepfm") -> dict[str, Any]:
+    """Of a run, as `parse_config` takes them."""
+    return {
+        "model": {"name": model},
         "batch_size": BASE_BATCH_SIZE * case.scale,
         "scaling": {"rule": case.rule, "base_batch_size": BASE_BATCH_SIZE},
         "epochs": case.epochs,
@@ -70,7 +72,13 @@ def run(dataset: Dataset, out: Path, case: Case, seed: int) -> dict[str, float]:
         "seed": seed,
         "optimizer": dict(case.values),
     }
-    return train(dataset, parse_config(settings), out).metrics
+
+
+def make_dataset(clicks: Path, out: Path) -> Dataset:
+    """Rows in the log's order: the first to train on, the last to test on."""
+    split = {"split": "sequential", "valid_fraction": 0.05, "test_fraction": 0.2}
+    prepare([clicks], preset("criteo"), out, min_count=4, **split)
+    return Dataset.open(out)
 
 
 def main() -> None:
@@ -85,20 +93,12 @@ def main() -> None:
         clicks, data = SAMPLE, Path(folder) / "data"
         if not is_real:
             clicks = Path(folder) / "clicks.tsv.gz"
-            synth(clicks, "criteo", _SYNTHETIC_ROWS, 1)
-        prepare(
-            [clicks],
-            preset("criteo"),
-            data,
-            min_count=4,
-            split="sequential",
-            valid_fraction=0.05,
-            test_fraction=0.2,
-        )
-        dataset = Dataset.open(data)
+            synth(clicks, "criteo", SYNTHETIC_ROWS, 1)
+        dataset = make_dataset(clicks, data)
         for seed in seeds:
             for index, case in enumerate(CASES):
-                figures = run(dataset, Path(folder) / f"{index}-{seed}", case, seed)
+                config = parse_config(settings_of(case, seed))
+                figures = train(dataset, config, Path(folder) / f"{index}-{seed}").metrics
                 results[index].append(figures)
                 print(f"seed {seed}, {case.name}, {case.scale} x: test AUC {figures['test_auc']:.4f}", flush=True)
         rows = dataset.rows("train")
@@ -130,7 +130,7 @@ def report(results: Sequence[Sequence[Mapping[str, float]]], rows: int, is_real:
             line[0] for case, line in zip(CASES, cells, strict=True) if case.scale == scale and float(line[6]) >= -GOAL
         ]
         notes.append(f"Within {GOAL} of the base run, or above it, at {scale} x: {', '.join(kept) or 'none'}.")
-    source = "The real Criteo sample" if is_real else f"{_SYNTHETIC_ROWS:,} synthetic clicks"
+    source = "The real Criteo sample" if is_real else f"{SYNTHETIC_ROWS:,} synthetic clicks"
     header = ["rule", "batch size", "scale", "epochs, at most", "test AUC", "sd", "from base", "sd", "log loss"]
     return Report(
         name="better_rule",

@@ -55,23 +55,28 @@ def endless_numbers(dataset: Dataset, batch_size: int) -> Iterator[npt.NDArray[n
         epoch += 1
 
 
+def step_settings(update: Literal["dense", "sparse"]) -> StepSettings:
+    """CowClip with the workload's values."""
+    return StepSettings(
+        lr_dense=LR_DENSE,
+        lr_embed=LR_EMBED,
+        l2=L2,
+        clip="adaptive_column",
+        clip_ratio=CLIP_RATIO,
+        bound=BOUND,
+        warmup_steps=1,
+        total_steps=2**31,
+        update=update,
+    )
+
+
 class OurStep:
     """A network from the common start, its optimizer and its step."""
 
     def __init__(
         self, dataset: Dataset, batch_size: int, update: Literal["dense", "sparse"], precision: str = "float32"
     ) -> None:
-        settings = StepSettings(
-            lr_dense=LR_DENSE,
-            lr_embed=LR_EMBED,
-            l2=L2,
-            clip="adaptive_column",
-            clip_ratio=CLIP_RATIO,
-            bound=BOUND,
-            warmup_steps=1,
-            total_steps=2**31,
-            update=update,
-        )
+        settings = step_settings(update)
         network = Network(ModelConfig(), dataset.fitted, seed=SEED, embedding_init_std=0.0)
         table = start_table(dataset.fitted.table_sizes)
         network.table.assign(np.concatenate((table, np.zeros((len(table), 1), np.float32)), axis=1))

@@ -143,9 +143,10 @@ def _masknet(model: ModelConfig, F: int, N: int) -> Size:
     size = Size(2 * F * model.embedding_dim, 0, 2 * W)
     for index in range(L):
         inputs = H if is_serial and index else W
-        parameters = (W + 1) * 2 * H + (2 * H + 1) * inputs + inputs * H + 2 * H
-        products = W * 2 * H + 2 * H * inputs + inputs * H
-        size += Size(parameters, products, 2 * H + 2 * inputs + 3 * H)
+        hidden = 2 * inputs  # of the mask
+        parameters = (W + 1) * hidden + (hidden + 1) * inputs + inputs * H + 2 * H
+        products = W * hidden + hidden * inputs + inputs * H
+        size += Size(parameters, products, hidden + 2 * inputs + 3 * H)
     return size + (Size(H + 1, H, 0) if is_serial else _mlp(L * H, model.hidden))
 
 
@@ -198,7 +199,7 @@ def _eulernet(model: ModelConfig, F: int, N: int) -> Size:  # noqa: ARG001
 def _fcn(model: ModelConfig, F: int, N: int) -> Size:
     W, L = _joined(model, F, N), model.cross_layers or CROSS_LAYERS
     half = -(-W // 2)
-    cross = Size(W * half + 3 * half, W * half + W, 3 * W)
+    cross = Size(W * half + 2 * half + W, W * half + W, 3 * W)
     return Size(2 * (W + 1), 2 * W, 0) + Size(
         2 * L * cross.parameters, 2 * L * cross.multiply_adds, 2 * L * cross.activations
     )

@@ -31,7 +31,7 @@ def arguments() -> tuple[Rows, int, list[int]]:
 
 def build_deepfm(sizes: list[int], l2: float) -> tf.keras.Model:
     """The DeepFM of DeepCTR; `l2` of all embeddings and linear weights, as a term of the loss."""
-    requests.get = _refuse  # DeepCTR asks the package index for its newest version when it is imported
+    requests.get = refuse  # DeepCTR asks the package index for its newest version when it is imported
     from deepctr.feature_column import DenseFeat, SparseFeat
     from deepctr.models import DeepFM
 
@@ -57,5 +57,6 @@ def endless(rows: Rows, batch_size: int) -> Iterator[tuple[Inputs, tf.Tensor]]:
     return iter(tf.data.Dataset.from_tensor_slices((by_batch, labels.reshape(-1, batch_size, 1))).repeat())
 
 
-def _refuse(*_: object, **__: object) -> None:
+def refuse(*_: object, **__: object) -> None:
+    """In the place of a request to the network."""
     raise ConnectionError("No network in a benchmark.")

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import itertools
 import tempfile
-from collections import OrderedDict
 from pathlib import Path
 
 import torch
@@ -18,8 +17,9 @@ from fuxictr.features import FeatureMap
 from fuxictr.pytorch.layers import FactorizationMachine, FeatureEmbedding, MLP_Block
 from fuxictr.pytorch.models import BaseModel
 
+from bench.peers.fuxictr_features import describe, inputs
 from bench.turns import Turns, answering
-from bench.workload import FIELDS, HELD_ROWS, HIDDEN, LR_DENSE, NUMBERS, SEED, WIDTH, Rows, field_sizes
+from bench.workload import HELD_ROWS, HIDDEN, LR_DENSE, NUMBERS, SEED, WIDTH, Rows, field_sizes
 
 _MAX_GRADIENT_NORM = 10.0  # what `fit` sets where its user does not
 
@@ -50,27 +50,6 @@ class DeepFM(BaseModel):
         return {"y_pred": self.output_activation(logits)}
 
 
-def describe(sizes: list[int]) -> FeatureMap:
-    """The features, as FuxiCTR's preparation of data would describe them."""
-    feature_map = FeatureMap("clicks", "")
-    numbers = {f"I{i + 1}": {"source": "", "type": "numeric"} for i in range(NUMBERS)}
-    ids = {f"C{i + 1}": {"source": "", "type": "categorical", "vocab_size": size} for i, size in enumerate(sizes)}
-    feature_map.features = OrderedDict({**numbers, **ids})
-    feature_map.labels = ["label"]
-    feature_map.num_fields = FIELDS + NUMBERS
-    feature_map.total_features = sum(sizes) + NUMBERS
-    feature_map.default_emb_dim = WIDTH
-    feature_map.set_column_index()
-    return feature_map
-
-
-def inputs(rows: Rows) -> dict[str, torch.Tensor]:
-    """A batch as FuxiCTR's loader gives it: one tensor per column."""
-    numbers = {f"I{i + 1}": torch.from_numpy(rows.numbers[:, i].copy()) for i in range(NUMBERS)}
-    ids = {f"C{i + 1}": torch.from_numpy(rows.ids[:, i].copy()).long() for i in range(FIELDS)}
-    return {**numbers, **ids, "label": torch.from_numpy(rows.labels.copy())}
-
-
 def main(turns: Turns) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
@@ -80,7 +59,7 @@ def main(turns: Turns) -> None:
     torch.manual_seed(SEED)
     rows = Rows.read(arguments.data)
     with tempfile.TemporaryDirectory() as folder:
-        model = DeepFM(describe(field_sizes(arguments.ids)), folder)
+        model = DeepFM(describe(field_sizes(arguments.ids), NUMBERS, WIDTH), folder)
     model.train()
     count = HELD_ROWS // arguments.batch_size
     source = itertools.cycle([inputs(rows.batch(index, arguments.batch_size)) for index in range(count)])

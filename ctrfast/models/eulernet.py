@@ -52,9 +52,9 @@ class EulerNet(CtrModel):
     `cross_layers` Euler layers, each with `interaction_width` vectors of orders.
 
     Source: Tian et al. 2023, "EulerNet", SIGIR, arXiv:2304.10711, Eq. 5-14.
-    Differs from the source: lengths are exp(m_j), which stay positive: a change of sign would make angles jump; no
-    layer normalization and no dropout; numeric fields enter the linear part alone; a linear part beside, which the
-    fused table's last column is for.
+    Differs from the source: lengths are exp(m_j), which stay positive: a change of sign would make angles jump; w and v
+    are two vectors, one in the authors' code; no layer normalization and no dropout; numeric fields enter the linear
+    part alone; a linear part beside, which the fused table's last column is for.
     """
 
     def _make_parts(self) -> None:

@@ -12,11 +12,11 @@ _EPSILON = 1e-5
 
 
 class MaskedCross(keras.layers.Layer):  # type: ignore[misc]
-    """factor * [c, c * relu(LN(c))] + x, c = W x + b half as wide: (B, H0), (B, H0) -> (B, H0).
+    """factor * ([c, c * relu(LN(c))] + b) + x, c = W x half as wide: (B, H0), (B, H0) -> (B, H0).
 
     factor is the input x_1 in a network of linear order, and x itself in one of exponential order.
 
-    Source: Li et al. 2024, arXiv:2407.13349, Eq. 5-7.
+    Source: Li et al. 2024, arXiv:2407.13349, Eq. 5-7; where the bias stands is the authors' code's.
     """
 
     def __init__(self, width: int, initializer: keras.initializers.Initializer, name: str) -> None:
@@ -24,14 +24,14 @@ class MaskedCross(keras.layers.Layer):  # type: ignore[misc]
         half = -(-width // 2)
         self._rest = width - half
         self.kernel = self.add_weight(name="kernel", shape=(width, half), initializer=initializer)
-        self.bias = self.add_weight(name="bias", shape=(half,), initializer="zeros")
+        self.bias = self.add_weight(name="bias", shape=(width,), initializer="zeros")
         self.norm = keras.layers.LayerNormalization(epsilon=_EPSILON, name="norm")
 
     def call(self, factor: tf.Tensor, inputs: tf.Tensor) -> tf.Tensor:
         """Factor and x (B, H0) -> (B, H0)."""
-        c = tf.matmul(inputs, self.kernel) + self.bias  # (B, H0 / 2)
+        c = tf.matmul(inputs, self.kernel)  # (B, H0 / 2)
         masked = (c * tf.nn.relu(self.norm(c)))[:, : self._rest]
-        return factor * tf.concat((c, masked), axis=1) + inputs
+        return factor * (tf.concat((c, masked), axis=1) + self.bias) + inputs
 
 
 class FCN(CtrModel):

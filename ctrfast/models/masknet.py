@@ -10,7 +10,7 @@ from ctrfast.models.base import CtrModel
 from ctrfast.models.layers import join
 
 _EPSILON = 1e-5
-_AGGREGATION = 2  # times the block's width: of the hidden layer that makes the mask; the source's best
+_AGGREGATION = 2  # times the mask's width: of the hidden layer that makes it; the source's reduction ratio
 
 
 class MaskBlock(keras.layers.Layer):  # type: ignore[misc]
@@ -22,7 +22,7 @@ class MaskBlock(keras.layers.Layer):  # type: ignore[misc]
     def __init__(self, inputs: int, width: int, initializers: list[keras.initializers.Initializer]) -> None:
         super().__init__()
         dense = keras.layers.Dense
-        self.aggregate = dense(_AGGREGATION * width, "relu", kernel_initializer=initializers[0], name="aggregate")
+        self.aggregate = dense(_AGGREGATION * inputs, "relu", kernel_initializer=initializers[0], name="aggregate")
         self.project = dense(inputs, kernel_initializer=initializers[1], name="project")
         self.hidden = dense(width, use_bias=False, kernel_initializer=initializers[2], name="hidden")
         self.norm = keras.layers.LayerNormalization(epsilon=_EPSILON, name="norm")

@@ -209,10 +209,10 @@ def fcn(model, e, x):
     start = joined(e, x)
 
     def cross(layer, factor, inputs):
-        c = inputs @ value(layer.kernel) + value(layer.bias)
+        c = inputs @ value(layer.kernel)
         masked = c * relu(normed(c, layer.norm))
         both = np.concatenate((c, masked), axis=1)[:, : inputs.shape[1]]
-        return factor * both + inputs
+        return factor * (both + value(layer.bias)) + inputs
 
     low = high = start
     for layer in model.linear_order:
