@@ -4,7 +4,8 @@ BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
 BENCHES := bench-train bench-prepare bench-input bench-bounded bench-memory bench-scaling bench-allocator bench-rules \
-	bench-better-rule bench-gpu bench-jobs bench-serve bench-swap bench-soak bench-cluster bench-zoo bench-zoo-auc
+	bench-better-rule bench-gpu bench-jobs bench-serve bench-swap bench-soak bench-cluster bench-scale-model bench-zoo \
+	bench-zoo-auc
 
 .PHONY: setup demo test fuzz hot-swap image-steps kill-matrix lint networks-page parity serve $(BENCHES) clean
 

@@ -155,7 +155,7 @@ def _fit(work: Work, cluster: ClusterConfig, mail: Mailbox) -> None:
                 resources_per_worker={"CPU": 1, **({"GPU": gpus} if gpus else {})},
                 placement_strategy="SPREAD",
             ),
-            run_config=RunConfig(
+            run_config=RunConfig(  # type: ignore[call-arg]  # its types are those of Ray Train's first version
                 name="ray",
                 storage_path=str(mail.path),
                 failure_config=FailureConfig(max_failures=MOST_RESTARTS),

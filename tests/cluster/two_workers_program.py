@@ -1,16 +1,22 @@
 """Runs on two workers, as a program of its own: Ray takes over a part of the process that it is started in.
 
 python -m tests.cluster.two_workers_program DATASET OUT
-OUT/hurt is stopped by SIGTERM, goes on, and loses a worker by SIGKILL; OUT/dense and OUT/sparse are left undisturbed.
+OUT/hurt is stopped by SIGTERM on a Ray of its own. The rest is done by a cluster that this process is no node of:
+OUT/hurt goes on, and loses a worker by SIGKILL; OUT/dense and OUT/sparse are left undisturbed.
 Prints JSON: the message of the stop, the steps that the loss fell between, and the addresses that were talked to.
 """
 
 import json
 import os
+import secrets
 import signal
+import socket
+import subprocess
 import sys
+import tempfile
 import threading
-from contextlib import suppress
+import time
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -74,14 +80,47 @@ def stop_by_signal():
     return should_stop
 
 
+@contextmanager
+def cluster_elsewhere():
+    """A Ray cluster of one node, and its address in the environment."""
+    with socket.create_server(("127.0.0.1", 0)) as first, socket.create_server(("127.0.0.1", 0)) as second:
+        port, client_port = (listener.getsockname()[1] for listener in (first, second))
+    start = [str(Path(sys.executable).with_name("ray")), "start", "--head", "--block", "--node-ip-address=127.0.0.1"]
+    start += [f"--port={port}", f"--ray-client-server-port={client_port}", "--num-cpus=2", "--include-dashboard=false"]
+    start += ["--object-store-memory=83886080", "--disable-usage-stats"]
+    with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        head = subprocess.Popen([*start, f"--temp-dir={folder}"], **quiet)
+        os.environ["CTRFAST_RAY_ADDRESS"] = f"ray://127.0.0.1:{client_port}"
+        try:
+            while not _answers(client_port):
+                if head.poll() is not None:
+                    raise RuntimeError(f"ray start ended with {head.returncode}.")
+                time.sleep(0.2)
+            yield
+        finally:
+            del os.environ["CTRFAST_RAY_ADDRESS"]
+            family = [*psutil.Process(head.pid).children(recursive=True), psutil.Process(head.pid)]
+            for process in family:
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
+            head.wait()
+
+
+def _answers(port):
+    with socket.socket() as caller:
+        return caller.connect_ex(("127.0.0.1", port)) == 0
+
+
 def main(data, out):
     dataset, told = Dataset.open(data), {}
     cluster, addresses = ClusterConfig(workers=2), set()
+    os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
     try:
         train(dataset, DENSE, out / "hurt", should_stop=stop_by_signal())
     except Cancelled as error:
         told["stopped"] = error.message
-    with connected(cluster):
+    with cluster_elsewhere(), connected(cluster):
         ignore = (lambda _: None), (lambda: False)
         run_on_workers(partial(train_both, data, dataset.hash, out), cluster, out / "both", *ignore)
         try:
