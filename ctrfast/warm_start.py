@@ -83,5 +83,5 @@ def _id_tables(fitted: FittedSchema) -> list[tuple[int, IdRows]]:
 
 
 def _is_dense_weight(name: str) -> bool:
-    """`dense.03`, and not its moments `dense.03.first`."""
-    return name.startswith("dense.") and name.count(".") == 1
+    """`dense.03`, `kept.00`, and not the moments `dense.03.first`."""
+    return name.startswith(("dense.", "kept.")) and name.count(".") == 1
