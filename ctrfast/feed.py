@@ -15,10 +15,12 @@ from collections.abc import Callable, Generator
 from contextlib import closing
 from functools import partial
 
+import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from ctrfast.config import TrainConfig
-from ctrfast.data.batches import Shuffle, batches, prefetch, read_words, row_numbers
+from ctrfast.data.batches import Batch, Shuffle, batches, prefetch, read_words, row_numbers
 from ctrfast.data.shards import Dataset
 from ctrfast.replicas import Replicas, Step
 
@@ -34,13 +36,25 @@ class Feed:
         replicas: take the steps.
         config: says batch size, seed and size of the pool.
         room_bytes: free on the one GPU, beside the run; `None` where there is none or several.
+        labels: of a batch, where the rows' own are not the ones to learn; the split then stays on disk.
     """
 
-    def __init__(self, dataset: Dataset, replicas: Replicas, config: TrainConfig, *, room_bytes: int | None) -> None:
+    def __init__(
+        self,
+        dataset: Dataset,
+        replicas: Replicas,
+        config: TrainConfig,
+        *,
+        room_bytes: int | None,
+        labels: Callable[[Batch], npt.NDArray[np.float32]] | None = None,
+    ) -> None:
         self._dataset, self._replicas, self._config = dataset, replicas, config
         schema = dataset.fitted.schema_
         row_bytes = (schema.slots + len(schema.numeric_names) + 1) * _WORD_BYTES
-        self.is_held = room_bytes is not None and _COPIES * dataset.rows("train") * row_bytes <= room_bytes
+        self._labels = labels
+        self.is_held = (
+            labels is None and room_bytes is not None and _COPIES * dataset.rows("train") * row_bytes <= room_bytes
+        )
         self._words: tf.Tensor | None = None
 
     def epoch(self, epoch: int, *, skip: int) -> Generator[Callable[[], Step]]:
@@ -57,7 +71,8 @@ class Feed:
         whole = batches(self._dataset, "train", config.batch_size, shuffle=shuffle, drop_remainder=True, skip=skip)
         with closing(prefetch(whole)) as source:
             for batch in source:
-                yield partial(self._replicas.step, batch.ids, batch.numbers, batch.labels)
+                labels = batch.labels if self._labels is None else self._labels(batch)
+                yield partial(self._replicas.step, batch.ids, batch.numbers, labels)
 
     def _held(self) -> tf.Tensor:
         if self._words is None:

@@ -51,6 +51,7 @@ from ctrfast.replicas import Replicas, check_replicas, choose_devices
 from ctrfast.run import CHECKPOINTS, EndedBy, Ending, Run, check_same_run, finish_run, run_seal, start_run
 from ctrfast.step import choose_execution
 from ctrfast.storage import storing
+from ctrfast.teacher import Teacher
 from ctrfast.warm_start import WarmStart
 
 _CHECKPOINT_INTERVAL_S = 600  # at most so much work is lost, whatever the length of an epoch
@@ -74,6 +75,7 @@ def train(
     should_stop: Callable[[], bool] | None = None,
     callbacks: Sequence[Callback] = (),
     warm_start: Path | None = None,
+    teacher: Teacher | None = None,
 ) -> RunResult:
     """Train and leave a run folder.
 
@@ -86,6 +88,7 @@ def train(
         should_stop: asked at each step; once true, a checkpoint is saved and `Cancelled` is raised.
         callbacks: of Keras; `ctrfast.loop.callbacks` says what they get and which ones work.
         warm_start: a finished run to take the first weights from (`ctrfast.warm_start`).
+        teacher: a trained mixture of experts to learn from, in place of `warm_start`; `config.model` is its student's.
 
     Raises:
         ConfigError: a setting or callback does not fit the data or the run, or `out` holds another run.
@@ -95,7 +98,7 @@ def train(
         Cancelled: `should_stop` was true.
     """
     with storing(f"The run {out}"):
-        session = _Session(dataset, config, out, resume, callbacks, warm_start)
+        session = _Session(dataset, config, out, resume, callbacks, warm_start, teacher)
         try:
             return session.run(on_progress or (lambda _: None), should_stop or (lambda: False))
         finally:
@@ -122,6 +125,7 @@ class _Session:
         resume: bool,
         callbacks: Sequence[Callback],
         warm_start: Path | None,
+        teacher: Teacher | None,
     ) -> None:
         check_config(config)
         check_dataset(dataset, config)
@@ -135,12 +139,13 @@ class _Session:
         self.plan = make_plan(config, dataset.fitted.schema_.name)
         self.steps_per_epoch = dataset.rows("train") // config.batch_size
         self.total_steps = self.steps_per_epoch * config.epochs
-        start = WarmStart(Run.open(warm_start), config, dataset.encoder()) if warm_start else None
+        start = WarmStart(Run.open(warm_start), config, dataset.encoder()) if warm_start else teacher
+        origin = start.origin if start else {}
         if resume and out.is_dir() and any(out.iterdir()):
-            check_same_run(out, config, dataset, start.run.seal if start else None)
+            check_same_run(out, config, dataset, origin)
             remove_partials(out)
         else:
-            start_run(out, config, self.plan, dataset, start.run.seal if start else None)
+            start_run(out, config, self.plan, dataset, origin)
         self.checkpoints, self.seal = out / CHECKPOINTS, run_seal(out)
 
         self.replicas = Replicas(
@@ -154,7 +159,7 @@ class _Session:
         )
         self.network = self.replicas.network
         room = gpu_bytes - needs.device_bytes if gpu_bytes is not None and len(devices) == 1 else None
-        self.feed = Feed(dataset, self.replicas, config, room_bytes=room)
+        self.feed = Feed(dataset, self.replicas, config, room_bytes=room, labels=teacher.labels if teacher else None)
         self.callbacks = Callbacks(callbacks, self.network, epochs=config.epochs, steps_per_epoch=self.steps_per_epoch)
         checkpoint = Checkpoint.latest(self.checkpoints, self.seal)
         if start and checkpoint is None:

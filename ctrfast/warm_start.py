@@ -62,6 +62,11 @@ class WarmStart:
             if len(first) < len(vocabulary) or not pc.all(pc.equal(first, vocabulary.values), min_count=0).as_py():
                 raise ArtifactError(f"The vocabulary of {name!r} must begin with the run's. {remedy}", path=name)
 
+    @property
+    def origin(self) -> dict[str, str]:
+        """What the new run's manifest says of where it comes from."""
+        return {"warm_start": self.run.seal}
+
     def restore(self, state: Mapping[str, tf.Variable | npt.NDArray[np.float32]]) -> None:
         """Set the weights among a run's variables by name (`TableOptimizer.state`)."""
         checkpoint = Checkpoint.open(self.run.checkpoint, self.run.seal)

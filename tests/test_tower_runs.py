@@ -1,5 +1,10 @@
 """Towers in whole runs: broken off and resumed, exported, warm-started, and on two replicas."""
 
+import json
+import subprocess
+import sys
+
+import numpy as np
 import pytest
 
 from ctrfast.errors import Cancelled
