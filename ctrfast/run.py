@@ -208,7 +208,8 @@ def check_same_run(out: Path, config: TrainConfig, dataset: Dataset, origin: Map
         raise ConfigError(f"The run {out} has finished already. Choose another folder.")
     if started != config:
         was, now = (flat_settings(settings.model_dump()) for settings in (started, config))
-        differing = {name: f"{name}={value} (now {now[name]})" for name, value in was.items() if value != now[name]}
+        changed = {name: value for name, value in was.items() if value != now.get(name)}
+        differing = {name: f"{name}={value} (now {now.get(name)})" for name, value in changed.items()}
         raise ArtifactError(
             f"The run {out} was started with other settings: {', '.join(differing.values())}. "
             "Give the same ones to resume it.",

@@ -7,9 +7,10 @@ import sys
 import numpy as np
 import pytest
 
-from ctrfast.errors import Cancelled
+from ctrfast.errors import ArtifactError, Cancelled
 from ctrfast.export import export_bundle
-from ctrfast.run import Run
+from ctrfast.optim.scaling import make_plan
+from ctrfast.run import Run, check_same_run, start_run
 from ctrfast.run_network import open_network
 from ctrfast.score import Scorer
 from ctrfast.train import train
@@ -60,6 +61,13 @@ def test_a_run_learns_and_is_opened_as_it_was(finished):
     network = open_network(run)
     averages = [name for name in network.weights() if name.startswith("kept.")]
     assert len(averages) == {"moe": 6, "shared": 0}[finished[0]]
+
+
+def test_a_run_of_one_tower_does_not_go_on_as_one_of_another(data, tmp_path):
+    started, other = settings("moe"), tiny_clicks.settings(epochs=2)
+    start_run(tmp_path / "run", started, make_plan(started, "tiny"), data)
+    with pytest.raises(ArtifactError, match=r"model\.tower\.experts=3 \(now None\)"):
+        check_same_run(tmp_path / "run", other, data)
 
 
 def test_two_replicas_take_the_steps_of_one_that_goes_in_halves(data, tmp_path):
