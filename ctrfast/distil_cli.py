@@ -14,6 +14,7 @@ from ctrfast.console import aligned, console
 from ctrfast.errors import unknown_name
 from ctrfast.quiet_start import load_tensorflow
 from ctrfast.schema import SPLITS
+from ctrfast.stored_folders import folder_of
 from ctrfast.terminal import bar, stop_on_interrupt
 
 if TYPE_CHECKING:
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 
 
 def distil(
-    run: Annotated[Path, typer.Argument(help="Finished run of the tower moe.")],
-    data: Annotated[Path, typer.Option(help="The dataset that it was trained on.")],
+    run: Annotated[str, typer.Argument(help="Finished run of the tower moe, or s3://...")],
+    data: Annotated[str, typer.Option(help="The dataset that it was trained on, or s3://...")],
     out: Annotated[Path, typer.Option(help="Folder to write: student, alone, report.json.")],
     into: Annotated[str, typer.Option(help="The student's network.")] = "deepfm",
     share: Annotated[float, typer.Option(help="Of the teacher's probability in a label, 0 to 1.")] = 0.5,
@@ -43,8 +44,8 @@ def distil(
 
     with bar("steps") as show, stop_on_interrupt() as should_stop:
         told = work(
-            run,
-            data,
+            folder_of(run, "run"),
+            folder_of(data, "data"),
             out,
             into=into,
             share=share,

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -112,14 +113,15 @@ def distil(
         refuse_existing(out)
     config = teacher.config if epochs is None else teacher.config.model_copy(update={"epochs": epochs})
     paths: dict[Who, Path] = {"teacher": run_path, "student": out / "student", "alone": out / "alone"}
-    for who, given in (("student", teacher), ("alone", None)):
+    students: tuple[tuple[Who, Teacher | None], ...] = (("student", teacher), ("alone", None))
+    for who, given in students:
         if not _is_done(paths[who], config, dataset, given):
             train(
                 dataset,
                 config,
                 paths[who],
                 resume=resume,
-                on_progress=lambda progress, who=who: on_progress(who, progress),
+                on_progress=partial(on_progress, who),
                 should_stop=should_stop,
                 teacher=given,
             )

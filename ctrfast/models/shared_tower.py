@@ -37,7 +37,7 @@ class SharedTower(Tower):
         for index, (inward, outward) in enumerate(itertools.pairwise((hidden[-1], *hidden))):
             self._add_layer(f"block_{index}", inward, outward)
         self._add_layer("output", hidden[-1], outputs or 1)
-        for outward in (hidden[-1], *(hidden * settings.repeats)):
+        for outward in (hidden[-1], *(tuple(hidden) * settings.repeats)):
             self._add_end(outward)
 
     def hidden(self, inputs: tf.Tensor, seen: Pass | None) -> tf.Tensor:
