@@ -6,7 +6,7 @@
 
 A gate that were the same for all rows, with a rank that leaves nothing out, makes the layer equal to the mixture.
 
-Source: Xue et al. 2022, "One Student Knows All Experts Know", arXiv:2201.10890, section 3 (SVD knowledge gathering).
+Source: Xue et al. 2022, "One Student Knows All Experts Know", arXiv:2201.10890 (knowledge gathering by SVD).
 Differs from the source: experts count by their gates on training rows; ranks are equal, and together as many as the
 layer can have.
 

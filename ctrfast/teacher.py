@@ -7,7 +7,7 @@ that has the same network around its tower, and start anew in another.
 Labels: (1 - share) y + share p, with p the teacher's probability. The log loss is linear in the label, so the loss is
 (1 - share) times that against the labels, plus share times that against the teacher.
 
-Source: Xue et al. 2022, arXiv:2201.10890, section 3; Hinton et al. 2015, arXiv:1503.02531.
+Source: Xue et al. 2022, arXiv:2201.10890; Hinton et al. 2015, arXiv:1503.02531.
 Differs from the sources: no temperature, which for one probability would only blur what is calibrated.
 """
 
@@ -21,7 +21,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from ctrfast.checkpoint import Checkpoint, set_value
-from ctrfast.config import CPU_MICRO_BATCH_ROWS, MODEL_NAMES, ModelConfig
+from ctrfast.config import CPU_MICRO_BATCH_ROWS, MODEL_NAMES, ModelConfig, TrainConfig
 from ctrfast.data.batches import Batch, batches
 from ctrfast.data.shards import Dataset
 from ctrfast.errors import ArtifactError, ConfigError, unknown_name
@@ -49,6 +49,10 @@ class Teacher:
         ConfigError: the run has no mixture in its only tower, there is no such network, its tower has another input, or
             the share is none.
         ArtifactError: the dataset was encoded otherwise than the run's, or the run's weights are gone.
+
+    Attributes:
+        network: the teacher's.
+        config: of the student's run: the teacher's, with another network.
     """
 
     def __init__(self, run: Run, dataset: Dataset, into: str, share: float) -> None:
@@ -66,9 +70,19 @@ class Teacher:
         self._dataset = dataset
         self._logit_offset = math.log(dataset.negative_rate)
         checkpoint = Checkpoint.open(run.checkpoint, run.seal)
-        self._network = Network.from_checkpoint(model, dataset.fitted, checkpoint, run.negative_rate)
+        self.network = Network.from_checkpoint(model, dataset.fitted, checkpoint, run.negative_rate)
         self.config = run.config.model_copy(update={"model": _dense(model, into)})
         self._check_input()
+
+    def check(self, config: TrainConfig) -> None:
+        """Refuse a config that is not of the student.
+
+        Raises:
+            ConfigError: the network is another one.
+        """
+        if config.model != self.config.model:
+            problem = f"`model` must be the teacher's student, {self.config.model}. Got {config.model}."
+            raise ConfigError(f"{problem} Begin with the teacher's `config`.", path="model")
 
     @property
     def origin(self) -> dict[str, str]:
@@ -77,13 +91,13 @@ class Teacher:
 
     def labels(self, batch: Batch) -> Floats:
         """Labels (B,) of a batch, mixed with the teacher's probabilities of its training rows."""
-        logits = self._network.logits(batch.ids, batch.numbers) - self._logit_offset
+        logits = self.network.logits(batch.ids, batch.numbers) - self._logit_offset
         mixed: Floats = ((1 - self.share) * batch.labels + self.share * sigmoid(logits)).astype(np.float32)
         return mixed
 
     def restore(self, state: Mapping[str, tf.Variable | Floats]) -> None:
         """Set the student's first weights among a run's variables by name (`TableOptimizer.state`)."""
-        teacher, student = self._network.model, self._new_student()
+        teacher, student = self.network.model, self._new_student()
         if student.config.name == teacher.config.name:
             _copy(_around(teacher), _around(student))
         else:
@@ -93,37 +107,37 @@ class Teacher:
             variable.assign(value)
         for old, new in zip(teacher.mlp.ends, student.mlp.ends, strict=True):
             _copy(old.trainable_weights, new.trainable_weights)
-        set_value(state["table"], self._network.table.numpy())
+        set_value(state["table"], self.network.table.numpy())
         for index, variable in enumerate(student.dense_variables):
             set_value(state[f"dense.{index:02d}"], variable.numpy())
 
     def _new_student(self) -> CtrModel:
-        teacher = self._network.model
+        teacher = self.network.model
         fields = {"id_fields": teacher.id_fields, "numeric_fields": teacher.numeric_fields}
         return build_model(self.config.model, **fields, seed=self.config.seed)
 
     def _check_input(self) -> None:
-        wanted = self._network.model.mlp.kernels[0].shape[0]
+        wanted = self.network.model.mlp.kernels[0].shape[0]
         student = self._new_student()
         found = student.mlp.kernels[0].shape[0] if hasattr(student, "mlp") else None
         if found != wanted:
             problem = f"`into` must be a network with one tower that takes the teacher's input of {wanted} numbers."
             got = student.config.name + (", which has none" if found is None else f", which takes {found}")
-            raise ConfigError(f"{problem} Got {got}. {self._network.model.config.name} does.", path="into")
+            raise ConfigError(f"{problem} Got {got}. {self.network.model.config.name} does.", path="into")
 
     def _merged(self, tower: MoeTower) -> tuple[list[Floats], list[Floats]]:
         """Kernels and biases of one layer for each of the teacher's."""
         kernels, biases = [tower.kernels[0].numpy()], [tower.biases[0].numpy()]
-        for mixture, gates in zip(tower.by_depth, self._mean_gates(), strict=True):
+        for mixture, gates in zip(tower.by_depth, self.mean_gates(), strict=True):
             kernel, bias = merge_experts(mixture.expert_kernels().numpy(), mixture.expert_biases().numpy(), gates)
             kernels.append(kernel)
             biases.append(bias)
         return [*kernels, tower.kernels[-1].numpy()], [*biases, tower.biases[-1].numpy()]
 
-    def _mean_gates(self) -> list[Floats]:
+    def mean_gates(self) -> list[Floats]:
         """Of each depth, over the first rows of the training split: (E,)."""
         batch = next(batches(self._dataset, "train", CPU_MICRO_BATCH_ROWS))
-        network = self._network
+        network = self.network
         with network.model.watched(is_training=False) as seen:
             network.model.logits(network.look_up(tf.constant(batch.ids)), tf.constant(batch.numbers))
         return [gates.numpy() for gates in seen.gates]

@@ -25,7 +25,7 @@ from ctrfast.checkpoint import Checkpoint, path_of, save_checkpoint
 from ctrfast.config import TrainConfig, check_config
 from ctrfast.data.shards import Dataset
 from ctrfast.device_memory import device_memory
-from ctrfast.errors import Cancelled
+from ctrfast.errors import Cancelled, ConfigError
 from ctrfast.feed import Feed
 from ctrfast.folders import remove_partials
 from ctrfast.kept_scores import keep_scores
@@ -130,6 +130,11 @@ class _Session:
         check_config(config)
         check_dataset(dataset, config)
         check_callbacks(callbacks)
+        if teacher is not None:
+            teacher.check(config)
+            if warm_start is not None:
+                problem = f"A student begins with its teacher and takes no `warm_start`. Got {warm_start}."
+                raise ConfigError(f"{problem} Leave one of them out.", path="warm_start")
         devices = choose_devices(config.replicas)
         check_replicas(config, len(devices))
         gpu_bytes, rows = device_memory(devices), dataset.rows("train")

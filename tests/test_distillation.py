@@ -97,24 +97,24 @@ def test_a_student_of_alike_gates_and_simple_experts_begins_as_its_teacher(run, 
     """With one gate for all rows, and experts of one direction each, nothing is lost in merging."""
     teacher = Teacher(run, data, "deepfm", 0.5)
     rng = np.random.default_rng(0)
-    (mixture,) = teacher._network.model.mlp.mixtures
+    (mixture,) = teacher.network.model.mlp.mixtures
     mixture.gate.assign(np.zeros(mixture.gate.shape))
     simple = [np.outer(rng.normal(size=9), rng.normal(size=9)) for _ in range(3)]
     mixture.kernel.assign(np.concatenate(simple, axis=1))
     batch = next(batches(data, "test", 200))
-    expected = teacher._network.logits(batch.ids, batch.numbers)
+    expected = teacher.network.logits(batch.ids, batch.numbers)
     np.testing.assert_allclose(student_of(teacher, data).logits(batch.ids, batch.numbers), expected, atol=1e-4)
 
 
 def test_another_network_takes_table_linear_part_and_merged_tower(run, data):
     teacher = Teacher(run, data, "wide_deep", 0.5)
-    student, old = student_of(teacher, data), teacher._network
+    student, old = student_of(teacher, data), teacher.network
     np.testing.assert_array_equal(student.table, old.table)
     np.testing.assert_array_equal(student.model.linear.weights_of_numbers, old.model.linear.weights_of_numbers)
     np.testing.assert_array_equal(student.model.mlp.kernels[0], old.model.mlp.kernels[0])
     np.testing.assert_array_equal(student.model.mlp.ends[1].norm.gamma, old.model.mlp.ends[1].norm.gamma)
     (mixture,) = old.model.mlp.mixtures
-    (gates,) = teacher._mean_gates()
+    (gates,) = teacher.mean_gates()
     kernel, bias = merge_experts(mixture.expert_kernels().numpy(), mixture.expert_biases().numpy(), gates)
     np.testing.assert_array_equal(student.model.mlp.kernels[1], kernel)
     np.testing.assert_array_equal(student.model.mlp.biases[1], bias)
@@ -125,7 +125,7 @@ def test_another_network_takes_table_linear_part_and_merged_tower(run, data):
 def test_labels_are_mixed_with_the_teachers_probabilities(run, data, share):
     teacher = Teacher(run, data, "deepfm", share)
     batch = next(batches(data, "train", 100))
-    probabilities = sigmoid(teacher._network.logits(batch.ids, batch.numbers))
+    probabilities = sigmoid(teacher.network.logits(batch.ids, batch.numbers))
     expected = (1 - share) * batch.labels + share * probabilities
     np.testing.assert_allclose(teacher.labels(batch), expected, atol=1e-6)
 
@@ -143,6 +143,15 @@ def test_a_student_that_does_not_fit_is_refused(run, data, into, share, path, sa
     with pytest.raises(ConfigError, match=says) as error:
         Teacher(run, data, into, share)
     assert error.value.path == path
+
+
+def test_a_student_is_the_teachers_and_begins_with_nothing_else(run, data, tmp_path):
+    teacher = Teacher(run, data, "deepfm", 0.5)
+    with pytest.raises(ConfigError, match="must be the teacher's student"):
+        train(data, settings(), tmp_path / "run", teacher=teacher)
+    with pytest.raises(ConfigError, match="takes no `warm_start`"):
+        train(data, teacher.config, tmp_path / "run", teacher=teacher, warm_start=run.path)
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_teacher_without_experts_and_a_foreign_dataset_are_refused(distilled, run, tmp_path, data):
