@@ -66,23 +66,28 @@ def _mlp(width: int, hidden: Sequence[int], outputs: int = 1) -> Size:
 def _tower(model: ModelConfig, width: int, hidden: Sequence[int] | None = None, outputs: int = 1) -> Size:
     """Of the deep part on an input of this width; by default with the configured widths, and a logit."""
     tower, hidden = model.tower, model.hidden if hidden is None else hidden
-    normed = 2 if tower.norm != "none" else 0
     if isinstance(tower, SharedSettings):
         last, repeats = hidden[-1], tower.repeats
         block = _mlp(last, hidden[:-1], last) + Size(0, 0, last)
         applied = Size(block.parameters, repeats * block.multiply_adds, repeats * block.activations)
-        ends = last + repeats * sum(hidden)
-        return _mlp(width, (last,), outputs) + applied + Size(normed * ends, 0, normed // 2 * ends)
-    size = Size(normed * sum(hidden), 0, normed // 2 * sum(hidden))
+        size = _mlp(width, (last,), outputs) + applied
+        return size + _norms(tower.norm, last + repeats * sum(hidden), last + sum(hidden))
     if not isinstance(tower, MoeSettings):
-        return size + _mlp(width, hidden, outputs)
+        return _mlp(width, hidden, outputs) + _norms(tower.norm, sum(hidden), sum(hidden))
     E, is_shared = tower.experts, tower.across_depth == "shared"
-    size += _mlp(width, hidden[:1], 0) + Size((hidden[-1] + 1) * outputs, hidden[-1] * outputs, 0)
+    size = _mlp(width, hidden[:1], 0) + Size((hidden[-1] + 1) * outputs, hidden[-1] * outputs, 0)
     for index, (inward, outward) in enumerate(itertools.pairwise(hidden)):
         mixture = Size(E * ((inward + 1) * outward + inward), E * (inward * outward + inward), E * (outward + 3))
         size += Size(0 if is_shared and index else mixture.parameters, mixture.multiply_adds, mixture.activations)
         size += Size(0, E * outward, outward)
-    return size
+    return size + _norms(tower.norm, sum(hidden), hidden[0])
+
+
+def _norms(norm: str, widths: int, biases: int) -> Size:
+    """Scales and shifts of norms of so many places; batch norms take the place of so many biases."""
+    if norm == "none":
+        return Size()
+    return Size(2 * widths - (biases if norm == "batch" else 0), 0, widths)
 
 
 def _pairs(fields: int) -> int:

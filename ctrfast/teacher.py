@@ -102,9 +102,10 @@ class Teacher:
             _copy(_around(teacher), _around(student))
         else:
             _copy(teacher.linear.weights, student.linear.weights)
-        kernels, biases = self._merged(teacher.mlp)
-        for variable, value in zip([*student.mlp.kernels, *student.mlp.biases], [*kernels, *biases], strict=True):
-            variable.assign(value)
+        for layer, (kernel, bias) in zip(student.mlp.affines, self._merged(teacher.mlp), strict=True):
+            layer.kernel.assign(kernel)
+            if layer.bias is not None:
+                layer.bias.assign(bias)
         for old, new in zip(teacher.mlp.ends, student.mlp.ends, strict=True):
             _copy(old.trainable_weights, new.trainable_weights)
         set_value(state["table"], self.network.table.numpy())
@@ -125,14 +126,14 @@ class Teacher:
             got = student.config.name + (", which has none" if found is None else f", which takes {found}")
             raise ConfigError(f"{problem} Got {got}. {self.network.model.config.name} does.", path="into")
 
-    def _merged(self, tower: MoeTower) -> tuple[list[Floats], list[Floats]]:
-        """Kernels and biases of one layer for each of the teacher's."""
-        kernels, biases = [tower.kernels[0].numpy()], [tower.biases[0].numpy()]
-        for mixture, gates in zip(tower.by_depth, self.mean_gates(), strict=True):
-            kernel, bias = merge_experts(mixture.expert_kernels().numpy(), mixture.expert_biases().numpy(), gates)
-            kernels.append(kernel)
-            biases.append(bias)
-        return [*kernels, tower.kernels[-1].numpy()], [*biases, tower.biases[-1].numpy()]
+    def _merged(self, tower: MoeTower) -> list[tuple[tf.Variable | Floats, tf.Variable | Floats | None]]:
+        """Kernel and bias of one layer for each of the teacher's."""
+        first, last = ((layer.kernel, layer.bias) for layer in tower.affines)
+        merged = [
+            merge_experts(mixture.expert_kernels().numpy(), mixture.expert_biases().numpy(), gates)
+            for mixture, gates in zip(tower.by_depth, self.mean_gates(), strict=True)
+        ]
+        return [first, *merged, last]
 
     def mean_gates(self) -> list[Floats]:
         """Of each depth, over the first rows of the training split: (E,)."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from ctrfast.models.tower import Pass, Tower, affine
+from ctrfast.models.tower import Pass, Tower
 from ctrfast.tower_config import PLAIN, MlpSettings
 
 
@@ -28,15 +28,15 @@ class Mlp(Tower):
         name: str = "mlp",
     ) -> None:
         super().__init__(settings, next_seed, outputs=outputs, name=name)
-        names = [f"hidden_{index}" for index in range(len(hidden))] + ["output"]
-        for layer, (inward, outward) in zip(names, itertools.pairwise((width, *hidden, outputs or 1)), strict=True):
-            self._add_layer(layer, inward, outward)
+        for index, (inward, outward) in enumerate(itertools.pairwise((width, *hidden))):
+            self._add_hidden(f"hidden_{index}", inward, outward)
+        self._add_output((width, *hidden)[-1], outputs)
         for outward in hidden:
             self._add_end(outward)
 
     def hidden(self, inputs: tf.Tensor, seen: Pass | None) -> tf.Tensor:
         """Inputs (B, H0) -> (B, H)."""
         dtype = inputs.dtype
-        for index in range(len(self.ends)):
-            inputs = self._end(index, affine(inputs, self.kernels[index], self.biases[index]), dtype, seen)
+        for index, layer in enumerate(self.affines[:-1]):
+            inputs = self._end(index, layer(inputs), dtype, seen)
         return inputs

@@ -87,14 +87,14 @@ class MoeTower(Tower):
     ) -> None:
         super().__init__(settings, next_seed, outputs=outputs, name=name)
         first, *rest = hidden
-        self._add_layer("hidden_0", width, first)
+        self._add_hidden("hidden_0", width, first)
         made = rest[:1] if settings.across_depth == "shared" else rest
         self.mixtures = [
             Mixture(inward, outward, settings, next_seed, f"mixture_{index}")
             for index, (inward, outward) in enumerate(zip(hidden, made, strict=False))
         ]
         self._of_depth = [index % len(made) for index in range(len(rest))]
-        self._add_layer("output", hidden[-1], outputs or 1)
+        self._add_output(hidden[-1], outputs)
         for outward in hidden:
             self._add_end(outward)
 
@@ -106,7 +106,7 @@ class MoeTower(Tower):
     def hidden(self, inputs: tf.Tensor, seen: Pass | None) -> tf.Tensor:
         """Inputs (B, H0) -> (B, H)."""
         dtype = inputs.dtype
-        inputs = self._end(0, affine(inputs, self.kernels[0], self.biases[0]), dtype, seen)
+        inputs = self._end(0, self.affines[0](inputs), dtype, seen)
         for depth, mixture in enumerate(self.by_depth, start=1):
             inputs = self._end(depth, mixture(inputs, seen), dtype, seen)
         return inputs

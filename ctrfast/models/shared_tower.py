@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from ctrfast.models.tower import Pass, Tower, affine
+from ctrfast.models.tower import Pass, Tower
 from ctrfast.tower_config import SharedSettings
 
 
@@ -33,18 +33,17 @@ class SharedTower(Tower):
     ) -> None:
         super().__init__(settings, next_seed, outputs=outputs, name=name)
         self._repeats = settings.repeats
-        self._add_layer("inward", width, hidden[-1])
+        self._add_hidden("inward", width, hidden[-1])
         for index, (inward, outward) in enumerate(itertools.pairwise((hidden[-1], *hidden))):
-            self._add_layer(f"block_{index}", inward, outward)
-        self._add_layer("output", hidden[-1], outputs or 1)
+            self._add_hidden(f"block_{index}", inward, outward)
+        self._add_output(hidden[-1], outputs)
         for outward in (hidden[-1], *(tuple(hidden) * settings.repeats)):
             self._add_end(outward)
 
     def hidden(self, inputs: tf.Tensor, seen: Pass | None) -> tf.Tensor:
         """Inputs (B, H0) -> (B, H)."""
         dtype = inputs.dtype
-        (first, *block), (first_bias, *block_biases) = self.kernels[:-1], self.biases[:-1]
-        layers = [(first, first_bias), *(list(zip(block, block_biases, strict=True)) * self._repeats)]
-        for index, (kernel, bias) in enumerate(layers):
-            inputs = self._end(index, affine(inputs, kernel, bias), dtype, seen)
+        first, *block = self.affines[:-1]
+        for index, layer in enumerate([first, *(block * self._repeats)]):
+            inputs = self._end(index, layer(inputs), dtype, seen)
         return inputs

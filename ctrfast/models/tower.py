@@ -34,6 +34,20 @@ class Pass:
     gates: list[tf.Tensor] = field(default_factory=list)
 
 
+class Affine(keras.layers.Layer):  # type: ignore[misc]
+    """h W + b: (B, H) of any float type -> (B, H') float32. W starts Glorot uniform, b at 0."""
+
+    def __init__(self, inward: int, outward: int, seed: int, name: str, *, has_bias: bool = True) -> None:
+        super().__init__(name=name, autocast=False)
+        start = keras.initializers.GlorotUniform(seed)
+        self.kernel = self.add_weight(name="kernel", shape=(inward, outward), initializer=start)
+        self.bias = self.add_weight(name="bias", shape=(outward,), initializer="zeros") if has_bias else None
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Inputs (B, H) -> (B, H')."""
+        return affine(inputs, self.kernel, self.bias)
+
+
 class Tower(keras.layers.Layer):  # type: ignore[misc]
     """Base of the towers: hidden layers, which a subclass makes and passes through, then a linear one.
 
@@ -52,8 +66,7 @@ class Tower(keras.layers.Layer):  # type: ignore[misc]
         self._next_seed = next_seed
         self._is_scalar = outputs is None
         self._seen: Pass | None = None
-        self.kernels: list[tf.Variable] = []
-        self.biases: list[tf.Variable] = []
+        self.affines: list[Affine] = []
         self.ends: list[HiddenEnd] = []
         self.passes: tf.Variable | None = None
         if settings.dropout or settings.norm == "batch":
@@ -73,18 +86,30 @@ class Tower(keras.layers.Layer):  # type: ignore[misc]
         """Inputs (B, H0) -> (B,) float32, or (B, outputs)."""
         if self._seen is not None and self._seen.is_training and self.passes is not None:
             self.passes.assign_add(1)
-        outputs = affine(self.hidden(inputs, self._seen), self.kernels[-1], self.biases[-1])  # (B, outputs)
+        outputs = self.affines[-1](self.hidden(inputs, self._seen))  # (B, outputs)
         return tf.squeeze(outputs, axis=1) if self._is_scalar else outputs
 
     def hidden(self, inputs: tf.Tensor, seen: Pass | None) -> tf.Tensor:
         """Inputs (B, H0) -> what the last layer gets (B, H), of the same type."""
         raise NotImplementedError
 
-    def _add_layer(self, name: str, inward: int, outward: int) -> None:
-        """A kernel, Glorot uniform, and biases of 0."""
-        start = keras.initializers.GlorotUniform(self._next_seed())
-        self.kernels.append(self.add_weight(name=f"{name}/kernel", shape=(inward, outward), initializer=start))
-        self.biases.append(self.add_weight(name=f"{name}/bias", shape=(outward,), initializer="zeros"))
+    @property
+    def kernels(self) -> list[tf.Variable]:
+        """Of the layers that are no mixtures, the last one too."""
+        return [layer.kernel for layer in self.affines]
+
+    @property
+    def biases(self) -> list[tf.Variable]:
+        """Of the layers in `kernels` that have one."""
+        return [layer.bias for layer in self.affines if layer.bias is not None]
+
+    def _add_hidden(self, name: str, inward: int, outward: int) -> None:
+        """A batch norm takes away what a bias adds to all rows alike: before one there is none."""
+        has_bias = self.settings.norm != "batch"
+        self.affines.append(Affine(inward, outward, self._next_seed(), name, has_bias=has_bias))
+
+    def _add_output(self, inward: int, outputs: int | None) -> None:
+        self.affines.append(Affine(inward, outputs or 1, self._next_seed(), "output"))
 
     def _add_end(self, width: int) -> None:
         seed = self._next_seed() if self.settings.dropout else 0
@@ -95,6 +120,7 @@ class Tower(keras.layers.Layer):  # type: ignore[misc]
         return tf.cast(self.ends[index](products, seen is not None and seen.is_training), dtype)
 
 
-def affine(inputs: tf.Tensor, kernel: tf.Variable, bias: tf.Variable) -> tf.Tensor:
+def affine(inputs: tf.Tensor, kernel: tf.Variable, bias: tf.Variable | None) -> tf.Tensor:
     """Inputs (B, H) of any float type -> (B, H') float32."""
-    return tf.nn.bias_add(tf.cast(tf.matmul(inputs, tf.cast(kernel, inputs.dtype)), tf.float32), bias)
+    products = tf.cast(tf.matmul(inputs, tf.cast(kernel, inputs.dtype)), tf.float32)
+    return products if bias is None else tf.nn.bias_add(products, bias)

@@ -39,7 +39,8 @@ BESIDE = {"deepfm": fm, "dcn_v2": crosses}
 
 def tower(layer, inputs, is_training=False, balances=None):
     settings = layer.settings
-    kernels, biases = [*map(value, layer.kernels)], [*map(value, layer.biases)]
+    kernels = [value(affine.kernel) for affine in layer.affines]
+    biases = [0.0 if affine.bias is None else value(affine.bias) for affine in layer.affines]
     outputs = inputs
     ends = iter(layer.ends)
     if settings.name == "moe":
