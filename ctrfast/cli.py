@@ -16,6 +16,7 @@ from ctrfast.compare_cli import compare
 from ctrfast.console import console
 from ctrfast.copy_cli import copy
 from ctrfast.data_cli import inspect, prepare, synth
+from ctrfast.distil_cli import distil
 from ctrfast.errors import Cancelled, CtrFastError
 from ctrfast.explain_cli import explain
 from ctrfast.export_cli import export, score
@@ -39,6 +40,7 @@ for command in (
     models,
     plan,
     train,
+    distil,
     evaluate,
     compare,
     export,

@@ -15,9 +15,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from ctrfast.errors import ConfigError, unknown_name
+from ctrfast.tower_config import PLAIN, TOWER_SETTINGS, TowerSettings, check_tower, named
 from ctrfast.yaml_text import parse_yaml, read_yaml
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -26,26 +27,26 @@ NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 # Each network, and the settings that it has beside those of all networks.
 MODEL_OPTIONS: dict[str, tuple[str, ...]] = {
     "afm": ("interaction_width",),
-    "autoint": ("hidden", "cross_layers", "interaction_width", "heads"),
-    "dcn": ("hidden", "cross_layers"),
-    "dcn_mix": ("hidden", "cross_layers", "low_rank", "experts"),
-    "dcn_v2": ("hidden", "cross_layers", "low_rank"),
-    "deep_fwfm": ("hidden",),
-    "deepfm": ("hidden",),
-    "dlrm": ("hidden", "interaction_width"),
+    "autoint": ("hidden", "tower", "cross_layers", "interaction_width", "heads"),
+    "dcn": ("hidden", "tower", "cross_layers"),
+    "dcn_mix": ("hidden", "tower", "cross_layers", "low_rank", "experts"),
+    "dcn_v2": ("hidden", "tower", "cross_layers", "low_rank"),
+    "deep_fwfm": ("hidden", "tower"),
+    "deepfm": ("hidden", "tower"),
+    "dlrm": ("hidden", "tower", "interaction_width"),
     "eulernet": ("cross_layers", "interaction_width"),
     "fcn": ("cross_layers",),
-    "fibinet": ("hidden", "variant"),
-    "final_mlp": ("hidden", "heads"),
+    "fibinet": ("hidden", "tower", "variant"),
+    "final_mlp": ("hidden", "tower", "heads"),
     "fm": (),
     "fwfm": (),
-    "gdcn": ("hidden", "cross_layers"),
+    "gdcn": ("hidden", "tower", "cross_layers"),
     "lr": (),
-    "masknet": ("hidden", "cross_layers", "interaction_width", "variant"),
-    "nfm": ("hidden",),
-    "pnn": ("hidden", "variant"),
-    "wide_deep": ("hidden",),
-    "xdeepfm": ("hidden", "cross_layers", "interaction_width"),
+    "masknet": ("hidden", "tower", "cross_layers", "interaction_width", "variant"),
+    "nfm": ("hidden", "tower"),
+    "pnn": ("hidden", "tower", "variant"),
+    "wide_deep": ("hidden", "tower"),
+    "xdeepfm": ("hidden", "tower", "cross_layers", "interaction_width"),
 }
 # The first one is meant where none is set.
 MODEL_VARIANTS: dict[str, tuple[str, ...]] = {
@@ -75,7 +76,8 @@ class _Settings(BaseModel):
 class ModelConfig(_Settings):
     """The network.
 
-    embedding_dim: D, width of an id's vector. hidden: widths of the MLP's layers, where there is one.
+    embedding_dim: D, width of an id's vector. hidden: widths of the deep part's layers, where there is one.
+    tower: what they make up (`ctrfast.tower_config`).
     The others belong to some networks only (`MODEL_OPTIONS`). cross_layers: how many layers of interactions.
     low_rank, experts: of the crosses; `low_rank` not set means a full matrix in dcn_v2. interaction_width: of the
     vectors within the interactions: attention, feature maps, mask blocks, order vectors, dlrm's bottom MLP.
@@ -92,6 +94,12 @@ class ModelConfig(_Settings):
     interaction_width: int | None = Field(default=None, ge=1, le=65536)
     heads: int | None = Field(default=None, ge=1, le=256)
     variant: str | None = None
+    tower: TowerSettings = Field(default=PLAIN, discriminator="name")
+
+    @field_validator("tower", mode="before")
+    @classmethod
+    def _name_tower(cls, value: Any) -> Any:
+        return named(value)
 
 
 class OptimizerConfig(_Settings):
@@ -226,7 +234,8 @@ def _refuse_model_options(model: ModelConfig) -> None:
         value = getattr(model, option)
         if value != fields[option].default and option not in MODEL_OPTIONS[model.name]:
             having = ", ".join(name for name, options in MODEL_OPTIONS.items() if option in options)
-            problem = f"`{option}` has no place in the model {model.name}. Got {option}={value}."
+            shown = value.name if option == "tower" else value
+            problem = f"`{option}` has no place in the model {model.name}. Got {option}={shown}."
             raise ConfigError(f"{problem} It belongs to {having}.", path=f"model.{option}")
     variants = MODEL_VARIANTS.get(model.name, ())
     if model.variant is not None and model.variant not in variants:
@@ -239,6 +248,15 @@ def _refuse_model_options(model: ModelConfig) -> None:
         what = "interaction_width" if model.name == "autoint" else "the last of hidden"
         problem = f"`heads` must divide {what}, {cut[model.name]}. Got {model.heads or HEADS}."
         raise ConfigError(f"{problem} Choose another number.", path="model.heads")
+    _refuse_tower(model)
+
+
+def _refuse_tower(model: ModelConfig) -> None:
+    """Refuse a tower that the network's widths or form have no place for."""
+    if model.name == "masknet" and model.variant != "parallel" and model.tower != PLAIN:
+        problem = f"`tower` has no place in masknet of the variant serial. Got tower={model.tower.name}."
+        raise ConfigError(f"{problem} Set variant=parallel.", path="model.tower")
+    check_tower(model.tower, model.hidden[:-1] if model.name == "final_mlp" else model.hidden)
 
 
 def _refuse_contradictions(config: TrainConfig) -> None:
@@ -354,11 +372,30 @@ def _check_keys(values: Any, model: type[BaseModel], path: tuple[str, ...]) -> N
         field = model.model_fields.get(str(key))
         if field is None:
             raise unknown_name("setting", here, _dotted_names(TrainConfig), path=here)
+        if field.annotation == TowerSettings:
+            _check_tower_keys(value, here)
+            continue
         if isinstance(value, bool):  # would be taken for 0 or 1
             raise ConfigError(f"`{here}` must not be true or false. Got {value!r}.", path=here)
         nested = _nested_model(field.annotation)
         if nested is not None:
             _check_keys(value, nested, (*path, str(key)))
+
+
+def _check_tower_keys(value: Any, here: str) -> None:
+    """Each tower has settings of its own."""
+    given = named(value)
+    if not isinstance(given, Mapping):
+        raise ConfigError(f"`{here}` must be a tower's name or settings. Got {value!r}.", path=here)
+    name = str(given["name"])
+    if name not in TOWER_SETTINGS:
+        raise unknown_name("tower", name, TOWER_SETTINGS, path=f"{here}.name")
+    settings = TOWER_SETTINGS[name]
+    for key in given:
+        if key not in settings.model_fields:
+            known = [f"{here}.{each}" for each in settings.model_fields]
+            raise unknown_name(f"setting of the tower {name}", f"{here}.{key}", known, path=f"{here}.{key}")
+    _check_keys(given, settings, tuple(here.split(".")))
 
 
 def _nested_model(annotation: Any) -> type[BaseModel] | None:
@@ -376,5 +413,8 @@ def _dotted_names(model: type[BaseModel], prefix: str = "") -> list[str]:
 
 def _config_error(error: ValidationError) -> ConfigError:
     first = error.errors()[0]
-    path = ".".join(str(part) for part in first["loc"])
+    parts = [str(part) for part in first["loc"]]
+    if parts[:2] == ["model", "tower"] and len(parts) > 3:  # pydantic names the tower too
+        del parts[2]
+    path = ".".join(parts)
     return ConfigError(f"`{path}` breaks a rule: {first['msg']}. Got {first['input']!r}.", path=path)

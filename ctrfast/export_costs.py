@@ -84,11 +84,11 @@ def export_compressed(
         for other in _forms(form, compare=compare):
             if other == form:
                 write_bundle(run, folder, form, saved_model=saved_model)
-                cost, predictions = _measure(folder, other, dataset, split)
+                cost, predictions = measure_bundle(folder, other, dataset, split)
             else:
                 with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=folder.parent) as scratch:
                     write_bundle(run, Path(scratch), other)
-                    cost, predictions = _measure(Path(scratch), other, dataset, split)
+                    cost, predictions = measure_bundle(Path(scratch), other, dataset, split)
             costs.append(cost)
             on_cost(cost)
         losses = _losses(costs[0], cost)
@@ -107,8 +107,8 @@ def _forms(form: Form, *, compare: bool) -> Sequence[Form]:
     return [*dict.fromkeys([TRAINED, *(other for other in others if other != form)]), form]
 
 
-def _measure(bundle: Path, form: Form, dataset: Dataset, split: str) -> tuple[Cost, Predictions]:
-    """A form's price, and its predictions of the split."""
+def measure_bundle(bundle: Path, form: Form, dataset: Dataset, split: str) -> tuple[Cost, Predictions]:
+    """A bundle's price, and its predictions of the split."""
     scorer = Scorer.load(bundle)
     predictions = _predictions(scorer, dataset, split)
     few = next(batches(dataset, split, max(_REPEATS)))

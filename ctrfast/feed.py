@@ -15,10 +15,12 @@ from collections.abc import Callable, Generator
 from contextlib import closing
 from functools import partial
 
+import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from ctrfast.config import TrainConfig
-from ctrfast.data.batches import Shuffle, prefetch, read_words, row_numbers
+from ctrfast.data.batches import Batch, Shuffle, prefetch, read_words, row_numbers
 from ctrfast.data.row_groups import WHOLE, Part
 from ctrfast.data.shards import Dataset
 from ctrfast.loop.epoch_batches import epoch_batches
@@ -37,6 +39,7 @@ class Feed:
         config: says batch size, seed and size of the pool.
         room_bytes: free on the one GPU, beside the run; `None` where there is none or several.
         part: of the rows, one worker's of several; only from disk.
+        labels: of a batch, where the rows' own are not the ones to learn; the split then stays on disk.
     """
 
     def __init__(
@@ -47,11 +50,15 @@ class Feed:
         *,
         room_bytes: int | None,
         part: Part = WHOLE,
+        labels: Callable[[Batch], npt.NDArray[np.float32]] | None = None,
     ) -> None:
         self._dataset, self._replicas, self._config, self._part = dataset, replicas, config, part
         schema = dataset.fitted.schema_
         row_bytes = (schema.slots + len(schema.numeric_names) + 1) * _WORD_BYTES
-        self.is_held = room_bytes is not None and _COPIES * dataset.rows("train") * row_bytes <= room_bytes
+        self._labels = labels
+        self.is_held = (
+            labels is None and room_bytes is not None and _COPIES * dataset.rows("train") * row_bytes <= room_bytes
+        )
         self._words: tf.Tensor | None = None
 
     def epoch(self, epoch: int, *, skip: int) -> Generator[Callable[[], Step]]:
@@ -66,7 +73,8 @@ class Feed:
             return
         with closing(prefetch(epoch_batches(self._dataset, config, epoch, self._part, skip))) as source:
             for batch in source:
-                yield partial(self._replicas.step, batch.ids, batch.numbers, batch.labels)
+                labels = batch.labels if self._labels is None else self._labels(batch)
+                yield partial(self._replicas.step, batch.ids, batch.numbers, labels)
 
     def _held(self) -> tf.Tensor:
         if self._words is None:

@@ -3,6 +3,9 @@
 In half precision the MLP's products are computed in that type; weights, biases, moments and the update stay float32.
 float16 gradients are kept from vanishing by a scaled loss (Micikevicius et al. 2018, arXiv:1710.03740, section 3.2). A
 row's gradient shrinks as 1/B and a weight's grows by the rows: the scale is between, 1024 sqrt(B / 1024).
+
+A mixture's load-balancing loss is that of the rows of one pass: of a batch, a micro-batch or a replica's share. A step
+minimises the passes' mean by rows, beside the mean log loss; the loss that is returned is the log loss alone.
 """
 
 from __future__ import annotations
@@ -60,15 +63,22 @@ class Gradients:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch([rows, *self._dense])
             joined, shallow = self._arrange(*inputs)  # (R, F*D + N), (R,)
-            logits = shallow + self._model.deep(tf.cast(joined, self._precision))  # (R,)
+            with self._model.watched(is_training=True) as seen:
+                logits = shallow + self._model.deep(tf.cast(joined, self._precision))  # (R,)
             losses = tf.nn.sigmoid_cross_entropy_with_logits(labels=labels, logits=logits)  # (R,)
             loss = tf.reduce_sum(losses) / self._batch_size
-            scaled = loss * self._loss_scale
+            scaled = (loss + self._share_of(seen.penalties, labels)) * self._loss_scale
         row_gradients, *dense_gradients = tape.gradient(scaled, [rows, *self._dense])
         if self._loss_scale != 1.0:
             row_gradients /= self._loss_scale
             dense_gradients = [gradient / self._loss_scale for gradient in dense_gradients]
         return loss, row_gradients, dense_gradients
+
+    def _share_of(self, penalties: Sequence[tf.Tensor], labels: tf.Tensor) -> tf.Tensor:
+        """What the towers add to the loss, (): means over these rows count by their share of the batch."""
+        if not penalties:
+            return 0.0
+        return tf.add_n(penalties) * (tf.cast(tf.shape(labels)[0], tf.float32) / self._batch_size)
 
 
 def _pool_and_arrange(

@@ -83,9 +83,14 @@ class Network:
         return other
 
     def weights(self) -> dict[str, tf.Variable]:
-        """The table and the dense weights, by their names in a checkpoint."""
+        """All that it predicts with, by name in a checkpoint: the table, the dense weights, averages of batch norms."""
         dense = {f"dense.{index:02d}": variable for index, variable in enumerate(self.model.dense_variables)}
-        return {"table": self.table, **dense}
+        averages = {name: variable for name, variable in self.kept().items() if variable.dtype.is_floating}
+        return {"table": self.table, **dense, **averages}
+
+    def kept(self) -> dict[str, tf.Variable]:
+        """Averages of batch norms and counts of passes, by name in a checkpoint; most networks keep none."""
+        return {f"kept.{index:02d}": variable for index, variable in enumerate(self.model.kept_variables)}
 
     def logits(self, ids: npt.NDArray[np.int32], numbers: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Ids (R, S) rows of the fused table, numbers (R, N) -> logits (R,) float32, corrected."""

@@ -21,6 +21,7 @@ from ctrfast.config import (
     ORDER_VECTORS,
     ModelConfig,
 )
+from ctrfast.tower_config import MoeSettings, SharedSettings
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,33 @@ def _mlp(width: int, hidden: Sequence[int], outputs: int = 1) -> Size:
     return Size(sum((i + 1) * o for i, o in pairs), sum(i * o for i, o in pairs), sum(hidden))
 
 
+def _tower(model: ModelConfig, width: int, hidden: Sequence[int] | None = None, outputs: int = 1) -> Size:
+    """Of the deep part on an input of this width; by default with the configured widths, and a logit."""
+    tower, hidden = model.tower, model.hidden if hidden is None else hidden
+    if isinstance(tower, SharedSettings):
+        last, repeats = hidden[-1], tower.repeats
+        block = _mlp(last, hidden[:-1], last) + Size(0, 0, last)
+        applied = Size(block.parameters, repeats * block.multiply_adds, repeats * block.activations)
+        size = _mlp(width, (last,), outputs) + applied
+        return size + _norms(tower.norm, last + repeats * sum(hidden), last + sum(hidden))
+    if not isinstance(tower, MoeSettings):
+        return _mlp(width, hidden, outputs) + _norms(tower.norm, sum(hidden), sum(hidden))
+    E, is_shared = tower.experts, tower.across_depth == "shared"
+    size = _mlp(width, hidden[:1], 0) + Size((hidden[-1] + 1) * outputs, hidden[-1] * outputs, 0)
+    for index, (inward, outward) in enumerate(itertools.pairwise(hidden)):
+        mixture = Size(E * ((inward + 1) * outward + inward), E * (inward * outward + inward), E * (outward + 3))
+        size += Size(0 if is_shared and index else mixture.parameters, mixture.multiply_adds, mixture.activations)
+        size += Size(0, E * outward, outward)
+    return size + _norms(tower.norm, sum(hidden), hidden[0])
+
+
+def _norms(norm: str, widths: int, biases: int) -> Size:
+    """Scales and shifts of norms of so many places; batch norms take the place of so many biases."""
+    if norm == "none":
+        return Size()
+    return Size(2 * widths - (biases if norm == "batch" else 0), 0, widths)
+
+
 def _pairs(fields: int) -> int:
     return fields * (fields - 1) // 2
 
@@ -71,7 +99,7 @@ def _joined(model: ModelConfig, F: int, N: int) -> int:
 
 
 def _wide_deep(model: ModelConfig, F: int, N: int) -> Size:
-    return _mlp(_joined(model, F, N), model.hidden)
+    return _tower(model, _joined(model, F, N))
 
 
 def _lr(model: ModelConfig, F: int, N: int) -> Size:  # noqa: ARG001  (all have one form)
@@ -88,7 +116,7 @@ def _fwfm(model: ModelConfig, F: int, N: int) -> Size:  # noqa: ARG001
 
 def _nfm(model: ModelConfig, F: int, N: int) -> Size:
     D = model.embedding_dim
-    return Size(0, 2 * F * D, 2 * D) + _mlp(D + N, model.hidden)
+    return Size(0, 2 * F * D, 2 * D) + _tower(model, D + N)
 
 
 def _afm(model: ModelConfig, F: int, N: int) -> Size:  # noqa: ARG001
@@ -99,8 +127,8 @@ def _afm(model: ModelConfig, F: int, N: int) -> Size:  # noqa: ARG001
 def _pnn(model: ModelConfig, F: int, N: int) -> Size:
     D, P = model.embedding_dim, _pairs(F)
     if model.variant == "outer":
-        return Size(0, D * D, D + D * D) + _mlp(_joined(model, F, N) + D * D, model.hidden)
-    return Size(0, F * F * D, F * F + P) + _mlp(_joined(model, F, N) + P, model.hidden)
+        return Size(0, D * D, D + D * D) + _tower(model, _joined(model, F, N) + D * D)
+    return Size(0, F * F * D, F * F + P) + _tower(model, _joined(model, F, N) + P)
 
 
 def _dlrm(model: ModelConfig, F: int, N: int) -> Size:
@@ -108,12 +136,12 @@ def _dlrm(model: ModelConfig, F: int, N: int) -> Size:
     bottom = _mlp(N, (width,), D) + Size(0, 0, D) if N else Size()
     vectors = F + (N > 0)
     products = Size(0, vectors * vectors * D, vectors * vectors + _pairs(vectors))
-    return bottom + products + _mlp((D if N else 0) + _pairs(vectors), model.hidden)
+    return bottom + products + _tower(model, (D if N else 0) + _pairs(vectors))
 
 
 def _xdeepfm(model: ModelConfig, F: int, N: int) -> Size:
     D, H, L = model.embedding_dim, model.interaction_width or CIN_WIDTH, model.cross_layers or CROSS_LAYERS
-    size = Size(L * H, L * H, L * H) + _mlp(_joined(model, F, N), model.hidden)
+    size = Size(L * H, L * H, L * H) + _tower(model, _joined(model, F, N))
     for maps in (F, *[H] * (L - 1)):
         size += Size(maps * F * H, D * maps * F * (1 + H), D * (maps * F + H))
     return size
@@ -121,7 +149,7 @@ def _xdeepfm(model: ModelConfig, F: int, N: int) -> Size:
 
 def _autoint(model: ModelConfig, F: int, N: int) -> Size:
     D, A, L = model.embedding_dim, model.interaction_width or ATTENTION_WIDTH, model.cross_layers or CROSS_LAYERS
-    size = Size(F * A, F * A, 0) + _mlp(_joined(model, F, N), model.hidden)
+    size = Size(F * A, F * A, 0) + _tower(model, _joined(model, F, N))
     for inward in (D, *[A] * (L - 1)):
         heads = model.heads or HEADS
         size += Size(4 * inward * A, F * 4 * inward * A + 2 * F * F * A, 6 * F * A + 2 * heads * F * F)
@@ -134,7 +162,7 @@ def _fibinet(model: ModelConfig, F: int, N: int) -> Size:
     turned = F if model.variant == "each" else P
     weighted = Size(2 * F * reduced, 2 * F * reduced + 2 * F * D, F * D + 2 * F + reduced)
     pairs = Size(matrices * D * D, turned * D * D + P * D, 4 * P * D)
-    return weighted + pairs + pairs + _mlp(2 * P * D + N, model.hidden)
+    return weighted + pairs + pairs + _tower(model, 2 * P * D + N)
 
 
 def _masknet(model: ModelConfig, F: int, N: int) -> Size:
@@ -147,12 +175,12 @@ def _masknet(model: ModelConfig, F: int, N: int) -> Size:
         parameters = (W + 1) * hidden + (hidden + 1) * inputs + inputs * H + 2 * H
         products = W * hidden + hidden * inputs + inputs * H
         size += Size(parameters, products, hidden + 2 * inputs + 3 * H)
-    return size + (Size(H + 1, H, 0) if is_serial else _mlp(L * H, model.hidden))
+    return size + (Size(H + 1, H, 0) if is_serial else _tower(model, L * H))
 
 
 def _final_mlp(model: ModelConfig, F: int, N: int) -> Size:
     W, heads, last = _joined(model, F, N), model.heads or HEADS, model.hidden[-1]
-    stream = _mlp(W, model.hidden[:-1], last) + Size(W, W, W + last)
+    stream = _tower(model, W, model.hidden[:-1], last) + Size(W, W, W + last)
     fused = last * last // heads
     return stream + stream + Size(2 * last + fused + 1, 2 * last + fused, 2 * last)
 
@@ -160,7 +188,7 @@ def _final_mlp(model: ModelConfig, F: int, N: int) -> Size:
 def _crosses(model: ModelConfig, F: int, N: int, parameters: int, products: int, activations: int) -> Size:
     """Of a network of crosses beside an MLP, from what one cross costs."""
     W, L = _joined(model, F, N), model.cross_layers or CROSS_LAYERS
-    return Size(L * parameters + W, L * products + W, L * activations) + _mlp(W, model.hidden)
+    return Size(L * parameters + W, L * products + W, L * activations) + _tower(model, W)
 
 
 def _dcn(model: ModelConfig, F: int, N: int) -> Size:

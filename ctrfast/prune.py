@@ -36,6 +36,10 @@ def pruned(model: CtrModel, share: float) -> CtrModel:
     if not (model.config.hidden and hasattr(model, "mlp")):
         problem = f"`prune` needs a network with one MLP that has hidden layers. Got {model.config.name}"
         raise ConfigError(f"{problem} with {len(model.config.hidden)}. Export without it.", path="prune")
+    tower = model.config.tower
+    if tower.name != "mlp" or tower.norm != "none":
+        problem = f"`prune` needs the tower mlp without norms. Got {tower.name} with norm={tower.norm}"
+        raise ConfigError(f"{problem}. Export without it.", path="prune")
     kernels, biases = (
         [variable.numpy() for variable in variables] for variables in (model.mlp.kernels, model.mlp.biases)
     )

@@ -16,6 +16,7 @@ Differs from them: each replica's variables are its own, not mirrored ones, so t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TypeAlias
 
 import numpy as np
@@ -100,7 +101,7 @@ class Replicas:
         self._heard: Floats | tf.Tensor = self._wishes
         self._is_alone, replicas = workers.size == 1, workers.size * len(devices)
         self._steps: list[RowStep | TableStep] = []
-        networks: list[Network] = []
+        self._networks: list[Network] = []
         for device in devices:
             with tf.device(device):
                 network = make()
@@ -115,9 +116,9 @@ class Replicas:
                     replicas=replicas,
                     pooling=network.pooling,
                 )
-            networks.append(network)
+            self._networks.append(network)
             self._steps.append(step)
-        self.network = networks[0]
+        self.network = self._networks[0]
         self.step: Callable[..., Step] = self._steps[0]
         if replicas > 1:
             self._strategy = workers.strategy or tf.distribute.MirroredStrategy(devices)
@@ -144,13 +145,16 @@ class Replicas:
         self._steps[0].optimizer.settle()
 
     def state(self) -> Mapping[str, State]:
-        """Everything that a checkpoint holds, by name; equal in all replicas."""
-        return self._steps[0].optimizer.state()
+        """Everything that a checkpoint holds, by name; equal in all replicas, but for what networks keep of their rows.
+
+        The averages of batch norms are then those of the first replica, with whose network all predictions are made.
+        """
+        return {**self._steps[0].optimizer.state(), **self.network.kept()}
 
     def restore(self, restore: Callable[[Mapping[str, State]], None]) -> None:
         """Set the state of each replica by `restore`, as `Checkpoint.restore`."""
-        for step in self._steps:
-            step.optimizer.restore(restore)
+        for step, network in zip(self._steps, self._networks, strict=True):
+            step.optimizer.restore(partial(_restore_all, restore, network.kept()))
 
     def reduce_rate(self, factor: float) -> None:
         """Multiply all rates by `factor` from the next step on."""
@@ -196,3 +200,9 @@ class Replicas:
         if not isinstance(step, TableStep):
             raise TypeError(f"Replicas, and rows in a device's memory, take TableSteps. Got {type(step).__name__}.")
         return step
+
+
+def _restore_all(
+    restore: Callable[[Mapping[str, State]], None], kept: Mapping[str, State], state: Mapping[str, State]
+) -> None:
+    restore({**state, **kept})

@@ -18,9 +18,8 @@ from typing import Literal
 
 from ctrfast.data.shards import Dataset
 from ctrfast.errors import ArtifactError, ConfigError
-from ctrfast.folders import read_manifest
 from ctrfast.loop.progress import Progress
-from ctrfast.run import RECEIPT, Receipt, Run, machine_now, run_seal, versions_now
+from ctrfast.run import RECEIPT, Receipt, Run, machine_now, origin_of, run_seal, versions_now
 from ctrfast.train import train
 
 TOLERANCE = 0.001
@@ -130,7 +129,11 @@ def compare_receipts(recorded: Receipt, found: Receipt, tolerance: float) -> Rep
 
 
 def _check_warm_start(path: Path, warm_start: Path | None) -> None:
-    seal: str | None = read_manifest(path, "run").get("warm_start")
+    origin = origin_of(path)
+    if "soft_labels" in origin:
+        problem = f"The run {path} learned from another run's probabilities, which its receipt cannot repeat."
+        raise ConfigError(f"{problem} Distil it again.")
+    seal = origin.get("warm_start")
     if seal is not None and warm_start is None:
         raise ConfigError(f"The run {path} began with another run. Give it as `warm_start`.", path="warm_start")
     given = None if warm_start is None else run_seal(warm_start)
@@ -148,4 +151,4 @@ def _is_done(out: Path, run: Run) -> bool:
 
 
 def _identity(run: Run) -> tuple[object, ...]:
-    return run.config, run.receipt.dataset_hash, read_manifest(run.path, "run").get("warm_start")
+    return run.config, run.receipt.dataset_hash, origin_of(run.path)

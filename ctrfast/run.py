@@ -139,7 +139,9 @@ class Run:
         return Encoder.load(self.path)
 
 
-def start_run(out: Path, config: TrainConfig, plan: Plan, dataset: Dataset, warm_start: str | None = None) -> None:
+def start_run(
+    out: Path, config: TrainConfig, plan: Plan, dataset: Dataset, origin: Mapping[str, str] | None = None
+) -> None:
     """Make a run folder, or leave nothing.
 
     Args:
@@ -147,7 +149,8 @@ def start_run(out: Path, config: TrainConfig, plan: Plan, dataset: Dataset, warm
         config: settings.
         plan: what the scaling rule made of them.
         dataset: what it trains on.
-        warm_start: seal of the run that the first weights come from.
+        origin: `warm_start`, seal of the run that the first weights come from; `soft_labels`, the share of that run's
+            probabilities in the labels.
 
     Raises:
         ConfigError: `out` exists and is not empty.
@@ -159,7 +162,7 @@ def start_run(out: Path, config: TrainConfig, plan: Plan, dataset: Dataset, warm
         write_file(folder / "plan.json", plan.model_dump_json(indent=1))
         write_file(folder / "config.json", config.model_dump_json(indent=1))
         content = {"kind": _KIND, "format": _FORMAT, "dataset": dataset.hash, "negative_rate": dataset.negative_rate}
-        write_manifest(folder, content | ({"warm_start": warm_start} if warm_start else {}))
+        write_manifest(folder, content | dict(origin or {}))
         (folder / CHECKPOINTS).mkdir()
 
 
@@ -193,7 +196,7 @@ def machine_now() -> dict[str, str]:
     return {"cpus": str(os.cpu_count()), "processor": platform.machine()}
 
 
-def check_same_run(out: Path, config: TrainConfig, dataset: Dataset, warm_start: str | None = None) -> None:
+def check_same_run(out: Path, config: TrainConfig, dataset: Dataset, origin: Mapping[str, str] | None = None) -> None:
     """Refuse to go on with a run that was started otherwise; arguments as in `start_run`.
 
     Raises:
@@ -205,7 +208,8 @@ def check_same_run(out: Path, config: TrainConfig, dataset: Dataset, warm_start:
         raise ConfigError(f"The run {out} has finished already. Choose another folder.")
     if started != config:
         was, now = (flat_settings(settings.model_dump()) for settings in (started, config))
-        differing = {name: f"{name}={value} (now {now[name]})" for name, value in was.items() if value != now[name]}
+        changed = {name: value for name, value in was.items() if value != now.get(name)}
+        differing = {name: f"{name}={value} (now {now.get(name)})" for name, value in changed.items()}
         raise ArtifactError(
             f"The run {out} was started with other settings: {', '.join(differing.values())}. "
             "Give the same ones to resume it.",
@@ -213,11 +217,21 @@ def check_same_run(out: Path, config: TrainConfig, dataset: Dataset, warm_start:
         )
     if dataset_hash != dataset.hash:
         raise ArtifactError(f"The run {out} was started with another dataset. Give the same one to resume it.")
-    if read_manifest(out, _KIND).get("warm_start") != warm_start:
+    if origin_of(out) != dict(origin or {}):
         raise ArtifactError(
-            f"The run {out} was started with other first weights. Give the same `warm_start` to resume it.",
+            f"The run {out} was started with other first weights or labels. Give the same `warm_start` to resume it.",
             path="warm_start",
         )
+
+
+def origin_of(path: Path) -> dict[str, str]:
+    """Where a run's first weights and labels come from, as `start_run` was told.
+
+    Raises:
+        ArtifactError: there is no run, or its manifest was edited.
+    """
+    manifest = read_manifest(path, _KIND)
+    return {name: str(manifest[name]) for name in ("warm_start", "soft_labels") if name in manifest}
 
 
 def run_seal(path: Path) -> str:

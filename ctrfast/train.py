@@ -59,6 +59,7 @@ from ctrfast.replicas import Replicas, check_replicas, choose_devices
 from ctrfast.run import CHECKPOINTS, EndedBy, Ending, Run, check_same_run, finish_run, run_seal, start_run
 from ctrfast.step import choose_execution
 from ctrfast.storage import storing
+from ctrfast.teacher import Teacher
 from ctrfast.warm_start import WarmStart
 from ctrfast.workers import ALONE, Workers
 
@@ -83,6 +84,7 @@ def train(
     should_stop: Callable[[], bool] | None = None,
     callbacks: Sequence[Callback] = (),
     warm_start: Path | None = None,
+    teacher: Teacher | None = None,
 ) -> RunResult:
     """Train and leave a run folder.
 
@@ -95,6 +97,7 @@ def train(
         should_stop: asked at each step; once true, a checkpoint is saved and `Cancelled` is raised.
         callbacks: of Keras; `ctrfast.loop.callbacks` says what they get and which ones work.
         warm_start: a finished run to take the first weights from (`ctrfast.warm_start`).
+        teacher: a trained mixture of experts to learn from, in place of `warm_start`; `config.model` is its student's.
 
     Raises:
         ConfigError: a setting or callback does not fit the data or the run, or `out` holds another run.
@@ -107,17 +110,23 @@ def train(
     """
     on_progress, should_stop = on_progress or (lambda _: None), should_stop or (lambda: False)
     if config.cluster.workers is None:
-        return _train(dataset, config, out, resume, callbacks, warm_start, ALONE, on_progress, should_stop)
+        return _train(dataset, config, out, resume, callbacks, warm_start, teacher, ALONE, on_progress, should_stop)
     if callbacks:
         raise ConfigError(
             "Keras callbacks cannot be used with cluster.workers: they live in one process.", path="callbacks"
+        )
+    if teacher is not None:
+        raise ConfigError(
+            "A student cannot be trained with cluster.workers: its teacher lives in one process. Leave them out.",
+            path="cluster.workers",
         )
     require_ray()
     check_config(config)
     check_dataset(dataset, config)
     if not is_elsewhere(config.cluster):
         _check_this_machine(dataset, config)
-    _open_folder(out, resume, config, dataset, warm_start)
+    origin = {"warm_start": Run.open(warm_start).seal} if warm_start else {}
+    _open_folder(out, resume, config, dataset, origin)
     start = warm_start.resolve() if warm_start else None
     work = partial(work_on, dataset.path.resolve(), dataset.hash, config, out.resolve(), start)
     run_on_workers(work, config.cluster, out.resolve(), on_progress, should_stop)
@@ -145,7 +154,7 @@ def work_on(
     dataset = Dataset.open(data, verify=False)  # `train` was given it verified
     if dataset.hash != dataset_hash:
         raise ArtifactError(f"The dataset {data} of a worker must be that of the run. Put it where all workers see it.")
-    _train(dataset, config, out, True, (), warm_start, workers, on_progress, should_stop)
+    _train(dataset, config, out, True, (), warm_start, None, workers, on_progress, should_stop)
 
 
 def _train(
@@ -155,12 +164,13 @@ def _train(
     resume: bool,
     callbacks: Sequence[Callback],
     warm_start: Path | None,
+    teacher: Teacher | None,
     workers: Workers,
     on_progress: Callable[[Progress], None],
     should_stop: Callable[[], bool],
 ) -> RunResult:
     with storing(f"The run {out}"):
-        session = _Session(dataset, config, out, resume, callbacks, warm_start, workers)
+        session = _Session(dataset, config, out, resume, callbacks, warm_start, teacher, workers)
         try:
             return session.run(on_progress, should_stop)
         finally:
@@ -187,11 +197,17 @@ class _Session:
         resume: bool,
         callbacks: Sequence[Callback],
         warm_start: Path | None,
+        teacher: Teacher | None,
         workers: Workers,
     ) -> None:
         check_config(config)
         check_dataset(dataset, config)
         check_callbacks(callbacks)
+        if teacher is not None:
+            teacher.check(config)
+            if warm_start is not None:
+                problem = f"A student begins with its teacher and takes no `warm_start`. Got {warm_start}."
+                raise ConfigError(f"{problem} Leave one of them out.", path="warm_start")
         self.workers = workers
         devices = workers.devices() or choose_devices(config.replicas)
         replicas = workers.size * len(devices)
@@ -203,8 +219,11 @@ class _Session:
         self.plan = make_plan(config, dataset.fitted.schema_.name)
         self.steps_per_epoch = dataset.rows("train") // config.batch_size
         self.total_steps = self.steps_per_epoch * config.epochs
-        start = WarmStart(Run.open(warm_start), config, dataset.encoder()) if warm_start else None
-        workers.from_chief(lambda: _open_folder(out, resume, config, dataset, warm_start))
+        start: WarmStart | Teacher | None = teacher
+        if warm_start is not None:
+            start = WarmStart(Run.open(warm_start), config, dataset.encoder())
+        origin = start.origin if start else {}
+        workers.from_chief(lambda: _open_folder(out, resume, config, dataset, origin))
         self.checkpoints, self.seal = out / CHECKPOINTS, run_seal(out)
 
         self.replicas = Replicas(
@@ -219,7 +238,8 @@ class _Session:
         )
         self.network = self.replicas.network
         room = gpu_bytes - needs.device_bytes if gpu_bytes is not None and replicas == 1 else None
-        self.feed = Feed(dataset, self.replicas, config, room_bytes=room, part=workers.part)
+        labels = teacher.labels if teacher else None
+        self.feed = Feed(dataset, self.replicas, config, room_bytes=room, part=workers.part, labels=labels)
         self.callbacks = Callbacks(callbacks, self.network, epochs=config.epochs, steps_per_epoch=self.steps_per_epoch)
         checkpoint = self._latest_checkpoint()
         if start and checkpoint is None:
@@ -463,11 +483,12 @@ class _Session:
         return self.earlier_s + time.monotonic() - self.started
 
 
-def _open_folder(out: Path, resume: bool, config: TrainConfig, dataset: Dataset, warm_start: Path | None) -> None:
-    """Begin a run's folder, or clear one that goes on."""
-    seal = Run.open(warm_start).seal if warm_start else None
+def _open_folder(
+    out: Path, resume: bool, config: TrainConfig, dataset: Dataset, origin: Mapping[str, str]
+) -> None:
+    """Begin a run's folder, or clear one that goes on. origin: what its first weights come from."""
     if resume and out.is_dir() and any(out.iterdir()):
-        check_same_run(out, config, dataset, seal)
+        check_same_run(out, config, dataset, origin)
         remove_partials(out)
     else:
-        start_run(out, config, make_plan(config, dataset.fitted.schema_.name), dataset, seal)
+        start_run(out, config, make_plan(config, dataset.fitted.schema_.name), dataset, origin)

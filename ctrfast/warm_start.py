@@ -62,6 +62,11 @@ class WarmStart:
             if len(first) < len(vocabulary) or not pc.all(pc.equal(first, vocabulary.values), min_count=0).as_py():
                 raise ArtifactError(f"The vocabulary of {name!r} must begin with the run's. {remedy}", path=name)
 
+    @property
+    def origin(self) -> dict[str, str]:
+        """What the new run's manifest says of where it comes from."""
+        return {"warm_start": self.run.seal}
+
     def restore(self, state: Mapping[str, tf.Variable | npt.NDArray[np.float32]]) -> None:
         """Set the weights among a run's variables by name (`TableOptimizer.state`)."""
         checkpoint = Checkpoint.open(self.run.checkpoint, self.run.seal)
@@ -83,5 +88,5 @@ def _id_tables(fitted: FittedSchema) -> list[tuple[int, IdRows]]:
 
 
 def _is_dense_weight(name: str) -> bool:
-    """`dense.03`, and not its moments `dense.03.first`."""
-    return name.startswith("dense.") and name.count(".") == 1
+    """`dense.03`, `kept.00`, and not the moments `dense.03.first`."""
+    return name.startswith(("dense.", "kept.")) and name.count(".") == 1

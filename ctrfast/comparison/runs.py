@@ -61,7 +61,7 @@ class ComparedRun:
 def differing_settings(runs: Sequence[ComparedRun]) -> list[SettingRow]:
     """Settings that are not the same in all runs. What the plan merely repeats is left out."""
     rows = []
-    for name in runs[0].settings:
+    for name in dict.fromkeys(name for run in runs for name in run.settings):
         values = _values(runs, name)
         bare = name.removeprefix(PLAN)
         repeats = name != bare and any(_values(runs, f"{section}{bare}") == values for section in _SECTIONS)
@@ -77,7 +77,7 @@ def _values(runs: Sequence[ComparedRun], name: str) -> list[Any]:
 def group_name(run: ComparedRun, runs: Sequence[ComparedRun]) -> str:
     """The settings that tell a run's group from the others: `scaling.rule=cowclip, batch_size=8192`."""
     names = [row.name for row in differing_settings(runs) if not row.name.startswith((PLAN, SEED))]
-    return ", ".join(f"{name}={_shown(name, run.settings[name])}" for name in names)
+    return ", ".join(f"{name}={_shown(name, run.settings.get(name))}" for name in names)
 
 
 def _shown(name: str, value: Any) -> Any:

@@ -27,7 +27,7 @@ from typing import Any, TypeAlias
 import pandas as pd
 from pydantic import ValidationError
 
-from ctrfast.config import TrainConfig
+from ctrfast.config import ModelConfig, TrainConfig
 from ctrfast.dotted import flat_settings
 from ctrfast.errors import ArtifactError, DataError
 from ctrfast.folders import kind_of
@@ -36,8 +36,11 @@ from ctrfast.optim.scaling import Plan
 from ctrfast.run import RECEIPT, Receipt, open_started
 from ctrfast.sweep.folder import POINTS, SETTINGS
 from ctrfast.sweep.grid import SweepConfig, make_point
+from ctrfast.tower_config import TOWER_SETTINGS
 
-SETTING_NAMES = tuple(flat_settings(TrainConfig().model_dump()))
+# Of each tower: they have settings of their own.
+_CONFIGS = tuple(TrainConfig(model=ModelConfig(tower=tower())) for tower in TOWER_SETTINGS.values())
+SETTING_NAMES = tuple(dict.fromkeys(name for each in _CONFIGS for name in flat_settings(each.model_dump())))
 Source: TypeAlias = str | Path | Mapping[str, Any] | Iterable[str | Path | Mapping[str, Any]]
 _Row = dict[str, Any]
 

@@ -12,12 +12,17 @@ hands the looked-up rows in; so the row gradients come out dense, (B, S, D+1), w
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
 import tensorflow as tf
 import tf_keras as keras
 
 from ctrfast.config import ModelConfig
 from ctrfast.gpus import set_up_gpus
-from ctrfast.models.layers import Linear, Mlp, join, split_rows
+from ctrfast.models.layers import Linear, join, split_rows
+from ctrfast.models.tower import Pass, Tower
+from ctrfast.models.towers import make_tower
 
 
 class CtrModel(keras.layers.Layer):  # type: ignore[misc]
@@ -84,10 +89,24 @@ class CtrModel(keras.layers.Layer):  # type: ignore[misc]
         linear = {id(variable) for variable in self.linear_variables}
         return [variable for variable in self.trainable_variables if id(variable) not in linear]
 
-    def _make_mlp(self, width: int | None = None) -> Mlp:
-        """The MLP of the configured widths, by default on the deep part's input."""
-        hidden = self.config.hidden
-        return Mlp(width or self.width, hidden, [self.next_seed() for _ in range(len(hidden) + 1)])
+    @property
+    def kept_variables(self) -> list[tf.Variable]:
+        """What training keeps beside weights: averages of batch norms, and how many passes there were."""
+        return list(self.non_trainable_variables)
+
+    @contextmanager
+    def watched(self, *, is_training: bool) -> Iterator[Pass]:
+        """Within it, `deep` is of one pass, in which its towers leave their penalties and gates."""
+        seen = Pass(is_training)
+        with ExitStack() as stack:
+            for part in self.submodules:
+                if isinstance(part, Tower):
+                    stack.enter_context(part.watched(seen))
+            yield seen
+
+    def _make_mlp(self, width: int | None = None) -> Tower:
+        """The configured tower, by default on the deep part's input."""
+        return make_tower(self.config.tower, width or self.width, self.config.hidden, self.next_seed)
 
     def _glorot(self) -> keras.initializers.Initializer:
         return keras.initializers.GlorotUniform(self.next_seed())

@@ -7,7 +7,7 @@ from tensorflow_recommenders.layers.feature_interaction import DotInteraction
 
 from ctrfast.config import BOTTOM_WIDTH
 from ctrfast.models.base import CtrModel
-from ctrfast.models.layers import Mlp
+from ctrfast.models.mlp import Mlp
 
 
 class DLRM(CtrModel):
@@ -26,7 +26,7 @@ class DLRM(CtrModel):
         self.bottom = None
         if N:
             width = self.config.interaction_width or BOTTOM_WIDTH
-            self.bottom = Mlp(N, (width,), [self.next_seed(), self.next_seed()], outputs=D)
+            self.bottom = Mlp(N, (width,), self.next_seed, outputs=D)
         self.products = DotInteraction()
         self.mlp = self._make_mlp((D if N else 0) + vectors * (vectors - 1) // 2)
 

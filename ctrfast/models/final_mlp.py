@@ -7,7 +7,7 @@ import tf_keras as keras
 
 from ctrfast.config import HEADS
 from ctrfast.models.base import CtrModel
-from ctrfast.models.layers import Mlp
+from ctrfast.models.towers import make_tower
 
 
 class BilinearFusion(keras.layers.Layer):  # type: ignore[misc]
@@ -46,7 +46,7 @@ class FinalMLP(CtrModel):
         *hidden, last = self.config.hidden
         self.gates = [self.add_weight(name=f"gate_{n}", shape=(self.width,), initializer="zeros") for n in (1, 2)]
         self.streams = [
-            Mlp(self.width, hidden, [self.next_seed() for _ in self.config.hidden], outputs=last, name=f"stream_{n}")
+            make_tower(self.config.tower, self.width, hidden, self.next_seed, outputs=last, name=f"stream_{n}")
             for n in (1, 2)
         ]
         self.fusion = BilinearFusion(last, self.config.heads or HEADS, [self._glorot() for _ in range(3)])

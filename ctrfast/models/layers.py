@@ -1,9 +1,6 @@
-"""The parts that CTR networks are made of: the linear part, FM pairs, the joined input of a deep part, the MLP."""
+"""The parts that CTR networks are made of: the linear part, FM pairs, the joined input of a deep part."""
 
 from __future__ import annotations
-
-import itertools
-from collections.abc import Sequence
 
 import tensorflow as tf
 import tf_keras as keras
@@ -43,39 +40,3 @@ class Linear(keras.layers.Layer):  # type: ignore[misc]
         """linear_weights (B, F) are the looked-up last columns of the table."""
         of_numbers = tf.squeeze(tf.matmul(numbers, self.weights_of_numbers), axis=1)  # (B,)
         return tf.reduce_sum(linear_weights, axis=1) + of_numbers + self.bias  # (B,)
-
-
-class Mlp(keras.layers.Layer):  # type: ignore[misc]
-    """ReLU layers of the given widths, then a linear one: (B, H0) -> (B,) float32, or (B, outputs) where that is given.
-
-    It starts Glorot uniform, with biases of 0. Its products are in the type of its input, from float32 weights; all
-    else is float32. In half precision, the sum of a bias's gradients over the batch would stop growing at a few
-    hundred rows.
-    """
-
-    def __init__(
-        self, width: int, hidden: Sequence[int], seeds: Sequence[int], *, outputs: int | None = None, name: str = "mlp"
-    ) -> None:
-        super().__init__(name=name, autocast=False)
-        self._is_scalar = outputs is None
-        widths = (width, *hidden, outputs or 1)
-        self.kernels, self.biases = [], []
-        for index, (inward, outward) in enumerate(itertools.pairwise(widths)):
-            name = f"hidden_{index}" if index < len(hidden) else "output"
-            start = keras.initializers.GlorotUniform(seeds[index])
-            self.kernels.append(self.add_weight(name=f"{name}/kernel", shape=(inward, outward), initializer=start))
-            self.biases.append(self.add_weight(name=f"{name}/bias", shape=(outward,), initializer="zeros"))
-
-    def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """Inputs (B, H0) -> (B,), or (B, outputs)."""
-        dtype = inputs.dtype
-        *hidden, (kernel, bias) = zip(self.kernels, self.biases, strict=True)
-        for inner_kernel, inner_bias in hidden:
-            inputs = tf.cast(tf.nn.relu(_affine(inputs, inner_kernel, inner_bias)), dtype)  # (B, H)
-        outputs = _affine(inputs, kernel, bias)  # (B, outputs)
-        return tf.squeeze(outputs, axis=1) if self._is_scalar else outputs
-
-
-def _affine(inputs: tf.Tensor, kernel: tf.Variable, bias: tf.Variable) -> tf.Tensor:
-    """Inputs (B, H) of any float type -> (B, H') float32."""
-    return tf.nn.bias_add(tf.cast(tf.matmul(inputs, tf.cast(kernel, inputs.dtype)), tf.float32), bias)

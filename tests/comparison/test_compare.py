@@ -37,6 +37,13 @@ def by_figure(told):
     return {of.figure: of for of in told.differences}
 
 
+def test_settings_that_one_run_alone_has_are_told():
+    told = compare_runs([run("a", scores(1.0)), run("b", scores(0.5), **{"model.tower.experts": 4})])
+    assert [(row.name, row.values) for row in told.settings] == [("model.tower.experts", [None, 4])]
+    backwards = compare_runs([run("b", scores(0.5), **{"model.tower.experts": 4}), run("a", scores(1.0))])
+    assert backwards.settings[0].values == [4, None]
+
+
 def test_a_difference_that_is_real_and_one_that_is_not():
     told = compare_runs([run("a", scores(1.0)), run("b", scores(0.1), **{"scaling.rule": "cowclip"})])
     found = by_figure(told)

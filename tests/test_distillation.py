@@ -1,0 +1,162 @@
+"""A student of a mixture of experts: its first weights, its labels, the report, and what is refused."""
+
+import json
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from ctrfast.cli import app
+from ctrfast.data.batches import batches
+from ctrfast.distillation import distil
+from ctrfast.errors import ArtifactError, Cancelled, ConfigError
+from ctrfast.expert_merge import merge_experts
+from ctrfast.metrics import sigmoid
+from ctrfast.network import Network
+from ctrfast.reproduction import reproduce_run
+from ctrfast.run import Run, origin_of
+from ctrfast.teacher import Teacher
+from ctrfast.train import train
+from tests import tiny_clicks
+
+TOWER = {"name": "moe", "experts": 3, "top_k": 3, "norm": "layer"}
+
+
+def settings(**model):
+    return tiny_clicks.settings(model={"embedding_dim": 4, "hidden": [9, 9], **model}, epochs=2)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return tiny_clicks.make_dataset(tmp_path_factory.mktemp("data"), tiny_clicks.learnable(4200))
+
+
+@pytest.fixture(scope="module")
+def run(data, tmp_path_factory):
+    out = tmp_path_factory.mktemp("teacher") / "run"
+    train(data, settings(tower=TOWER), out)
+    return Run.open(out)
+
+
+@pytest.fixture(scope="module")
+def distilled(run, data, tmp_path_factory):
+    """Broken off, and ended by the command line: the folder, and what was printed."""
+    out = tmp_path_factory.mktemp("distilled") / "out"
+    steps = iter(range(100))
+    with pytest.raises(Cancelled):
+        distil(run.path, data.path, out, into="deepfm", epochs=1, should_stop=lambda: next(steps) == 3)
+    arguments = ("distil", run.path, "--data", data.path, "--out", out, "--epochs", 1, "--resume")
+    result = CliRunner().invoke(app, [*map(str, arguments)], catch_exceptions=False)
+    assert result.exit_code == 0
+    return out, result.output
+
+
+def test_the_report_has_teacher_student_and_the_same_student_alone(distilled, run, data):
+    out, printed = distilled
+    report = json.loads((out / "report.json").read_text())
+    assert (report["split"], report["rows"], report["share"]) == ("test", data.rows("test"), 0.5)
+    teacher, student, alone = report["networks"]
+    assert [each["who"] for each in report["networks"]] == ["teacher", "student", "alone"]
+    assert (teacher["tower"], student["tower"], alone["tower"]) == ("moe", "mlp", "mlp")
+    assert teacher["weights"] > student["weights"] == alone["weights"]
+    assert teacher["model_bytes"] > student["model_bytes"]
+    for each in report["networks"]:
+        found = Run.open(run.path if each["who"] == "teacher" else out / each["who"])
+        assert each["auc"] == pytest.approx(found.metrics["test_auc"], abs=1e-4)
+        assert each["log_loss"] == pytest.approx(found.metrics["test_log_loss"], abs=1e-5)
+        assert each["row_latency_us"] > 0
+        assert f"{each['auc']:.5f}" in printed
+    assert origin_of(out / "student") == {"warm_start": run.seal, "soft_labels": "0.5"}
+    assert origin_of(out / "alone") == {}
+
+
+def test_a_finished_distillation_is_taken_as_it_is_or_refused(distilled, run, data):
+    out, _ = distilled
+    before = (out / "student" / "receipt.json").read_bytes(), (out / "alone" / "receipt.json").read_bytes()
+    distil(run.path, data.path, out, into="deepfm", epochs=1, resume=True)
+    assert before == ((out / "student" / "receipt.json").read_bytes(), (out / "alone" / "receipt.json").read_bytes())
+    with pytest.raises(ArtifactError, match="another teacher"):
+        distil(run.path, data.path, out, into="deepfm", epochs=1, share=0.25, resume=True)
+    with pytest.raises(ConfigError, match="exists already"):
+        distil(run.path, data.path, out, into="deepfm", epochs=1)
+
+
+def test_a_student_cannot_be_reproduced_from_its_receipt(distilled, run, data, tmp_path):
+    with pytest.raises(ConfigError, match="Distil it again"):
+        reproduce_run(distilled[0] / "student", data.path, tmp_path / "again", warm_start=run.path)
+
+
+def student_of(teacher, data):
+    """A new network with the first weights that the teacher gives."""
+    network = Network(teacher.config.model, data.fitted, seed=99, embedding_init_std=0.1)
+    teacher.restore(network.weights())
+    return network
+
+
+def test_a_student_of_alike_gates_and_simple_experts_begins_as_its_teacher(run, data):
+    """With one gate for all rows, and experts of one direction each, nothing is lost in merging."""
+    teacher = Teacher(run, data, "deepfm", 0.5)
+    rng = np.random.default_rng(0)
+    (mixture,) = teacher.network.model.mlp.mixtures
+    mixture.gate.assign(np.zeros(mixture.gate.shape))
+    simple = [np.outer(rng.normal(size=9), rng.normal(size=9)) for _ in range(3)]
+    mixture.kernel.assign(np.concatenate(simple, axis=1))
+    batch = next(batches(data, "test", 200))
+    expected = teacher.network.logits(batch.ids, batch.numbers)
+    np.testing.assert_allclose(student_of(teacher, data).logits(batch.ids, batch.numbers), expected, atol=1e-4)
+
+
+def test_another_network_takes_table_linear_part_and_merged_tower(run, data):
+    teacher = Teacher(run, data, "wide_deep", 0.5)
+    student, old = student_of(teacher, data), teacher.network
+    np.testing.assert_array_equal(student.table, old.table)
+    np.testing.assert_array_equal(student.model.linear.weights_of_numbers, old.model.linear.weights_of_numbers)
+    np.testing.assert_array_equal(student.model.mlp.kernels[0], old.model.mlp.kernels[0])
+    np.testing.assert_array_equal(student.model.mlp.ends[1].norm.gamma, old.model.mlp.ends[1].norm.gamma)
+    (mixture,) = old.model.mlp.mixtures
+    (gates,) = teacher.mean_gates()
+    kernel, bias = merge_experts(mixture.expert_kernels().numpy(), mixture.expert_biases().numpy(), gates)
+    np.testing.assert_array_equal(student.model.mlp.kernels[1], kernel)
+    np.testing.assert_array_equal(student.model.mlp.biases[1], bias)
+    np.testing.assert_allclose(np.sum(gates), 1, rtol=1e-5)  # all experts are taken
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_labels_are_mixed_with_the_teachers_probabilities(run, data, share):
+    teacher = Teacher(run, data, "deepfm", share)
+    batch = next(batches(data, "train", 100))
+    probabilities = sigmoid(teacher.network.logits(batch.ids, batch.numbers))
+    expected = (1 - share) * batch.labels + share * probabilities
+    np.testing.assert_allclose(teacher.labels(batch), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "into, share, path, says",
+    [
+        ("deepmf", 0.5, "into", "Did you mean deepfm"),
+        ("fm", 0.5, "into", "Got fm, which has none. deepfm does"),
+        ("nfm", 0.5, "into", "input of 9 numbers. Got nfm, which takes 5"),
+        ("deepfm", 1.5, "share", "at most 1. Got share=1.5"),
+    ],
+)
+def test_a_student_that_does_not_fit_is_refused(run, data, into, share, path, says):
+    with pytest.raises(ConfigError, match=says) as error:
+        Teacher(run, data, into, share)
+    assert error.value.path == path
+
+
+def test_a_student_is_the_teachers_and_begins_with_nothing_else(run, data, tmp_path):
+    teacher = Teacher(run, data, "deepfm", 0.5)
+    with pytest.raises(ConfigError, match="must be the teacher's student"):
+        train(data, settings(), tmp_path / "run", teacher=teacher)
+    with pytest.raises(ConfigError, match="takes no `warm_start`"):
+        train(data, teacher.config, tmp_path / "run", teacher=teacher, warm_start=run.path)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_teacher_without_experts_and_a_foreign_dataset_are_refused(distilled, run, tmp_path, data):
+    with pytest.raises(ConfigError, match=r"one tower moe\. Got deepfm with mlp"):
+        Teacher(Run.open(distilled[0] / "alone"), data, "deepfm", 0.5)
+    other = tiny_clicks.make_dataset(tmp_path, tiny_clicks.learnable(400, seed=2))
+    with pytest.raises(ArtifactError, match="encoded as that of the teacher"):
+        Teacher(run, other, "deepfm", 0.5)
