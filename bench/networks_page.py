@@ -38,9 +38,9 @@ Made by `make networks-page`: the docstrings under `ctrfast/models`, the parity 
 Weights (without the table) and FLOPs of one row are those of {FIELDS} id fields x {WIDTH} and {NUMBERS} numbers, in the
 default form; `ctrfast models --data DATASET` counts them for your fields. Each network, given the weights of another
 system's, computes the same logits to 1e-5, on {_count(goldens)} files under `tests/golden/parity`
-(`make parity` makes them anew); weights that the other has not are 0 there, and those that it shares are equal. Low-rank
-crosses of `dcn_v2` and outer products of `pnn` have no such file: like all else they are compared with a forward pass in
-numpy. Letters: B rows, F id fields, N numbers, D width of a vector, H of a hidden layer.
+(`make parity` makes them anew); weights that the other has not are 0 there, and those that it shares are equal.
+Low-rank crosses of `dcn_v2` and outer products of `pnn` have no such file: like all else they are compared with a
+forward pass in numpy. Letters: B rows, F id fields, N numbers, D width of a vector, H of a hidden layer.
 
 {_overview(networks, goldens)}
 {_measured(networks, results)}
