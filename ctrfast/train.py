@@ -483,9 +483,7 @@ class _Session:
         return self.earlier_s + time.monotonic() - self.started
 
 
-def _open_folder(
-    out: Path, resume: bool, config: TrainConfig, dataset: Dataset, origin: Mapping[str, str]
-) -> None:
+def _open_folder(out: Path, resume: bool, config: TrainConfig, dataset: Dataset, origin: Mapping[str, str]) -> None:
     """Begin a run's folder, or clear one that goes on. origin: what its first weights come from."""
     if resume and out.is_dir() and any(out.iterdir()):
         check_same_run(out, config, dataset, origin)
