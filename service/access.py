@@ -65,6 +65,7 @@ NEEDS: Mapping[tuple[str, str], Right | None] = {
     ("POST", f"{_JOB}/{{job_id}}/retry"): Right.JOBS_WRITE,
     ("POST", _DATASET): Right.JOBS_WRITE,
     ("POST", "/v1/plans"): Right.JOBS_WRITE,
+    ("GET", "/v1/plans/schema"): Right.JOBS_READ,
     ("GET", _MODEL): Right.MODELS_READ,
     ("GET", f"{_MODEL}/{{name}}"): Right.MODELS_READ,
     ("GET", f"{_MODEL}/{{name}}/versions/{{version}}"): Right.MODELS_READ,
