@@ -40,8 +40,8 @@ def make_api(tmp_path: Path) -> Iterator[Callable[..., Api]]:
     """Start APIs over real HTTP, on one HOME; they end with the test."""
     started: list[Api] = []
 
-    def start(**changes: Any) -> Api:
-        started.append(Api(quick_settings(tmp_path / "home", **changes)))
+    def start(port: int = 0, **changes: Any) -> Api:
+        started.append(Api(quick_settings(tmp_path / "home", lease_s=600.0, **changes), port=port))
         return started[-1]
 
     yield start
