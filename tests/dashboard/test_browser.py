@@ -96,7 +96,7 @@ def test_a_job_as_it_runs_through_a_restart_of_the_api(make_api: Callable[..., A
     api.services.leases.renew(lease, Report(progress=0.1, records=[{"step": 1, **RECORD}], warnings=[HOSTILE]))
     page.goto(f"{api.url}/ui/jobs/{job_id}")
     loss = page.get_by_role("img", name=re.compile("^Loss: "))
-    expect(loss).to_have_attribute("aria-label", "Loss: 1 places. Last: training 0.5.")
+    expect(loss).to_have_attribute("aria-label", "Loss: 1 point. Last: training 0.5.")
     expect(page.locator("#stream")).to_have_text("live")
     for text in ("first line", HOSTILE):
         expect(page.locator("#log")).to_contain_text(text)
@@ -104,14 +104,14 @@ def test_a_job_as_it_runs_through_a_restart_of_the_api(make_api: Callable[..., A
     api.services.leases.renew(
         lease, Report(progress=0.2, eta_s=90.0, records=[{"step": 2, **RECORD, "loss": 0.25}], lines=["second line"])
     )
-    expect(loss).to_have_attribute("aria-label", "Loss: 2 places. Last: training 0.25.")
+    expect(loss).to_have_attribute("aria-label", "Loss: 2 points. Last: training 0.25.")
     expect(page.locator("#progress")).to_contain_text("20 %, 1 min 30 s to go")
     api.close()
     expect(page.locator("#stream")).to_contain_text("trying again")
     meanwhile = [{"step": step, **RECORD, "epoch": 1} for step in (3, 4)]
     api.services.leases.renew(lease, Report(progress=0.4, records=meanwhile))
     make_api(port=int(api.url.rsplit(":", 1)[1]))
-    expect(loss).to_have_attribute("aria-label", "Loss: 4 places. Last: training 0.5.")
+    expect(loss).to_have_attribute("aria-label", "Loss: 4 points. Last: training 0.5.")
     expect(page.locator("#stream")).to_have_text("live")
     api.services.leases.succeed(lease, {"test_auc": 0.75}, lambda _: {"outputs": [HOSTILE]})
     expect(page.locator("#state")).to_contain_text("succeeded")

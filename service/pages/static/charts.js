@@ -58,7 +58,7 @@ export class LineChart {
     this.series = series;
     this.marks = marks;
     const last = series.map((one) => `${one.label} ${this.formatY(one.values.findLast((value) => value !== null))}`);
-    this.plot.setAttribute("aria-label", `${this.title}: ${xs.length} places. Last: ${last.join(", ")}.`);
+    this.plot.setAttribute("aria-label", `${this.title}: ${xs.length} ${xs.length === 1 ? "point" : "points"}. Last: ${last.join(", ")}.`);
     if (isSame) this.uplot.setData(this.data);
     else this.#draw();
     if (this.details.open) this.#tabulate();
@@ -127,7 +127,7 @@ export class LineChart {
     if (!this.details.open) return;
     const rows = this.#rows();
     const shown = rows.slice(-MOST_TABLE_ROWS).map(([x, ...values]) => [this.formatX(x), ...values.map((v) => this.formatY(v))]);
-    const caption = rows.length > shown.length ? `The last ${shown.length} of ${rows.length} places; the CSV file has all` : this.title;
+    const caption = rows.length > shown.length ? `The last ${shown.length} of ${rows.length} points; the CSV file has all` : this.title;
     const titles = [this.x, ...this.series.map((one) => one.label)];
     fill(this.behind, table(caption, titles, shown, titles.map((_, column) => column)));
   }

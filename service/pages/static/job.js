@@ -18,6 +18,7 @@ const log = new JobLog(jobId);
 let job = null;
 let stream = null;
 let hasAll = false; // the stream has brought the event that ended the job
+let isAway = false; // the last answer was a refusal, or none
 let plannedFor = null; // the state that the plan was shown for
 
 const fact = (name, value) => [el("dt", {}, name), el("dd", {}, value)];
@@ -47,7 +48,7 @@ function show(newer) {
       ...(children ? [["Runs", el("a", { href: `/ui/jobs?parent=${encodeURIComponent(job.id)}` }, children)]] : []),
       ...Object.entries(job.labels).map(([key, value]) => [key, value]),
     ].map(([name, value]) => el("div", {}, fact(name, value))));
-  showActions(job, (changed) => show(changed), (error) => say(byId("problem"), error.message));
+  showActions(job, (changed) => (say(byId("problem"), ""), show(changed)), (error) => say(byId("problem"), error.message));
   showResult();
   const planState = isOver ? job.state : "open";
   if (plannedFor !== planState) {
@@ -81,8 +82,10 @@ function addEvent(type, { at, seq: _seq, ...data }) {
 async function refresh() {
   try {
     show(await getJson(path));
-    say(byId("problem"), "");
+    if (isAway) say(byId("problem"), "");
+    isAway = false;
   } catch (error) {
+    isAway = true;
     say(byId("problem"), error.message);
   }
 }

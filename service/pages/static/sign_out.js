@@ -2,6 +2,10 @@
 import { send } from "./api.js";
 
 document.getElementById("sign-out").addEventListener("click", async () => {
-  await send("POST", "/ui/sign-out");
-  location.assign("/ui/sign-in");
+  try {
+    await send("POST", "/ui/sign-out");
+    location.assign("/ui/sign-in");
+  } catch (error) {
+    alert(`Not signed out: ${error.message}`);
+  }
 });
