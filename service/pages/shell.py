@@ -1,7 +1,7 @@
 """The frame of every page: layout, navigation, sign-out, and what the page's script knows of its caller.
 
     @router.get("/ui/jobs/{job_id}")
-    def job_page(request: Request, job_id: JobId) -> HTMLResponse:
+    def job_page(request: Request, job_id: str) -> HTMLResponse:
         return page(request, "job.html", title="Job", active="jobs", job_id=job_id)
 
 A template extends `layout.html` and names its scripts; it gets `rights` (the caller's scopes, as texts), `asset(name)`

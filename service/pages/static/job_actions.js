@@ -23,6 +23,7 @@ export function showActions(job, done, failed) {
     event.target.disabled = true;
     try {
       done(await send("POST", `/v1/jobs/${encodeURIComponent(job.id)}/${action.name}`));
+      host.querySelector("button, a")?.focus(); // the one that was pressed is gone
     } catch (error) {
       failed(error);
     } finally {
