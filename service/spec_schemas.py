@@ -47,11 +47,13 @@ def _describe(part: dict[str, Any]) -> None:
 
 
 def _sentences(description: str, names: list[str]) -> dict[str, str]:
+    if not names:
+        return {}
     one = "|".join(map(re.escape, names))
-    marks = list(re.finditer(rf"(?:^|(?<=\. )|(?<=\n))((?:{one})(?:, (?:{one}))*): ", description)) if names else []
-    ends = [mark.start() for mark in marks[1:]] + [len(description)]
+    marks = list(re.finditer(rf"(?:^|(?<=\. )|(?<=\n))((?:{one})(?:, (?:{one}))*): ", description))
     found = {}
-    for mark, end in zip(marks, ends, strict=True):
+    for number, mark in enumerate(marks):
+        end = marks[number + 1].start() if number + 1 < len(marks) else len(description)
         text = " ".join(description[mark.end() : end].split())
         found |= dict.fromkeys(mark.group(1).split(", "), text)
     return found

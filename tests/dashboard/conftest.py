@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from ctrfast.data.shards import Dataset
 from service.access import ALL_RIGHTS, Right
@@ -60,6 +60,7 @@ def data_home(tmp_path_factory: pytest.TempPathFactory, dataset: Dataset, raw_cl
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """The system's Chromium; where there is none, that of `make setup`."""
+    expect.set_options(timeout=30_000)  # a loaded machine is slow, and nothing here is about time
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         yield browser

@@ -138,7 +138,7 @@ def test_the_values_behind_a_chart(make_api: Callable[..., Api], page: Page) -> 
         chart.get_by_role("button", name="PNG").click()
     assert saved.value.path().read_bytes().startswith(b"\x89PNG")
     clipped = page.locator(".panel").filter(has=page.get_by_role("heading", name="clipped"))
-    clipped.get_by_label("Field").select_option("C1")
+    clipped.get_by_label("Field", exact=True).select_option("C1")
     expect(clipped.get_by_role("img")).to_have_attribute("aria-label", re.compile("all fields 25.00 %, C1 50.00 %"))
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import httpx
 import pytest
@@ -17,12 +18,13 @@ from tests.service.conftest import Api
 from tests.service.test_api_jobs import TRAIN, problem
 
 
-def signed_in(guarded: Guarded, key: str | None = None) -> httpx.Client:
+@contextmanager
+def signed_in(guarded: Guarded, key: str | None = None) -> Iterator[httpx.Client]:
     """A browser with a session, which does not go where it is sent."""
-    client = httpx.Client(base_url=guarded.url, timeout=30, headers=HTML)
-    answer = client.post("/ui/sign-in", data={"key": guarded.key if key is None else key})
-    assert (answer.status_code, answer.headers["location"]) == (303, "/ui/jobs"), answer.text
-    return client
+    with httpx.Client(base_url=guarded.url, timeout=30, headers=HTML) as client:
+        answer = client.post("/ui/sign-in", data={"key": guarded.key if key is None else key})
+        assert (answer.status_code, answer.headers["location"]) == (303, "/ui/jobs"), answer.text
+        yield client
 
 
 def csrf_token(client: httpx.Client) -> str:

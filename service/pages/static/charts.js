@@ -78,7 +78,7 @@ export class LineChart {
       height: HEIGHT,
       scales: { x: { time: false, distr: this.log ? 3 : 1, log: 2 } },
       axes: [
-        axis({ label: this.x, labelFont: "12px system-ui, sans-serif", values: (_, values) => values.map((v) => (v === null ? "" : this.formatX(v))) }),
+        axis({ size: 32, label: this.x, labelSize: 18, labelFont: "12px system-ui, sans-serif", values: (_, values) => values.map((v) => (v === null ? "" : this.formatX(v))) }),
         axis({ size: 64, values: (_, values) => values.map((v) => this.formatY(v)) }),
       ],
       series: [
@@ -103,6 +103,8 @@ export class LineChart {
     ctx.strokeStyle = colour("--edge");
     ctx.fillStyle = colour("--faint");
     ctx.font = `${11 * devicePixelRatio}px system-ui, sans-serif`;
+    ctx.textAlign = "left";
+    ctx.textBaseline = "alphabetic";
     ctx.setLineDash([3 * devicePixelRatio, 3 * devicePixelRatio]);
     let free = bbox.left; // texts do not overlap: one that has no room is left out
     for (const { x, text } of this.marks) {

@@ -27,7 +27,7 @@ function show(newer) {
   const wasOver = job !== null && FINAL.has(job.state);
   job = newer;
   const isOver = FINAL.has(job.state);
-  document.title = `${isOver ? job.state : percent(job.progress)} · ${job.kind} ${job.id.slice(0, 8)} · ctrfast`;
+  document.title = `${isOver ? job.state : percent(job.progress)} · ${job.kind} …${job.id.slice(-8)} · ctrfast`;
   fill(byId("state"), stateTag(job), " ", job.kind);
   fill(byId("progress"), progressCell(job));
   say(byId("message"), job.message ? `${job.reason}: ${job.message}` : "", job.state === "failed" ? "error" : "note");

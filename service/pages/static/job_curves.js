@@ -17,7 +17,7 @@ const CHARTS = [
   { id: "speed", title: "Speed (rows/s)", names: { rows_per_s: "rows/s" }, formatY: integer },
   { id: "input-wait", title: "Share of time that waits for input", names: { input_wait_share: "waiting" }, formatY: share },
   { id: "clipped", title: "Share of rows whose gradient was clipped", names: { clipped_share: "all fields" }, byField: "clipped_share", formatY: share },
-  { id: "norms", title: "Embedding norm (root mean square of a field's rows)", names: {}, byField: "embedding_norm" },
+  { id: "norms", title: "Embedding norm (RMS of a field's rows)", names: {}, byField: "embedding_norm" },
   { id: "memory", title: "Memory of the job's process", names: { memory_bytes: "memory" }, formatY: bytes },
 ];
 

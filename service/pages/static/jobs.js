@@ -24,7 +24,7 @@ function about(job) {
 }
 
 const cells = (job) => [
-  el("td", {}, el("a", { href: `/ui/jobs/${encodeURIComponent(job.id)}` }, `${job.kind} ${job.id.slice(0, 8)}`), el("div", { class: "note" }, about(job))),
+  el("td", {}, el("a", { href: `/ui/jobs/${encodeURIComponent(job.id)}` }, `${job.kind} …${job.id.slice(-8)}`), el("div", { class: "note" }, about(job))),
   el("td", {}, stateTag(job), job.reason ? el("div", { class: "note" }, job.reason) : null),
   el("td", {}, progressCell(job)),
   el("td", { class: "number" }, number(aucOf(job.metrics), 4)),
