@@ -50,7 +50,7 @@ def test_a_training_is_submitted_watched_paused_resumed(tmp_path: Path, dataset:
         page.get_by_role("button", name="Resume").click()
         expect(page.locator("#state .state")).to_have_text("running", timeout=LONG_MS)
         page.wait_for_function(
-            "least => Number(document.querySelector('[aria-label^=\"Loss: \"]').ariaLabel.match(/\\d+/)[0]) > least",
+            "least => Number(document.querySelector('[role=img][aria-label^=\"Loss: \"]').ariaLabel.match(/\\d+/)[0]) > least",
             arg=places,
             timeout=LONG_MS,
         )
