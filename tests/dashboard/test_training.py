@@ -12,6 +12,7 @@ from ctrfast.data.shards import Dataset
 from service.local import LocalService
 
 QUICK = {"CTRFAST_HEARTBEAT_S": "0.2", "CTRFAST_LEASE_S": "30"}
+LABEL = "document.querySelector('[role=img][aria-label^=\"Loss: \"]').ariaLabel"
 LONG_MS = 120_000  # a training's process imports TensorFlow first
 
 
@@ -49,11 +50,7 @@ def test_a_training_is_submitted_watched_paused_resumed(tmp_path: Path, dataset:
         places = int(re.findall(r"\d+", loss.get_attribute("aria-label") or "")[0])
         page.get_by_role("button", name="Resume").click()
         expect(page.locator("#state .state")).to_have_text("running", timeout=LONG_MS)
-        page.wait_for_function(
-            "least => Number(document.querySelector('[role=img][aria-label^=\"Loss: \"]').ariaLabel.match(/\\d+/)[0]) > least",
-            arg=places,
-            timeout=LONG_MS,
-        )
+        page.wait_for_function(f"least => Number({LABEL}.match(/\\d+/)[0]) > least", arg=places, timeout=LONG_MS)
         for title in ("Embedding norm", "Share of rows whose gradient was clipped", "Memory", "AUC"):
             expect(page.get_by_role("img", name=re.compile(f"^{title}"))).to_be_visible()
         page.once("dialog", lambda dialog: dialog.accept())
