@@ -47,6 +47,7 @@ from service.routes import (
     models,
     open_inference,
     plans,
+    published,
     records,
 )
 from service.scoring.endpoints import ScoringRoutes
@@ -105,6 +106,7 @@ def create_app(settings: Settings, traces: Traces = NO_TRACES) -> FastAPI:
         comparisons,
         datasets,
         plans,
+        published,
         architectures,
         models,
         model_traffic,
