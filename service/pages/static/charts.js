@@ -28,10 +28,10 @@ export const csv = (rows) => rows.map((row) => row.map(csvCell).join(",")).join(
 export class LineChart {
   /**
    * host: an empty element. title; x: name of the x axis with its unit; name: of downloads.
-   * formatX, formatY: texts of axes, legend and table. log: a logarithmic x axis. points: draw a mark at each value.
+   * formatX, formatY: texts of axes, legend and table. log, logY: a logarithmic axis. points: draw a mark at each value.
    */
-  constructor(host, { title, x, name, formatX = number, formatY = number, log = false, points = false }) {
-    Object.assign(this, { title, x, name, formatX, formatY, log, points });
+  constructor(host, { title, x, name, formatX = number, formatY = number, log = false, logY = false, points = false }) {
+    Object.assign(this, { title, x, name, formatX, formatY, log, logY, points });
     this.data = [[]];
     this.series = [];
     this.marks = [];
@@ -51,7 +51,10 @@ export class LineChart {
     dark.addEventListener("change", () => this.#draw());
   }
 
-  /** xs: ascending numbers. series: [{label, values}], null where there is none. marks: x of lines across, with texts. */
+  /**
+   * xs: ascending numbers. series: [{label, values}], null where there is none; `low` and `high` are ends of whiskers.
+   * marks: x of lines across, with texts.
+   */
   set(xs, series, marks = []) {
     const isSame = this.uplot && series.map((one) => one.label).join("\n") === this.series.map((one) => one.label).join("\n");
     this.data = [xs, ...series.map((one) => one.values)];
@@ -76,10 +79,10 @@ export class LineChart {
     this.uplot = new uPlot({
       width: this.plot.clientWidth || 400,
       height: HEIGHT,
-      scales: { x: { time: false, distr: this.log ? 3 : 1, log: 2 } },
+      scales: { x: { time: false, distr: this.log ? 3 : 1, log: 2 }, y: this.#scaleY() },
       axes: [
         axis({ size: 32, label: this.x, labelSize: 18, labelFont: "12px system-ui, sans-serif", values: (_, values) => values.map((v) => (v === null ? "" : this.formatX(v))) }),
-        axis({ size: 64, values: (_, values) => values.map((v) => this.formatY(v)) }),
+        axis({ size: 64, values: (_, values) => values.map((v) => (v === null ? "" : this.formatY(v))) }),
       ],
       series: [
         { label: this.x, value: (_, v) => (v === null ? "–" : this.formatX(v)) },
@@ -93,8 +96,43 @@ export class LineChart {
           value: (_, v) => (v === null ? "–" : this.formatY(v)),
         })),
       ],
-      hooks: { draw: [(plot) => this.#drawMarks(plot)] },
+      hooks: { draw: [(plot) => this.#drawMarks(plot), (plot) => this.#drawWhiskers(plot)] },
     }, this.data, this.plot);
+  }
+
+  /** Wide enough for whiskers, which uPlot does not know of. */
+  #scaleY() {
+    if (this.logY) return { distr: 3 };
+    if (!this.series.some((one) => one.low)) return {};
+    const range = (_, least, most) => {
+      const ends = this.series.flatMap((one) => [...(one.low ?? []), ...(one.high ?? [])]).filter((end) => end !== null);
+      return uPlot.rangeNum(Math.min(least, ...ends), Math.max(most, ...ends), 0.1, true);
+    };
+    return { range };
+  }
+
+  #drawWhiskers(plot) {
+    const { ctx } = plot;
+    ctx.save();
+    ctx.lineWidth = devicePixelRatio;
+    const reach = 4 * devicePixelRatio;
+    for (const [index, { low, high }] of this.series.entries()) {
+      if (!low || !plot.series[index + 1].show) continue;
+      ctx.strokeStyle = colour(`--line-${(index % 6) + 1}`);
+      for (const [place, x] of this.data[0].entries()) {
+        if (low[place] === null) continue;
+        const [at, bottom, top] = [plot.valToPos(x, "x", true), plot.valToPos(low[place], "y", true), plot.valToPos(high[place], "y", true)];
+        ctx.beginPath();
+        for (const end of [bottom, top]) {
+          ctx.moveTo(at - reach, end);
+          ctx.lineTo(at + reach, end);
+        }
+        ctx.moveTo(at, bottom);
+        ctx.lineTo(at, top);
+        ctx.stroke();
+      }
+    }
+    ctx.restore();
   }
 
   #drawMarks(plot) {
@@ -121,8 +159,14 @@ export class LineChart {
     ctx.restore();
   }
 
+  #titles() {
+    const ends = ({ label, low }) => (low ? [label, `${label}, low`, `${label}, high`] : [label]);
+    return [this.x, ...this.series.flatMap(ends)];
+  }
+
   #rows() {
-    return this.data[0].map((x, row) => [x, ...this.data.slice(1).map((values) => values[row])]);
+    const ends = ({ values, low, high }, row) => (low ? [values[row], low[row], high[row]] : [values[row]]);
+    return this.data[0].map((x, row) => [x, ...this.series.flatMap((one) => ends(one, row))]);
   }
 
   #tabulate() {
@@ -130,12 +174,12 @@ export class LineChart {
     const rows = this.#rows();
     const shown = rows.slice(-MOST_TABLE_ROWS).map(([x, ...values]) => [this.formatX(x), ...values.map((v) => this.formatY(v))]);
     const caption = rows.length > shown.length ? `The last ${shown.length} of ${rows.length} points; the CSV file has all` : this.title;
-    const titles = [this.x, ...this.series.map((one) => one.label)];
+    const titles = this.#titles();
     fill(this.behind, table(caption, titles, shown, titles.map((_, column) => column)));
   }
 
   #saveCsv() {
-    const text = csv([[this.x, ...this.series.map((one) => one.label)], ...this.#rows()]);
+    const text = csv([this.#titles(), ...this.#rows()]);
     download(new Blob([text], { type: "text/csv" }), `${this.name}.csv`);
   }
 
