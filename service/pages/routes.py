@@ -7,12 +7,30 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from starlette.exceptions import HTTPException
 
 from service.negotiation import prefers_html
-from service.pages import assets, jobs_pages, new_job_page, session
+from service.pages import (
+    assets,
+    dataset_pages,
+    jobs_pages,
+    model_pages,
+    new_job_page,
+    score_page,
+    session,
+    sweep_pages,
+)
 from service.pages.session import HOME
 from service.pages.shell import page
 
 router = APIRouter(include_in_schema=False)
-for module in (assets, session, new_job_page, jobs_pages):  # `/ui/jobs/new` goes before `/ui/jobs/{job_id}`
+for module in (
+    assets,
+    session,
+    new_job_page,  # `/ui/jobs/new` goes before `/ui/jobs/{job_id}`
+    jobs_pages,
+    dataset_pages,
+    sweep_pages,
+    model_pages,
+    score_page,
+):
     router.include_router(module.router)
 
 

@@ -26,6 +26,10 @@ CONTENT_POLICY = "default-src 'self'; base-uri 'none'; form-action 'self'; objec
 NAVIGATION: tuple[tuple[str, str, str, Right], ...] = (
     ("jobs", "/ui/jobs", "Jobs", Right.JOBS_READ),
     ("new-job", "/ui/jobs/new", "New job", Right.JOBS_WRITE),
+    ("datasets", "/ui/datasets", "Datasets", Right.JOBS_READ),
+    ("sweeps", "/ui/sweeps", "Sweeps", Right.JOBS_READ),
+    ("models", "/ui/models", "Models", Right.MODELS_READ),
+    ("score", "/ui/score", "Try a score", Right.SCORE),
 )
 
 
