@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, expect, sync_playwright
 
 from ctrfast.data.shards import Dataset
 from service.access import ALL_RIGHTS, Right
+from tests.dashboard.published_world import World
 from tests.service.conftest import Api, fill_data_root, quick_settings
 
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
@@ -65,3 +66,12 @@ def browser() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="module")
+def world(
+    tmp_path_factory: pytest.TempPathFactory, dataset: Dataset, raw_clicks: Path, run_path: Path, bundle_path: Path
+) -> Iterator[World]:
+    world = World(tmp_path_factory.mktemp("world") / "home", dataset.path, raw_clicks, run_path, bundle_path)
+    yield world
+    world.close()
