@@ -5,7 +5,6 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
-from service.dependencies import ModelName
 from service.pages.shell import page
 
 router = APIRouter(include_in_schema=False)
@@ -18,6 +17,6 @@ def models_page(request: Request) -> HTMLResponse:
 
 
 @router.get("/ui/models/{name}")
-def model_page(request: Request, name: ModelName) -> HTMLResponse:
-    """One model; `version` of the query is the one that is looked at."""
+def model_page(request: Request, name: str) -> HTMLResponse:
+    """One model; `version` of the query is the one that is looked at. Whether it exists, the page's script asks."""
     return page(request, "model.html", title=f"Model {name}", active="models", name=name)

@@ -21,7 +21,7 @@ const NAMES = {
 const SHOWN_AS = { seconds: duration, rows_per_s: integer };
 const secondsText = (value) => `${number(value, 3)} s`;
 
-const id = byId("sweep").dataset.job;
+const id = encodeURIComponent(byId("sweep").dataset.job);
 const chosen = byId("figure");
 const charts = {};
 let published = null;
