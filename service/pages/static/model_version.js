@@ -2,7 +2,7 @@
 
 import { getJson, may } from "./api.js";
 import { LineChart } from "./charts.js";
-import { byId, el, fill, say } from "./dom.js";
+import { byId, el, fill } from "./dom.js";
 import { integer, number, percent } from "./format.js";
 import { bar, dataTable } from "./wide_table.js";
 

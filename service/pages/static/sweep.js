@@ -83,7 +83,8 @@ function show() {
     fact("Submitted", time(sweep.created_at)),
     fact("Ended", time(sweep.finished_at)));
   const measured = Object.keys(NAMES).filter((name) => groups.some((group) => name in group.figures));
-  if (names.includes(BATCH) && measured.length) drawPictures(measured);
+  const choices = measured.filter((name) => name !== "seconds");
+  if (names.includes(BATCH) && choices.length) drawPictures(choices);
   refill(byId("groups"), groups.length ? groupTable(groups, measured) : el("p", { class: "empty" }, "No run has succeeded yet."));
   refill(byId("runs"), runTable(runs, names, measured));
 }
@@ -93,8 +94,7 @@ function bestOf({ metrics, result }) {
   return job ? el("a", { href: `/ui/jobs/${job}` }, `${number(metrics.best?.valid_auc)}, ${job}`) : "–";
 }
 
-function drawPictures(measured) {
-  const choices = measured.filter((name) => name !== "seconds");
+function drawPictures(choices) {
   if (choices.join() !== [...chosen.options].map((option) => option.value).join()) {
     const before = chosen.value;
     fill(chosen, choices.map((name) => el("option", { value: name }, NAMES[name])));
