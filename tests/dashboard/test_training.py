@@ -23,7 +23,6 @@ def submit(page: Page, url: str, epochs: int) -> None:
     page.get_by_label("epochs", exact=True).fill(str(epochs))
     page.get_by_text("More settings of the run").click()
     page.get_by_label("log_every_steps", exact=True).fill("1")
-    page.locator("[data-group=model] summary").click()
     page.locator("[id='setting-model.hidden']").fill("8")
     page.locator("[id='setting-model.embedding_dim']").fill("4")
     page.get_by_role("button", name="Submit").click()

@@ -50,7 +50,7 @@ async function preview() {
     showRefusal(error, byId("preview-problem"));
     fill(byId("plan"));
     fill(byId("estimates"));
-    byId("findings").hidden = true;
+    showFindings([]);
   }
 }
 
@@ -60,10 +60,28 @@ function showPlan(answer) {
   if (answer.steps_per_epoch) facts.push(["Steps per epoch", integer(answer.steps_per_epoch)]);
   if (answer.memory) facts.push(["Memory, at most", bytes(answer.memory.total_bytes)], ["Embedding table", `${integer(answer.memory.table_rows)} rows, ${bytes(answer.memory.table_bytes)}`]);
   fill(byId("estimates"), facts.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))));
-  byId("findings").hidden = !answer.findings.length;
-  fill(byId("findings"), answer.findings.map((finding) => el("li", { class: finding.level === "error" ? "error" : null }, `${finding.level}: ${finding.message}`)));
   fill(byId("plan"), planTable(answer.plan));
-  for (const finding of answer.findings) if (finding.level === "error") form.showError(finding.path, finding.message);
+  showFindings(answer.findings);
+}
+
+function showFindings(findings) {
+  const errors = findings.filter((finding) => finding.level === "error");
+  const others = findings.filter((finding) => finding.level !== "error");
+  fill(byId("errors"), errors.map((finding) => el("li", { class: "error" }, finding.message)));
+  fill(byId("warnings"), others.map((finding) => el("li", {}, finding.message)));
+  byId("errors").hidden = !errors.length;
+  byId("warnings").parentElement.hidden = !others.length;
+  byId("warnings-count").textContent = `${others.length} ${others.length === 1 ? "warning" : "warnings"}`;
+  for (const finding of errors) form.showError(finding.path, finding.message);
+}
+
+/** Offer the settings that the chosen network has. */
+function fitNetwork(architectures, usual) {
+  const name = form.value("model.name") || usual;
+  const network = architectures.find((one) => one.name === name);
+  if (!network) return;
+  form.hint("model.name", `${network.summary} ${integer(network.parameters)} weights outside the table with Criteo's fields.`);
+  for (const option of new Set(architectures.flatMap((one) => one.options))) form.offer(`model.${option}`, network.options.includes(option));
 }
 
 function soon() {
@@ -118,7 +136,8 @@ async function begin(jobId) {
 }
 
 async function open() {
-  const [schema, { datasets }] = await Promise.all([getJson("/v1/plans/schema"), getJson("/v1/datasets")]);
+  const [schema, { datasets }, { architectures }] = await Promise.all(["/v1/plans/schema", "/v1/datasets", "/v1/architectures"].map((path) => getJson(path)));
+  const usual = schema.$defs.ModelConfig.properties.name.default;
   form = new SchemaForm(byId("settings"), schema, { dataset: datasets.map((dataset) => dataset.name) });
   if (!datasets.length) say(byId("problem"), "There is no dataset yet. Register or prepare one with POST /v1/datasets.", "note");
   const asked = new URLSearchParams(location.search);
@@ -126,7 +145,11 @@ async function open() {
   if (asked.has("from")) await begin(asked.get("from"));
   else if (datasets.length === 1) form.fill({ dataset: datasets[0].name });
   byId("new-job").addEventListener("submit", submit);
-  byId("settings").addEventListener("input", soon);
+  byId("settings").addEventListener("input", () => {
+    fitNetwork(architectures, usual);
+    soon();
+  });
+  fitNetwork(architectures, usual);
   await preview();
 }
 

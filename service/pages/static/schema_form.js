@@ -1,8 +1,9 @@
 // A form made from a JSON schema: a field for each setting, a group for each object. What is left empty is not sent.
 import { el, fill } from "./dom.js";
 
-const OPEN = new Set(["scaling", ""]); // groups that are shown unfolded; "" is the top level
-const FIRST = ["dataset", "publish_as", "batch_size", "epochs", "seed"];
+const OPEN = new Set(["model", "scaling"]); // groups that are shown unfolded
+const FIRST = ["dataset", "publish_as", "batch_size", "epochs", "seed", "model", "scaling", "optimizer"];
+const whole = new Intl.NumberFormat("en", { maximumSignificantDigits: 12 });
 
 /** The schema behind a reference or a choice of "this or null". */
 function resolve(schema, root) {
@@ -23,7 +24,7 @@ function limits(schema) {
   const low = at("minimum", "exclusiveMinimum");
   const high = at("maximum", "exclusiveMaximum");
   const above = schema.exclusiveMinimum !== undefined ? "above" : "from";
-  return [low === undefined ? "" : `${above} ${low}`, high === undefined ? "" : `to ${high}`].filter(Boolean).join(" ");
+  return [low === undefined ? "" : `${above} ${whole.format(low)}`, high === undefined ? "" : `to ${whole.format(high)}`].filter(Boolean).join(" ");
 }
 
 /** A text as the schema's type; one that cannot be is sent as it is, and the service says what is wrong with it. */
@@ -47,7 +48,8 @@ export class SchemaForm {
     const entries = Object.entries(schema.properties).map(([name, part]) => [name, resolve(part, this.root)]);
     const isGroup = ([, part]) => part.type === "object" && part.properties;
     const place = ([name]) => (FIRST.includes(name) ? FIRST.indexOf(name) : FIRST.length);
-    const plain = entries.filter((entry) => !isGroup(entry)).sort((one, other) => place(one) - place(other));
+    entries.sort((one, other) => place(one) - place(other));
+    const plain = entries.filter((entry) => !isGroup(entry));
     const isMain = ([name]) => prefix !== "" || FIRST.includes(name);
     const required = new Set(schema.required ?? []);
     const fields = (some) => el("div", { class: "fields" }, some.map(([name, part]) => this.#field(prefix + name, part, required.has(name) && prefix === "")));
@@ -57,9 +59,9 @@ export class SchemaForm {
       rest.length ? el("details", {}, el("summary", {}, "More settings of the run"), fields(rest)) : null,
     ];
     const groups = entries.filter(isGroup).map(([name, part]) => this.#group(part, `${prefix}${name}.`, name));
-    const content = [el("fieldset", {}, el("legend", {}, title), ...own)];
-    if (prefix === "") return [...content, ...groups];
-    return el("details", { class: "panel", open: OPEN.has(title), "data-group": title }, el("summary", {}, title), content, groups);
+    if (prefix === "") return [el("fieldset", {}, el("legend", {}, title), ...own), ...groups];
+    const group = el("div", { role: "group", "aria-label": title }, ...own);
+    return el("details", { class: "panel", open: OPEN.has(title), "data-group": title }, el("summary", {}, title), group, groups);
   }
 
   #field(path, schema, isRequired) {
@@ -135,7 +137,17 @@ export class SchemaForm {
     }
   }
 
-  input(path) {
-    return this.fields.get(path)?.input;
+  value(path) {
+    return this.fields.get(path).input.value;
+  }
+
+  /** Hide a setting that has no place now; one that was given stays, so that its error can be seen. */
+  offer(path, isOffered) {
+    const { input } = this.fields.get(path);
+    input.parentElement.hidden = !isOffered && input.value.trim() === "";
+  }
+
+  hint(path, text) {
+    document.getElementById(`setting-${path}-hint`).textContent = text;
   }
 }
