@@ -51,7 +51,7 @@ def _sentences(description: str, names: list[str]) -> dict[str, str]:
         return {}
     one = "|".join(map(re.escape, names))
     marks = list(re.finditer(rf"(?:^|(?<=\. )|(?<=\n))((?:{one})(?:, (?:{one}))*): ", description))
-    found = {}
+    found: dict[str, str] = {}
     for number, mark in enumerate(marks):
         end = marks[number + 1].start() if number + 1 < len(marks) else len(description)
         text = " ".join(description[mark.end() : end].split())
