@@ -23,6 +23,7 @@ setup: .venv/.ready-dev
 
 .venv/.ready-dev: .venv/.ready
 	$(PIP) install --constraint constraints.txt --editable '.[dev]'
+	command -v chromium || $(BIN)/playwright install chromium
 	@touch $@
 
 # Other systems, to be compared with; kept apart from what ctrfast needs.

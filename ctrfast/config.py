@@ -113,7 +113,7 @@ class OptimizerConfig(_Settings):
     warmup_epochs: length of the dense rate's linear warm-up. embedding_init_std: of the embeddings' normal start.
     lr_decay: of both rates: none, half a cosine to 0 over the run, constant and over the run's second half linear to 0
     (`cooldown`), or x 0.1 where the validation AUC has not risen for `plateau_patience` evaluations.
-    beta_1: Adam's, of the mean of the gradients.
+    plateau_patience: so many evaluations without a rise. beta_1: Adam's, of the mean of the gradients.
     update: `dense` updates every row at each step, present in the batch or not; `sparse` only those in the batch, with
     their L2 and moments, which is different mathematics.
     """

@@ -1,19 +1,16 @@
 """The reliability diagram: click rates predicted and seen in bins of rows, before and after calibration.
 
-Bins hold equally many rows. Bars are 95 % Wilson intervals of the rate seen; on the diagonal both rates agree. Below,
-how the predictions are spread.
+Bars are 95 % Wilson intervals of the rate seen; on the diagonal both rates agree. Below, the spread of predictions.
 
     draw_reliability(run / "report" / "reliability.png", predictions, calibration, "test")
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
@@ -22,38 +19,9 @@ from ctrfast.calibration import Calibration, scores_of
 from ctrfast.data.report.theme import FAINT, LINE_COLOURS, TEXT
 from ctrfast.folders import new_file
 from ctrfast.metrics import Predictions, expected_calibration_error
+from ctrfast.reliability_bins import Reliability
 
-_BINS = 20
-_LEAST_ROWS = 5  # of a bin
-_Z = 1.96
 _AFTER, _BEFORE = LINE_COLOURS[:2]
-
-Doubles = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Reliability:
-    """Bins (K,) in rising order. low, high: of the interval about the rate seen."""
-
-    predicted: Doubles
-    seen: Doubles
-    low: Doubles
-    high: Doubles
-
-    @classmethod
-    def of(cls, labels: npt.ArrayLike, probabilities: npt.ArrayLike, bins: int = _BINS) -> Reliability:
-        """Bins of rows: labels (R,) 0 or 1, probabilities (R,). R is at least 1; few rows make fewer bins.
-
-        Source of the interval: Wilson 1927, Probable inference, the law of succession, and statistical inference.
-        """
-        y, p = np.asarray(labels, np.float64), np.asarray(probabilities, np.float64)
-        order = np.argsort(p, kind="stable")
-        parts = np.array_split(order, max(1, min(bins, len(order) // _LEAST_ROWS)))
-        rows = np.array([len(part) for part in parts])
-        seen = np.array([y[part].mean() for part in parts])
-        centre = (seen + _Z**2 / (2 * rows)) / (1 + _Z**2 / rows)
-        reach = _Z / (1 + _Z**2 / rows) * np.sqrt(seen * (1 - seen) / rows + (_Z / (2 * rows)) ** 2)
-        return cls(np.array([p[part].mean() for part in parts]), seen, centre - reach, centre + reach)
 
 
 def draw_reliability(out: Path, predictions: Predictions, calibration: Calibration, split: str) -> None:

@@ -275,6 +275,7 @@ class _Session:
         self.window = self._new_window(checkpoint)
         self.watch = ValidationWatch(self.config, self.steps_per_epoch)
         self.metrics: dict[str, float] = {}
+        self.by_field: dict[str, float] = {}
         self.kept = self.workers.from_chief(lambda: kept_records(self.out, self.step))
         for record in self.kept:
             self._learn(record)
@@ -308,7 +309,7 @@ class _Session:
             self._calibrate(final_step)
             self._evaluate("test", final_step)
             self.progress.total_steps = self.step
-            self.progress.tell(self.step, self.metrics, force=True)
+            self.progress.tell(self.step, self.metrics, self.by_field, force=True)
         self.workers.from_chief(lambda: self._finish(final_step, ended_by, train_s))
         return RunResult(self.out, self.metrics)
 
@@ -357,14 +358,14 @@ class _Session:
                     break
                 if is_best or is_overdue or self._is_due(config.checkpoint_every_steps):
                     self._save()
-                self.progress.tell(self.step, self.metrics)
+                self.progress.tell(self.step, self.metrics, self.by_field)
         finally:
             source.close()
         self._log_window(epoch)
         self.replicas.settle()
         self.callbacks.epoch_ends(epoch, self.metrics)
         self._save()
-        self.progress.tell(self.step, self.metrics, force=True)
+        self.progress.tell(self.step, self.metrics, self.by_field, force=True)
 
     def _is_due(self, every: int | None) -> bool:
         return every is not None and self.step % every == 0
@@ -447,6 +448,11 @@ class _Session:
         prefix = f"{record['split']}_" if "split" in record else ""
         figures = {name: value for name, value in record.items() if isinstance(value, float) and name != "train_s"}
         self.metrics |= {f"{prefix}{name}": value for name, value in figures.items()}
+        for name, value in record.items():
+            if isinstance(value, Mapping):
+                self.by_field |= {
+                    f"{name.removesuffix('_by_field')}.{field}": figure for field, figure in value.items()
+                }
 
     @property
     def _best_step(self) -> int | None:

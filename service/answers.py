@@ -115,9 +115,10 @@ class JobList(BaseModel):
 
 
 class MetricSeries(BaseModel):
-    """Metric records in order: `step`, `epoch` and what was measured then."""
+    """Metric records in order: `step`, `epoch` and what was measured then; later ones are events after `last_seq`."""
 
     series: list[dict[str, Any]]
+    last_seq: int
 
 
 class DatasetCreate(_Request):

@@ -24,6 +24,7 @@ from service.dependencies import problems
 from service.guard import Guard
 from service.leases import SWEEPS_PER_LEASE
 from service.openapi import DescribedApi
+from service.pages.routes import router as pages
 from service.paths import without_server_paths
 from service.problems import (
     ServiceError,
@@ -46,6 +47,7 @@ from service.routes import (
     models,
     open_inference,
     plans,
+    published,
     records,
 )
 from service.scoring.endpoints import ScoringRoutes
@@ -104,6 +106,7 @@ def create_app(settings: Settings, traces: Traces = NO_TRACES) -> FastAPI:
         comparisons,
         datasets,
         plans,
+        published,
         architectures,
         models,
         model_traffic,
@@ -114,6 +117,7 @@ def create_app(settings: Settings, traces: Traces = NO_TRACES) -> FastAPI:
         app.include_router(module.router, responses=problems(401, 403, 422, 429), dependencies=asks_for_a_right)
     for router in (health.router, open_inference.health, docs.router):
         app.include_router(router, dependencies=asks_for_a_right)
+    app.include_router(pages)  # asks for no right: its pages show what the routes above answer to the same caller
     app.add_exception_handler(ServiceError, _on_service_error)
     app.add_exception_handler(CtrFastError, _on_library_error)
     app.add_exception_handler(SQLAlchemyError, _on_database_error)

@@ -167,7 +167,7 @@ class Assigner:
             return {}
         done = {run.id: run for run in self._jobs.runs_of(sweep_id) if run.state == State.SUCCEEDED}
         rows = int(self._datasets.get(dataset).rows["train"])
-        series = {job: self._jobs.metric_series(job) for job in done}
+        series = {job: self._jobs.metric_series(job)[0] for job in done}
         return bars(series, {job: run.spec for job, run in done.items()}, rows)
 
     def _twin(self, spec: TrainSpec) -> str | None:

@@ -98,11 +98,14 @@ def read_log(session: Session, job_id: str, after: int, limit: int) -> LogPage:
     return LogPage([row.data["line"] for row in rows], newest, finished=State(state) in FINAL and len(rows) < limit)
 
 
-def read_metric_series(session: Session, job_id: str, after: int = 0) -> list[dict[str, Any]]:
-    """The metric records of a job, in order. Raises EventsExpiredError."""
+def read_metric_series(session: Session, job_id: str, after: int = 0) -> tuple[list[dict[str, Any]], int]:
+    """The metric records of a job, in order, and the event up to which they go. Raises EventsExpiredError."""
     _require_kept(session, job_id, after)
-    query = select(Event.data).where(Event.job_id == job_id, Event.type == METRIC, Event.seq > after)
-    return list(session.scalars(query.order_by(Event.seq)))
+    newest = session.execute(select(Job.last_seq).where(Job.id == job_id)).scalar_one()
+    query = select(Event.data).where(
+        Event.job_id == job_id, Event.type == METRIC, Event.seq > after, Event.seq <= newest
+    )
+    return list(session.scalars(query.order_by(Event.seq))), newest
 
 
 def read_traceparent(session: Session, job_id: str) -> str | None:

@@ -24,8 +24,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service import logs
 from service.access import LOCAL_CALLER, Caller, Right, changes_something, needed_right
 from service.audit import Deed
+from service.browser_sessions import csrf_token, is_csrf_token, session_token
+from service.pages.assets import STATIC
+from service.pages.session import SIGN_IN, sign_in_instead
 from service.problems import (
     BodyTimeoutError,
+    CsrfTokenError,
     ForeignCallerError,
     HeadersTooLargeError,
     ServiceError,
@@ -113,13 +117,17 @@ class Guard:
         try:
             if sum(len(name) + len(value) for name, value in scope["headers"]) > MAX_HEAD_BYTES:
                 raise HeadersTooLargeError(f"The headers must hold at most {MAX_HEAD_BYTES:,} bytes.")
-            if scope["path"] not in OPEN_PATHS:
+            if scope["path"] == SIGN_IN and scope["method"] not in _SAFE_METHODS:
+                self._slow_down(scope)
+            if not _is_open(scope["path"]):
                 scope["state"]["caller"] = caller = await self._caller(scope, headers)
                 logs.bind(caller=caller.id)
                 self._rates.take(f"key {caller.id}")
             receive = await self._body(receive, headers)
             await self._app(scope, receive, send_noted)
             return
+        except UnauthorizedError as error:
+            refusal = sign_in_instead(scope, headers) or service_problem(error, request_id)
         except ServiceError as error:
             refusal = service_problem(error, request_id)
         except ClientDisconnect:
@@ -147,18 +155,31 @@ class Guard:
         scheme, _, token = headers.get("authorization", "").partition(" ")
         key = token.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "")
         if not key:
-            if self._require_key:
-                raise UnauthorizedError()
-            return LOCAL_CALLER
+            return await self._of_browser(scope, headers) if self._require_key else LOCAL_CALLER
         caller = self._services.keys.remembered(key)
         if caller is None and self._services.tokens is not None and key.count(".") == _DOTS_OF_A_TOKEN:
             caller = await asyncio.to_thread(self._services.tokens.verify, key)
         elif caller is None:
-            self._rates.take(f"peer {(scope.get('client') or ('',))[0]}")  # guesses cost us time: slow them down
+            self._slow_down(scope)
             caller = await asyncio.to_thread(self._services.keys.verify, key)
         if caller is None:
             raise UnauthorizedError()
         return caller
+
+    async def _of_browser(self, scope: Scope, headers: Mapping[str, str]) -> Caller:
+        """Whose session the cookie names. Leaves `csrf_token` in the scope's state."""
+        token = session_token(headers.get("cookie", ""))
+        caller = None if token is None else await asyncio.to_thread(self._services.browser_sessions.caller, token)
+        if token is None or caller is None:
+            raise UnauthorizedError()
+        if scope["method"] not in _SAFE_METHODS and not is_csrf_token(headers.get("x-csrf-token", ""), token):
+            raise CsrfTokenError()
+        scope["state"]["csrf_token"] = csrf_token(token)
+        return caller
+
+    def _slow_down(self, scope: Scope) -> None:
+        """Guesses at keys cost us time."""
+        self._rates.take(f"peer {(scope.get('client') or ('',))[0]}")
 
     async def _body(self, receive: Receive, headers: Mapping[str, str]) -> Receive:
         limit_s = self._services.settings.body_timeout_s
@@ -195,6 +216,10 @@ def _log_answer(scope: Scope, route: str, status: int, seconds: float) -> None:
             # There is such a job; else it may be any text.
             facts["job_id"] = job_id
         access_log.log(level, "answered", extra=facts)
+
+
+def _is_open(path: str) -> bool:
+    return path in OPEN_PATHS or path == SIGN_IN or path.startswith(f"{STATIC}/")
 
 
 def _headers(scope: Scope) -> Mapping[str, str]:

@@ -267,8 +267,8 @@ class JobStore:
         with self._database.read() as session:
             return read_log(session, job_id, after, limit)
 
-    def metric_series(self, job_id: str, after: int = 0) -> list[dict[str, Any]]:
-        """Metric records of a job after a sequence number. Raises EventsExpiredError."""
+    def metric_series(self, job_id: str, after: int = 0) -> tuple[list[dict[str, Any]], int]:
+        """Metric records of a job after a sequence number, and that of its last event. Raises EventsExpiredError."""
         with self._database.read() as session:
             return read_metric_series(session, job_id, after)
 

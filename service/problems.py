@@ -335,6 +335,18 @@ class ForeignCallerError(ServiceError):
     status, code, title = 403, "foreign_caller", "The caller is not local"
 
 
+class CsrfTokenError(ServiceError):
+    """A browser's cookie came without the token that the service's own pages send with it."""
+
+    status, code, title = 403, "csrf_token", "The CSRF token is missing"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "With a session's cookie, a request that may change something needs the header `X-CSRF-Token`. "
+            "Load the page again; a script sends an API key instead."
+        )
+
+
 class NotReadyError(ServiceError):
     """A part that the service needs is missing."""
 

@@ -53,7 +53,10 @@ class WarmStartSpec(_Spec):
 
 
 class TrainSpec(_Spec):
-    """Train on a registered dataset; publish the model where `publish_as` is set, if it passes the gates."""
+    """Train on a registered dataset; publish the model where `publish_as` is set, if it passes the gates.
+
+    dataset: what to train on. publish_as: the model that the run becomes a version of; not set: none is published.
+    """
 
     dataset: Name
     publish_as: Name | None = None

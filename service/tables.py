@@ -289,6 +289,17 @@ class ApiKeyRow(Base):
     last_used_at: Mapped[float | None] = mapped_column(Time)
 
 
+class BrowserSessionRow(Base):
+    """A browser that signed in with a key (`service.browser_sessions`). token_hash: sha256 of its cookie."""
+
+    __tablename__ = "browser_sessions"
+
+    token_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    key_id: Mapped[str] = mapped_column(ForeignKey("api_keys.id", ondelete="CASCADE"))
+    created_at: Mapped[float] = mapped_column(Time)
+    expires_at: Mapped[float] = mapped_column(Time)
+
+
 class AuditRow(Base):
     """Who did what: one state-changing request, or one act of key administration (method `CLI`).
 

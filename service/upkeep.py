@@ -24,6 +24,7 @@ async def keep_books(services: Services) -> None:
         while True:
             if number % _HOUR == 0:
                 await _try(lambda: services.audit.forget(services.settings.audit_days), "old audit entries")
+                await _try(services.browser_sessions.forget, "ends of browser sessions")
                 await _try(services.removal.remove_old, "removals of old versions")
                 await _try(
                     lambda: remove_old_events(services.database, services.settings.event_retention_days), "old events"

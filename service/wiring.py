@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from service.audit import AuditLog
+from service.browser_sessions import BrowserSessionStore
 from service.comparisons import Comparisons
 from service.database import Database
 from service.datasets import DatasetStore
@@ -50,6 +51,7 @@ class Services:
     shadow_store: ShadowStore
     removal: VersionRemoval
     keys: KeyStore
+    browser_sessions: BrowserSessionStore
     audit: AuditLog
     tokens: TokenVerifier | None
     workers: WorkerRoll
@@ -89,6 +91,7 @@ class Services:
             shadow_store=shadow_store,
             removal=VersionRemoval(database, settings),
             keys=KeyStore(database),
+            browser_sessions=BrowserSessionStore(database),
             audit=AuditLog(database),
             tokens=_token_verifier(settings),
             workers=roll,

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import psutil
+
 from ctrfast.allocator import keep_freed_memory
 from ctrfast.data.prepare import prepare
 from ctrfast.data.prepare_progress import Pace, PrepareProgress
@@ -257,7 +259,7 @@ class _Ticker:
 
 
 class _TrainReporter:
-    """Training's progress as messages; a metric is recorded when it changes."""
+    """Training's progress as messages; a metric is recorded when it changes, with this process's memory then."""
 
     def __init__(self, tell: Tell) -> None:
         self._tell = tell
@@ -266,6 +268,8 @@ class _TrainReporter:
     def __call__(self, progress: Progress) -> None:
         changed = {name: value for name, value in progress.metrics.items() if self._last.get(name) != value}
         self._last |= changed
+        by_field = {name: value for name, value in progress.by_field.items() if self._last.get(name) != value}
+        self._last |= by_field
         place = {"epoch": progress.epoch, "step": progress.step}
         self._tell(
             {
@@ -274,9 +278,13 @@ class _TrainReporter:
                 "eta_s": progress.eta_s,
                 "facts": {**place, "total_steps": progress.total_steps, "rows": progress.rows, "stage": "train"},
                 "metrics": changed,
-                "record": {**place, **changed} if changed else None,
+                "record": {**place, **changed, **by_field, "memory_bytes": _rss_bytes()} if changed else None,
             }
         )
+
+
+def _rss_bytes() -> int:
+    return int(psutil.Process().memory_info().rss)
 
 
 class _PrepareReporter:

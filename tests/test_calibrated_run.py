@@ -14,7 +14,8 @@ from ctrfast.evaluate import evaluate
 from ctrfast.export import export_bundle
 from ctrfast.folders import file_hash
 from ctrfast.metrics import Predictions, expected_calibration_error
-from ctrfast.reliability import Reliability, draw_reliability
+from ctrfast.reliability import draw_reliability
+from ctrfast.reliability_bins import Reliability
 from ctrfast.run import RELIABILITY, Run
 from ctrfast.run_network import RunScorer
 from ctrfast.score import Scorer

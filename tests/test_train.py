@@ -71,6 +71,10 @@ def test_progress_is_told(tiny_dataset, tmp_path):
     assert seen[-1].epoch == 0
     assert seen[-1].eta_s == 0
     assert "valid_auc" in seen[-1].metrics
+    fields = [name for name, _ in tiny_dataset.fitted.row_ranges if name is not None]
+    assert set(seen[-1].by_field) == {
+        f"{kind}.{name}" for kind in ("clipped_share", "embedding_norm") for name in fields
+    }
 
 
 def test_a_batch_larger_than_the_data_is_refused(tiny_dataset, tmp_path):

@@ -9,13 +9,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 _INTERVAL_S = 0.5
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run is. fraction: 0..1 of all steps. eta_s: seconds to go, `None` until known. metrics: the latest."""
+    """Where a run is. fraction: 0..1 of all steps. eta_s: seconds to go, `None` until known. metrics: the latest.
+
+    by_field: the latest of what is counted for each id field, as `clipped_share.C1`.
+    """
 
     epoch: int
     step: int
@@ -24,6 +28,7 @@ class Progress:
     fraction: float
     eta_s: float | None
     metrics: dict[str, float] = field(default_factory=dict)
+    by_field: dict[str, float] = field(default_factory=dict)
 
 
 class ProgressMeter:
@@ -54,7 +59,14 @@ class ProgressMeter:
         self._started = time.monotonic()
         self._last = 0.0
 
-    def tell(self, step: int, metrics: Mapping[str, float], *, force: bool = False) -> None:
+    def tell(
+        self,
+        step: int,
+        metrics: Mapping[str, float],
+        by_field: Mapping[str, float] = MappingProxyType({}),
+        *,
+        force: bool = False,
+    ) -> None:
         """Tell the listener, unless it was told just now. step: optimizer steps taken."""
         now = time.monotonic()
         if not force and now - self._last < _INTERVAL_S:
@@ -70,5 +82,6 @@ class ProgressMeter:
                 fraction=step / self.total_steps,
                 eta_s=(now - self._started) / done * (self.total_steps - step) if done else None,
                 metrics=dict(metrics),
+                by_field=dict(by_field),
             )
         )

@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Query, Response
 
 from service.answers import AliasPublic, AliasPut, ModelList, ModelPublic
+from service.calibration_answers import VersionCalibration
 from service.dependencies import (
     AliasName,
     CallerDep,
@@ -15,6 +16,7 @@ from service.dependencies import (
     ProjectDep,
     RegistryDep,
     ServicesDep,
+    SettingsDep,
     Version,
     problems,
 )
@@ -74,6 +76,14 @@ def get_version_metadata(name: ModelName, version: Version, registry: RegistryDe
 def get_label_metadata(name: ModelName, alias: AliasName, registry: RegistryDep) -> ModelMetadata:
     """What the version behind an alias takes and gives, in TensorFlow Serving's form."""
     return _metadata(name, registry.version_behind(name, alias), registry)
+
+
+@router.get("/{name}/versions/{version}/calibration", responses=problems(404, 409, 410, 422))
+def get_calibration(
+    name: ModelName, version: Version, settings: SettingsDep, registry: RegistryDep
+) -> VersionCalibration:
+    """How a version was calibrated, and the reliability diagram of the test rows that its training kept."""
+    return VersionCalibration.of(settings, registry, name, version)
 
 
 @router.delete("/{name}/versions/{version}", status_code=204, responses=problems(404, 409, 410, 422))

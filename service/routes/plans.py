@@ -18,6 +18,7 @@ from service.fingerprints import fingerprint
 from service.json_bodies import JsonRoute
 from service.paths import without_server_paths
 from service.seals import described
+from service.spec_schemas import train_schema
 from service.specs import parse_plan_request
 from service.submissions import unknown_entry
 
@@ -29,6 +30,12 @@ PlanBody = Annotated[
         examples=[{"preset": "criteo", "batch_size": 131072, "scaling": {"rule": "cowclip", "base_batch_size": 1024}}]
     ),
 ]
+
+
+@router.get("/schema")
+def get_schema() -> dict[str, Any]:
+    """JSON schema of a train job's `spec`, with what each setting means; what `POST /v1/plans` takes as well."""
+    return train_schema()
 
 
 @router.post("", responses=problems(400, 422))

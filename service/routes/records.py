@@ -127,7 +127,8 @@ def get_metric_series(
     """
     jobs.get(job_id)
     wanted = None if names is None else frozenset(names.split(","))
-    return MetricSeries(series=thin(jobs.metric_series(job_id, after), wanted, points))
+    records, last_seq = jobs.metric_series(job_id, after)
+    return MetricSeries(series=thin(records, wanted, points), last_seq=last_seq)
 
 
 @router.get(

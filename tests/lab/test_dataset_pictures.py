@@ -13,7 +13,7 @@ from ctrfast.data.batches import Shuffle, batches
 from ctrfast.data.shards import Dataset
 from ctrfast.errors import ConfigError, DataError
 from ctrfast.lab import draw_gradient_norms, draw_id_frequency, draw_reliability, gradient_norms, id_counts
-from ctrfast.reliability import Reliability
+from ctrfast.reliability_bins import Reliability
 from ctrfast.run import Run
 from ctrfast.run_network import RunScorer, open_network
 from ctrfast.train import train

@@ -146,14 +146,14 @@ def bundle(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 class Api:
     """A running API: its services and a client of its own."""
 
-    def __init__(self, settings: Settings, traces: Traces = NO_TRACES) -> None:
+    def __init__(self, settings: Settings, traces: Traces = NO_TRACES, port: int = 0) -> None:
         database = Database(settings.url)
         database.migrate()
         database.dispose()
         app = create_app(settings, traces)
         self.services: Services = app.state.services
         self.app = app
-        self._listener = bind("127.0.0.1", 0)
+        self._listener = bind("127.0.0.1", port)
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self._server = uvicorn.Server(server_config(app))
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._listener]})

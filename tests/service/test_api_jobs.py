@@ -188,8 +188,10 @@ def test_the_event_stream_ends_with_the_job_and_can_be_resumed(api: Api) -> None
 
 
 def test_a_metric_series(api: Api) -> None:
-    series = api.client.get(f"/v1/jobs/{run_a_job(api)}/metrics").json()["series"]
-    assert [record["step"] for record in series] == [1, 2, 3]
+    job_id = run_a_job(api)
+    answer = api.client.get(f"/v1/jobs/{job_id}/metrics").json()
+    assert [record["step"] for record in answer["series"]] == [1, 2, 3]
+    assert answer["last_seq"] == read_events(api, job_id)[-1][0]
 
 
 def test_logs_by_offset(api: Api) -> None:

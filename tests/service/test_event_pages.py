@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from typing import Any
 
@@ -140,4 +139,4 @@ def test_thinned_metrics(api: Api) -> None:
     assert series == [{"step": step, "loss": float(step)} for step in (0, 49, 50, 99)]
     assert api.client.get(url, params={"names": "none"}).json()["series"] == []
     problem(api.client.get(url, params={"points": 3}), 422, "bad_request", "points")
-    assert json.dumps(api.client.get(url, params={"after": 99_999}).json()) == '{"series": []}'
+    assert api.client.get(url, params={"after": 99_999}).json()["series"] == []

@@ -106,7 +106,7 @@ def test_done(services: Services) -> None:
         job = ended(services, job_id)
     assert (job.state, job.progress, job.result, job.attempt) == ("succeeded", 1.0, {"note": "made"}, 1)
     assert job.metrics == {"loss": 0.5, "test_auc": 0.75, "bad": None}
-    assert services.jobs.metric_series(job_id) == [{"step": 1, "loss": 0.5}, {"step": 2, "loss": None}]
+    assert services.jobs.metric_series(job_id)[0] == [{"step": 1, "loss": 0.5}, {"step": 2, "loss": None}]
     log = (services.settings.job_folder(job_id) / LOG).read_text()
     assert "--- attempt 1" in log
     assert "hello from the log" in log

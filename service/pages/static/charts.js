@@ -1,0 +1,196 @@
+// A line chart (uPlot, loaded before as a global) with the table behind it, and its data as CSV and picture as PNG.
+import { el, fill, table } from "./dom.js";
+import { number } from "./format.js";
+
+const DASHES = [[], [8, 4], [2, 3], [10, 3, 2, 3], [14, 4], [5, 2]]; // told apart without colour too
+const HEIGHT = 240;
+const MOST_TABLE_ROWS = 1000;
+
+const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+const dark = matchMedia("(prefers-color-scheme: dark)");
+
+/** Save a blob under a name. */
+export function download(blob, name) {
+  const link = el("a", { href: URL.createObjectURL(blob), download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+}
+
+/** A cell of a CSV file (RFC 4180); one that a spreadsheet would take for a formula gets an apostrophe. */
+function csvCell(value) {
+  const text = value === null || value === undefined ? "" : String(value);
+  const safe = typeof value === "string" && /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
+  return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+}
+
+export const csv = (rows) => rows.map((row) => row.map(csvCell).join(",")).join("\r\n") + "\r\n";
+
+export class LineChart {
+  /**
+   * host: an empty element. title; x: name of the x axis with its unit; name: of downloads.
+   * formatX, formatY: texts of axes, legend and table. log, logY: a logarithmic axis. points: draw a mark at each value.
+   */
+  constructor(host, { title, x, name, formatX = number, formatY = number, log = false, logY = false, points = false }) {
+    Object.assign(this, { title, x, name, formatX, formatY, log, logY, points });
+    this.data = [[]];
+    this.series = [];
+    this.marks = [];
+    this.plot = el("div", { class: "plot", role: "img" });
+    this.behind = el("div", { class: "tall scroll", tabindex: "0", role: "region", "aria-label": `${title}: values` });
+    this.details = el("details", { ontoggle: () => this.#tabulate() }, el("summary", {}, "Values as a table"), this.behind);
+    const button = (text, onclick) => el("button", { type: "button", class: "small", onclick, "aria-label": `${title}: ${text}` }, text);
+    fill(host,
+      el("div", { class: "spread" }, el("h3", {}, title),
+        el("div", { class: "row" }, button("CSV", () => this.#saveCsv()), button("PNG", () => this.#savePng()))),
+      this.plot, this.details);
+    host.classList.add("chart");
+    this.resizing = new ResizeObserver(() => {
+      if (this.uplot && this.plot.clientWidth) this.uplot.setSize({ width: this.plot.clientWidth, height: HEIGHT });
+    });
+    this.resizing.observe(this.plot);
+    dark.addEventListener("change", () => this.#draw());
+  }
+
+  /**
+   * xs: ascending numbers. series: [{label, values}], null where there is none; `low` and `high` are ends of whiskers.
+   * marks: x of lines across, with texts.
+   */
+  set(xs, series, marks = []) {
+    const isSame = this.uplot && series.map((one) => one.label).join("\n") === this.series.map((one) => one.label).join("\n");
+    this.data = [xs, ...series.map((one) => one.values)];
+    this.series = series;
+    this.marks = marks;
+    const last = series.map((one) => `${one.label} ${this.formatY(one.values.findLast((value) => value !== null))}`);
+    this.plot.setAttribute("aria-label", `${this.title}: ${xs.length} ${xs.length === 1 ? "point" : "points"}. Last: ${last.join(", ")}.`);
+    if (isSame) this.uplot.setData(this.data);
+    else this.#draw();
+    if (this.details.open) this.#tabulate();
+  }
+
+  #draw() {
+    if (this.uplot) this.uplot.destroy();
+    this.uplot = null;
+    fill(this.plot, this.data[0].length ? null : el("p", { class: "empty" }, "No values yet."));
+    if (!this.data[0].length) return;
+    const axis = (more) => ({
+      stroke: colour("--faint"), grid: { stroke: colour("--line"), width: 1 }, ticks: { stroke: colour("--line"), width: 1 },
+      font: "12px system-ui, sans-serif", ...more,
+    });
+    this.uplot = new uPlot({
+      width: this.plot.clientWidth || 400,
+      height: HEIGHT,
+      scales: { x: { time: false, distr: this.log ? 3 : 1, log: 2 }, y: this.#scaleY() },
+      axes: [
+        axis({ size: 32, label: this.x, labelSize: 18, labelFont: "12px system-ui, sans-serif", values: (_, values) => values.map((v) => (v === null ? "" : this.formatX(v))) }),
+        axis({ size: 64, values: (_, values) => values.map((v) => (v === null ? "" : this.formatY(v))) }),
+      ],
+      series: [
+        { label: this.x, value: (_, v) => (v === null ? "–" : this.formatX(v)) },
+        ...this.series.map((one, index) => ({
+          label: one.label,
+          stroke: colour(`--line-${(index % 6) + 1}`),
+          dash: DASHES[index % DASHES.length],
+          width: 2,
+          spanGaps: true,
+          points: { show: this.points || this.data[0].length < 40 },
+          value: (_, v) => (v === null ? "–" : this.formatY(v)),
+        })),
+      ],
+      hooks: { draw: [(plot) => this.#drawMarks(plot), (plot) => this.#drawWhiskers(plot)] },
+    }, this.data, this.plot);
+  }
+
+  /** Wide enough for whiskers, which uPlot does not know of. */
+  #scaleY() {
+    if (this.logY) return { distr: 3 };
+    if (!this.series.some((one) => one.low)) return {};
+    const range = (_, least, most) => {
+      const ends = this.series.flatMap((one) => [...(one.low ?? []), ...(one.high ?? [])]).filter((end) => end !== null);
+      return uPlot.rangeNum(Math.min(least, ...ends), Math.max(most, ...ends), 0.1, true);
+    };
+    return { range };
+  }
+
+  #drawWhiskers(plot) {
+    const { ctx } = plot;
+    ctx.save();
+    ctx.lineWidth = devicePixelRatio;
+    const reach = 4 * devicePixelRatio;
+    for (const [index, { low, high }] of this.series.entries()) {
+      if (!low || !plot.series[index + 1].show) continue;
+      ctx.strokeStyle = colour(`--line-${(index % 6) + 1}`);
+      for (const [place, x] of this.data[0].entries()) {
+        if (low[place] === null) continue;
+        const [at, bottom, top] = [plot.valToPos(x, "x", true), plot.valToPos(low[place], "y", true), plot.valToPos(high[place], "y", true)];
+        ctx.beginPath();
+        for (const end of [bottom, top]) {
+          ctx.moveTo(at - reach, end);
+          ctx.lineTo(at + reach, end);
+        }
+        ctx.moveTo(at, bottom);
+        ctx.lineTo(at, top);
+        ctx.stroke();
+      }
+    }
+    ctx.restore();
+  }
+
+  #drawMarks(plot) {
+    const { ctx, bbox } = plot;
+    ctx.save();
+    ctx.strokeStyle = colour("--edge");
+    ctx.fillStyle = colour("--faint");
+    ctx.font = `${11 * devicePixelRatio}px system-ui, sans-serif`;
+    ctx.textAlign = "left";
+    ctx.textBaseline = "alphabetic";
+    ctx.setLineDash([3 * devicePixelRatio, 3 * devicePixelRatio]);
+    let free = bbox.left; // texts do not overlap: one that has no room is left out
+    for (const { x, text } of this.marks) {
+      const at = Math.round(plot.valToPos(x, "x", true));
+      if (at < bbox.left || at > bbox.left + bbox.width) continue;
+      ctx.beginPath();
+      ctx.moveTo(at, bbox.top);
+      ctx.lineTo(at, bbox.top + bbox.height);
+      ctx.stroke();
+      if (at < free) continue;
+      ctx.fillText(text, at + 3 * devicePixelRatio, bbox.top + 11 * devicePixelRatio);
+      free = at + ctx.measureText(text).width + 8 * devicePixelRatio;
+    }
+    ctx.restore();
+  }
+
+  #titles() {
+    const ends = ({ label, low }) => (low ? [label, `${label}, low`, `${label}, high`] : [label]);
+    return [this.x, ...this.series.flatMap(ends)];
+  }
+
+  #rows() {
+    const ends = ({ values, low, high }, row) => (low ? [values[row], low[row], high[row]] : [values[row]]);
+    return this.data[0].map((x, row) => [x, ...this.series.flatMap((one) => ends(one, row))]);
+  }
+
+  #tabulate() {
+    if (!this.details.open) return;
+    const rows = this.#rows();
+    const shown = rows.slice(-MOST_TABLE_ROWS).map(([x, ...values]) => [this.formatX(x), ...values.map((v) => this.formatY(v))]);
+    const caption = rows.length > shown.length ? `The last ${shown.length} of ${rows.length} points; the CSV file has all` : this.title;
+    const titles = this.#titles();
+    fill(this.behind, table(caption, titles, shown, titles.map((_, column) => column)));
+  }
+
+  #saveCsv() {
+    const text = csv([this.#titles(), ...this.#rows()]);
+    download(new Blob([text], { type: "text/csv" }), `${this.name}.csv`);
+  }
+
+  #savePng() {
+    if (!this.uplot) return;
+    const source = this.uplot.ctx.canvas;
+    const canvas = el("canvas", { width: source.width, height: source.height });
+    const ctx = canvas.getContext("2d");
+    ctx.fillStyle = colour("--ground");
+    ctx.fillRect(0, 0, canvas.width, canvas.height);
+    ctx.drawImage(source, 0, 0);
+    canvas.toBlob((blob) => download(blob, `${this.name}.png`), "image/png");
+  }
+}

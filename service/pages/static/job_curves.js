@@ -1,0 +1,122 @@
+// The curves of a job: its metric series, thinned on the server, then each record as the stream brings it.
+import { getJson } from "./api.js";
+import { LineChart } from "./charts.js";
+import { byId, el, fill } from "./dom.js";
+import { bytes, integer, number, percent } from "./format.js";
+
+const POINTS = 600; // of each metric, about the width of a chart
+const MOST_LIVE = 3000; // records; then the server thins them out anew
+const LARGEST = 6;
+const DRAW_MS = 500;
+
+const share = (value) => (typeof value === "number" ? percent(value, 2) : "–");
+
+const CHARTS = [
+  { id: "loss", title: "Loss", names: { loss: "training", valid_log_loss: "validation (log loss)" } },
+  { id: "auc", title: "AUC", names: { valid_auc: "validation", test_auc: "test" } },
+  { id: "speed", title: "Speed (rows/s)", names: { rows_per_s: "rows/s" }, formatY: integer },
+  { id: "input-wait", title: "Share of time that waits for input", names: { input_wait_share: "waiting" }, formatY: share },
+  { id: "clipped", title: "Share of rows whose gradient was clipped", names: { clipped_share: "all fields" }, byField: "clipped_share", formatY: share },
+  { id: "norms", title: "Embedding norm (RMS of a field's rows)", names: {}, byField: "embedding_norm" },
+  { id: "memory", title: "Memory of the job's process", names: { memory_bytes: "memory" }, formatY: bytes },
+];
+
+export class Curves {
+  constructor(jobId) {
+    this.jobId = jobId;
+    this.places = new Map(); // step -> record
+    this.live = 0;
+    this.charts = new Map(); // id -> {chart, choice}
+    this.timer = null;
+  }
+
+  /** Read the series; the number of the last event in it. */
+  async load() {
+    const answer = await getJson(`/v1/jobs/${encodeURIComponent(this.jobId)}/metrics?points=${POINTS}`);
+    this.places.clear();
+    this.live = 0;
+    for (const record of answer.series) this.#take(record);
+    this.#draw();
+    return answer.last_seq;
+  }
+
+  add({ seq: _seq, at: _at, ...record }) {
+    this.#take(record);
+    this.live += 1;
+    if (this.timer) return;
+    this.timer = setTimeout(() => {
+      this.timer = null;
+      if (this.live > MOST_LIVE) this.load().catch(() => this.#draw()); // what the stream brought is still there
+      else this.#draw();
+    }, DRAW_MS);
+  }
+
+  #take(record) {
+    if (typeof record.step !== "number") return;
+    this.places.set(record.step, { ...this.places.get(record.step), ...record });
+  }
+
+  #draw() {
+    const records = [...this.places.values()].sort((one, other) => one.step - other.step);
+    const known = new Set(records.flatMap(Object.keys));
+    for (const shape of CHARTS) {
+      const fields = shape.byField ? [...known].filter((name) => name.startsWith(`${shape.byField}.`)) : [];
+      if (!fields.length && !Object.keys(shape.names).some((name) => known.has(name))) continue;
+      this.#drawOne(shape, fields, records);
+    }
+    if (!this.charts.size) fill(byId("curves"), el("p", { class: "empty panel" }, "No figures yet. They come with the job's first records; jobs other than trainings have none."));
+  }
+
+  #drawOne(shape, fields, records) {
+    if (!this.charts.has(shape.id)) this.#make(shape, fields);
+    const { chart, choice } = this.charts.get(shape.id);
+    const wanted = [
+      ...Object.entries(shape.names),
+      ...chosen(shape, fields, records, choice).map((name) => [name, name.slice(shape.byField.length + 1)]),
+    ];
+    const kept = records.filter((record) => wanted.some(([name]) => name in record));
+    const series = wanted
+      .map(([name, label]) => ({ label, values: kept.map((record) => record[name] ?? null) }))
+      .filter(({ values }) => values.some((value) => value !== null));
+    chart.set(kept.map((record) => record.step), series, epochs(records));
+  }
+
+  #make(shape, fields) {
+    if (!this.charts.size) fill(byId("curves"));
+    const host = el("div");
+    const panel = el("div", { class: "panel" }, host);
+    const chart = new LineChart(host, { title: shape.title, x: "step", name: `${this.jobId}-${shape.id}`, formatX: integer, formatY: shape.formatY ?? number });
+    let choice = null;
+    if (fields.length) {
+      const options = fields.map((name) => el("option", { value: name }, name.slice(shape.byField.length + 1)));
+      choice = el("select", { id: `field-${shape.id}`, onchange: () => this.#draw() }, el("option", { value: "" }, `the ${LARGEST} largest`), options);
+      panel.append(el("label", { for: choice.id }, "Field"), choice);
+    }
+    this.charts.set(shape.id, { chart, choice });
+    // In the order of CHARTS, whichever comes first: the key is the panel's place.
+    panel.dataset.place = String(CHARTS.indexOf(shape));
+    const after = [...byId("curves").children].find((other) => Number(other.dataset.place) > CHARTS.indexOf(shape));
+    byId("curves").insertBefore(panel, after ?? null);
+  }
+}
+
+/** Metrics of the field that was chosen, or of those with the largest newest values. */
+function chosen(shape, fields, records, choice) {
+  if (choice?.value) return [choice.value];
+  const newest = {};
+  for (const record of records) for (const name of fields) if (typeof record[name] === "number") newest[name] = record[name];
+  return fields.toSorted((one, other) => (newest[other] ?? 0) - (newest[one] ?? 0)).slice(0, LARGEST).sort();
+}
+
+/** Where an epoch's first record stands. */
+function epochs(records) {
+  const marks = [];
+  let epoch = null;
+  for (const record of records) {
+    if (typeof record.epoch === "number" && record.epoch !== epoch) {
+      epoch = record.epoch;
+      marks.push({ x: record.step, text: `epoch ${epoch + 1}` });
+    }
+  }
+  return marks;
+}

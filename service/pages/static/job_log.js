@@ -1,0 +1,71 @@
+// A job's log: read on from where the last answer ended, whenever the stream says that there is more.
+import { getText } from "./api.js";
+import { byId, say } from "./dom.js";
+import { integer } from "./format.js";
+
+const MOST_LINES = 5000;
+const WAIT_MS = 700;
+
+export class JobLog {
+  constructor(jobId) {
+    this.path = `/v1/jobs/${encodeURIComponent(jobId)}/logs`;
+    this.next = ""; // the query of the next request
+    this.lines = [];
+    this.open = ""; // a line without its end
+    this.dropped = 0;
+    this.timer = null;
+    this.isReading = false;
+    byId("search").addEventListener("input", () => this.#show());
+    byId("follow").addEventListener("change", () => this.#show());
+  }
+
+  /** There is more to read, soon. */
+  wake() {
+    this.timer ??= setTimeout(() => {
+      this.timer = null;
+      this.read();
+    }, WAIT_MS);
+  }
+
+  async read() {
+    if (this.isReading) return this.wake();
+    this.isReading = true;
+    try {
+      let more = true;
+      while (more) more = await this.#readOnce();
+      this.#show();
+    } catch (error) {
+      say(byId("log-note"), error.message);
+    } finally {
+      this.isReading = false;
+    }
+    return undefined;
+  }
+
+  async #readOnce() {
+    const { text, headers } = await getText(this.path + this.next);
+    const after = headers.get("X-Next-After"); // this server has not the file: lines that are events
+    const next = after === null ? `?offset=${headers.get("X-Next-Offset")}` : `?after=${after}`;
+    const isMore = after !== null && next !== this.next && text !== "";
+    this.next = next;
+    const lines = (this.open + text).split("\n");
+    this.open = lines.pop();
+    for (const line of lines) this.lines.push(line);
+    const over = Math.max(0, this.lines.length - MOST_LINES);
+    this.lines.splice(0, over);
+    this.dropped += over;
+    return isMore;
+  }
+
+  #show() {
+    const wanted = byId("search").value.toLowerCase();
+    const all = this.open ? [...this.lines, this.open] : this.lines;
+    const shown = wanted ? all.filter((line) => line.toLowerCase().includes(wanted)) : all;
+    const log = byId("log");
+    const text = shown.length ? shown.join("\n") : wanted ? "No line holds this text." : "The job has written nothing yet.";
+    if (log.textContent !== text) log.textContent = text;
+    if (byId("follow").checked) log.scrollTop = log.scrollHeight;
+    const left = this.dropped ? ` The first ${integer(this.dropped)} are in the download.` : "";
+    say(byId("log-note"), `${wanted ? `${integer(shown.length)} of ` : ""}${integer(all.length)} lines.${left}`, "note");
+  }
+}
