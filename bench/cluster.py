@@ -14,7 +14,7 @@ import json
 import os
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,8 +24,10 @@ import ctrfast  # noqa: F401  (before TensorFlow: it selects Keras 2)
 # isort: split
 import numpy as np
 import tensorflow as tf
+from matplotlib.axes import Axes
 
 from bench.clicks import make_clicks
+from bench.report import Report, Table, write
 from ctrfast.cluster import connected, run_on_workers
 from ctrfast.config import TrainConfig, parse_config
 from ctrfast.data.shards import Dataset
@@ -111,7 +113,7 @@ def main() -> None:
     if len(cores) < 2:
         raise SystemExit("Two cores are needed, one for each worker.")
     os.sched_setaffinity(0, cores)  # before TensorFlow counts them
-    print(f"{'update':8}{'form':28}{'rows/s':>10}{'in all-reduce':>16}")
+    found: dict[str, dict[str, float]] = {}
     for update in ("dense", "sparse"):
         for workers in (2, 1, None):
             config = parse_config(
@@ -125,8 +127,31 @@ def main() -> None:
                     work = partial(as_worker, config, data, arguments.steps, out)
                     run_on_workers(work, config.cluster, out, lambda _: None, lambda: False)
                 figures = json.loads(out.read_text())
-            share = figures["all_reduce_s"] / figures["step_s"]
-            print(f"{update:8}{form:28}{arguments.batch_size / figures['step_s']:>10,.0f}{share:>16.0%}", flush=True)
+            found[f"{update}, {form}"] = {
+                "rows_per_s": arguments.batch_size / figures["step_s"],
+                "all_reduce_share": figures["all_reduce_s"] / figures["step_s"],
+            }
+    write(_report(arguments.batch_size, arguments.ids, arguments.steps, found), partial(_draw, found))
+
+
+def _report(batch_size: int, ids: int, steps: int, found: Mapping[str, Mapping[str, float]]) -> Report:
+    cells = [[form, f"{of['rows_per_s']:,.0f}", f"{of['all_reduce_share']:.0%}"] for form, of in found.items()]
+    return Report(
+        name="cluster",
+        title=f"Workers of one core each: DeepFM, about {ids:,} ids, batch {batch_size:,}",
+        tables=[Table("Rows per second", ["update, form", "rows/s", "share in the all-reduce"], cells)],
+        notes=[
+            f"Median of {steps} steps; the forms one after the other, so a noisy minute meets one of them.",
+            "Share in the all-reduce: the same sums sent again with nothing else going on, by the time of a step.",
+        ],
+        figures={"forms": {form: dict(of) for form, of in found.items()}},
+    )
+
+
+def _draw(found: Mapping[str, Mapping[str, float]], axes: Axes) -> None:
+    axes.barh(list(found), [of["rows_per_s"] for of in found.values()])
+    axes.invert_yaxis()
+    axes.set_xlabel("rows/s")
 
 
 if __name__ == "__main__":
