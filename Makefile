@@ -7,7 +7,7 @@ BENCHES := bench-train bench-prepare bench-input bench-bounded bench-memory benc
 	bench-better-rule bench-gpu bench-jobs bench-serve bench-swap bench-soak bench-cluster bench-scale-model bench-zoo \
 	bench-zoo-auc
 
-.PHONY: setup demo test fuzz hot-swap image-steps kill-matrix lint networks-page parity serve $(BENCHES) clean
+.PHONY: setup demo test fuzz hot-swap image-steps kill-matrix lint networks-page parity screenshots serve $(BENCHES) clean
 
 setup: .venv/.ready-dev
 
@@ -95,6 +95,10 @@ image-steps:
 	build/image/bin/ctrfast --version
 	build/image/bin/ctrfast-service --help
 	build/image/bin/python -c 'import boto3, psycopg; print("boto3", boto3.__version__, "psycopg", psycopg.__version__)'
+
+# The README's pictures of the dashboard.
+screenshots: .venv/.ready-dev
+	$(BIN)/python -m docs.screenshots
 
 # bench/README.md says what each shows; `make bench-train BENCH_OPTIONS='--rounds 3'` and the like.
 $(BENCHES): bench-%: .venv/.ready

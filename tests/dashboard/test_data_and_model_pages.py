@@ -245,3 +245,6 @@ def test_a_sweep(page: Page, world: World) -> None:
     assert len(rows_of(page, "Runs")) == 8
     best = report["best"]["job"]
     expect(page.locator("#facts").get_by_role("link", name=best)).to_have_attribute("href", f"/ui/jobs/{best}")
+    open_page(page, world, f"/ui/jobs/{world.sweep_id}")
+    figures = page.get_by_role("link", name="by batch size")
+    expect(figures).to_have_attribute("href", f"/ui/sweeps/{world.sweep_id}")

@@ -30,7 +30,7 @@ function show(newer) {
   document.title = `${isOver ? job.state : percent(job.progress)} · ${job.kind} …${job.id.slice(-8)} · ctrfast`;
   fill(byId("state"), stateTag(job), " ", job.kind);
   fill(byId("progress"), progressCell(job));
-  say(byId("message"), job.message ? `${job.reason}: ${job.message}` : "", job.state === "failed" ? "error" : "note");
+  say(byId("message"), [job.reason, job.message].filter(Boolean).join(": "), job.state === "failed" ? "error" : "note");
   const children = job.children ? Object.entries(job.children).map(([state, count]) => `${count} ${state}`).join(", ") : null;
   fill(byId("facts"),
     [
@@ -46,6 +46,7 @@ function show(newer) {
       ...(job.deadline_at ? [["Deadline", time(job.deadline_at)]] : []),
       ...(job.parent ? [["Run of", el("a", { href: `/ui/jobs/${encodeURIComponent(job.parent)}` }, job.parent)]] : []),
       ...(children ? [["Runs", el("a", { href: `/ui/jobs?parent=${encodeURIComponent(job.id)}` }, children)]] : []),
+      ...(job.kind === "sweep" ? [["Figures", el("a", { href: `/ui/sweeps/${encodeURIComponent(job.id)}` }, "by batch size")]] : []),
       ...Object.entries(job.labels).map(([key, value]) => [key, value]),
     ].map(([name, value]) => el("div", {}, fact(name, value))));
   showActions(job, (changed) => (say(byId("problem"), ""), show(changed)), (error) => say(byId("problem"), error.message));
