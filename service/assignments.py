@@ -13,6 +13,7 @@ writes messages, one JSON object per line, to a pipe whose number is its last ar
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from service.datasets import DatasetStore
 from service.jobs import JobStore
 from service.leases import Lease
 from service.places import Place, place_of, store_of
+from service.problems import EventsExpiredError
 from service.pruned_runs import bars
 from service.registry import LATEST, Registry
 from service.settings import Settings
@@ -167,7 +169,10 @@ class Assigner:
             return {}
         done = {run.id: run for run in self._jobs.runs_of(sweep_id) if run.state == State.SUCCEEDED}
         rows = int(self._datasets.get(dataset).rows["train"])
-        series = {job: self._jobs.metric_series(job)[0] for job in done}
+        series = {}
+        for job in done:
+            with suppress(EventsExpiredError):  # a run that nothing is left of holds nobody back
+                series[job] = self._jobs.metric_series(job)[0]
         return bars(series, {job: run.spec for job, run in done.items()}, rows)
 
     def _twin(self, spec: TrainSpec) -> str | None:

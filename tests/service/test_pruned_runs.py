@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import delete
 
 from ctrfast.data.shards import Dataset
 from service.assignments import Assigner
@@ -14,6 +15,7 @@ from service.pruned_runs import PrunedError, bars
 from service.states import Kind
 from service.stopping import Stop
 from service.sweep_specs import parse_sweep_spec
+from service.tables import Event
 from service.wiring import Services
 from service.work import do_work
 from tests.service.test_work import TRAIN, assignment, ignore
@@ -36,9 +38,11 @@ def test_bars_are_medians_at_the_end_of_each_epoch() -> None:
     assert bars({"a": series["a"]}, specs, rows=1000) == {}  # too few to hold a run against
 
 
-@pytest.mark.parametrize(("prune", "expected"), [("median", {1: 0.7}), (None, {})])
+@pytest.mark.parametrize(
+    ("prune", "forgotten", "expected"), [("median", False, {1: 0.7}), (None, False, {}), ("median", True, {})]
+)
 def test_a_run_is_held_against_those_that_have_succeeded(
-    services: Services, dataset: Path, prune: str | None, expected: dict[int, float]
+    services: Services, dataset: Path, prune: str | None, forgotten: bool, expected: dict[int, float]
 ) -> None:
     services.datasets.register("clicks", dataset)
     spec = {**SWEEP, "prune": prune}
@@ -50,6 +54,9 @@ def test_a_run_is_held_against_those_that_have_succeeded(
         record = {"epoch": 0, "step": steps, "valid_auc": auc}
         services.leases.renew(lease, Report(progress=0.5, records=[record]))
         services.leases.succeed(lease, {"valid_auc": auc}, lambda _: {})
+        if forgotten:
+            with services.database.write() as session:
+                session.execute(delete(Event).where(Event.job_id == lease.job_id, Event.seq < 3))
     lease = services.leases.claim("w")
     assert lease is not None
     assigner = Assigner(services.settings, services.jobs, services.datasets, services.registry)
