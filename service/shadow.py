@@ -70,6 +70,7 @@ class ShadowScorer:
         self._queue: asyncio.Queue[_Taken] = asyncio.Queue(waiting)
         self._waiting_rows = 0
         self._news: dict[Pair, Sums] = {}
+        self._writing = asyncio.Lock()
         self._requests = Counter(
             "ctrfast_shadow_requests", "Requests for the shadow, by how they ended", ["model", "end"], registry=metrics
         )
@@ -125,20 +126,21 @@ class ShadowScorer:
 
     async def flush(self) -> None:
         """Write what was summed up since the last time; what cannot be written waits for the next."""
-        news, self._news = self._news, {}
-        if not news:
-            return
-        try:
-            await asyncio.to_thread(self._store.add, news)
-        except SQLAlchemyError as error:
-            log.warning("the figures of shadows cannot be written: %s", type(error).__name__)
-            for pair, sums in news.items():
-                self._news.setdefault(pair, Sums()).add(sums)
+        async with self._writing:  # one that is under way is waited for
+            news, self._news = self._news, {}
+            if not news:
+                return
+            try:
+                await asyncio.to_thread(self._store.add, news)
+            except SQLAlchemyError as error:
+                log.warning("the figures of shadows cannot be written: %s", type(error).__name__)
+                for pair, sums in news.items():
+                    self._news.setdefault(pair, Sums()).add(sums)
 
     async def _write_for_ever(self) -> None:
         while True:
             await asyncio.sleep(self._flush_s)
-            await self.flush()
+            await asyncio.shield(self.flush())  # a thread that writes cannot be called back
 
     async def _compare(self, taken: _Taken) -> None:
         served = taken.served

@@ -9,6 +9,7 @@ from __future__ import annotations
 from sqlalchemy.orm import Session
 
 from service.moves import move
+from service.pruned_runs import PRUNED
 from service.states import Action, State
 from service.tables import Job
 
@@ -43,5 +44,6 @@ def retry(session: Session, job: Job, now: float, max_attempts: int) -> None:
     job.not_before = 0.0
     if job.deadline_s is not None:
         job.deadline_at = now + job.deadline_s
-    job.progress, job.metrics, job.result = 0.0, {}, {}
+    job.progress, job.metrics = 0.0, {}
+    job.result = {name: value for name, value in job.result.items() if name != PRUNED}
     job.reason = job.message = job.started_at = job.finished_at = job.eta_s = None

@@ -259,3 +259,30 @@ def test_figures_wait_for_a_database_that_does_not_answer(sqlite: Services, monk
 def test_a_share_that_is_not_met_takes_nothing() -> None:
     shadow = ShadowScorer(cast(Shelf, FakeShelf(share=0.4)), cast(ShadowStore, None), CollectorRegistry())
     assert not shadow.due("default", "m")  # chance says 0.5
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_write_that_is_under_way_is_waited_for(sqlite: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, may_go_on = threading.Event(), threading.Event()
+    add = ShadowStore.add
+
+    def slow(store: ShadowStore, news: Any) -> None:
+        begun.set()
+        may_go_on.wait(20)
+        add(store, news)
+
+    monkeypatch.setattr(ShadowStore, "add", slow)
+
+    async def body() -> None:
+        shadow = ShadowScorer(cast(Shelf, FakeShelf()), sqlite.shadow_store, CollectorRegistry(), flush_s=0.01)
+        task = asyncio.create_task(shadow.run())
+        shadow.take(served(), *rows_of(0.1))
+        await until(begun.is_set)
+        task.cancel()
+        await asyncio.sleep(0.05)
+        assert not task.done()
+        may_go_on.set()
+        await asyncio.gather(task, return_exceptions=True)
+        assert stored(sqlite).rows == 1
+
+    run(body)
