@@ -45,8 +45,8 @@ def main() -> None:
             client.wait(sweep, check=True)
             with sync_playwright() as playwright:
                 browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-                take(browser, f"{local.url}/ui/jobs/{job}", "main canvas", "job.png")
-                take(browser, f"{local.url}/ui/sweeps/{sweep}", "#runs tbody tr", "sweep.png")
+                take(browser, f"{local.url}/ui/jobs/{job.id}", "main canvas", "job.png")
+                take(browser, f"{local.url}/ui/sweeps/{sweep.id}", "#runs tbody tr", "sweep.png")
                 browser.close()
 
 
