@@ -110,7 +110,8 @@ def train(
     """
     on_progress, should_stop = on_progress or (lambda _: None), should_stop or (lambda: False)
     if config.cluster.workers is None:
-        return _train(dataset, config, out, resume, callbacks, warm_start, teacher, ALONE, on_progress, should_stop)
+        session = partial(_Session, dataset, config, out, resume, callbacks, warm_start, teacher, ALONE)
+        return _run(out, session, on_progress, should_stop)
     if callbacks:
         raise ConfigError(
             "Keras callbacks cannot be used with cluster.workers: they live in one process.", path="callbacks"
@@ -154,23 +155,18 @@ def work_on(
     dataset = Dataset.open(data, verify=False)  # `train` was given it verified
     if dataset.hash != dataset_hash:
         raise ArtifactError(f"The dataset {data} of a worker must be that of the run. Put it where all workers see it.")
-    _train(dataset, config, out, True, (), warm_start, None, workers, on_progress, should_stop)
+    session = partial(_Session, dataset, config, out, True, (), warm_start, None, workers)
+    _run(out, session, on_progress, should_stop)
 
 
-def _train(
-    dataset: Dataset,
-    config: TrainConfig,
+def _run(
     out: Path,
-    resume: bool,
-    callbacks: Sequence[Callback],
-    warm_start: Path | None,
-    teacher: Teacher | None,
-    workers: Workers,
+    begin: Callable[[], _Session],
     on_progress: Callable[[Progress], None],
     should_stop: Callable[[], bool],
 ) -> RunResult:
     with storing(f"The run {out}"):
-        session = _Session(dataset, config, out, resume, callbacks, warm_start, teacher, workers)
+        session = begin()
         try:
             return session.run(on_progress, should_stop)
         finally:

@@ -7,7 +7,6 @@ TensorFlow is imported by the kinds that need it, when they start.
 from __future__ import annotations
 
 import shutil
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
@@ -119,9 +118,8 @@ def _run_training(assignment: Assignment, spec: TrainSpec, run: Path, tell: Tell
     reporter = _TrainReporter(tell)
     if kind_of(run) is None:  # a folder that says nothing is no run to go on with
         shutil.rmtree(run, ignore_errors=True)
-    hopeless = threading.Event()
     steps_per_epoch = dataset.rows("train") // spec.config.batch_size
-    pruner = Pruner(assignment.bars, steps_per_epoch, spec.config.epochs, hopeless.set)
+    pruner = Pruner(assignment.bars, steps_per_epoch, spec.config.epochs)
 
     def on_progress(progress: Progress) -> None:
         reporter(progress)
@@ -135,7 +133,7 @@ def _run_training(assignment: Assignment, spec: TrainSpec, run: Path, tell: Tell
                 run,
                 resume=True,
                 on_progress=on_progress,
-                should_stop=lambda: stop.requested() or hopeless.is_set(),
+                should_stop=lambda: stop.requested() or pruner.is_hopeless,
                 warm_start=None if assignment.run is None else _folder(assignment.run),
             )
         except Cancelled:

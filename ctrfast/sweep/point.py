@@ -49,6 +49,9 @@ def main() -> int:
         if pruner is not None:
             pruner.see(progress)
 
+    def should_stop() -> bool:
+        return stop.is_set() or (pruner is not None and pruner.is_hopeless)
+
     try:
         dataset = Dataset.open(Path(request["dataset"]), verify=False)  # the sweep has compared its files
         if dataset.hash != request["dataset_hash"]:
@@ -58,8 +61,8 @@ def main() -> int:
 
         config = TrainConfig.model_validate(request["config"])
         bars = {int(epoch): float(auc) for epoch, auc in request["bars"].items()}
-        pruner = Pruner(bars, dataset.rows("train") // config.batch_size, config.epochs, stop.set)
-        train(dataset, config, Path(request["run"]), resume=True, on_progress=on_progress, should_stop=stop.is_set)
+        pruner = Pruner(bars, dataset.rows("train") // config.batch_size, config.epochs)
+        train(dataset, config, Path(request["run"]), resume=True, on_progress=on_progress, should_stop=should_stop)
         last_word: dict[str, Any] = {"type": "done"}
     except Cancelled:
         last_word = {"type": "stopped"}

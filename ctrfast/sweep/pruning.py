@@ -11,7 +11,7 @@ Differs from the source: AUC at the end of the epoch on both sides, not the best
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
@@ -48,13 +48,20 @@ class Pruner:
         bars: the AUC that it must have, by epoch.
         steps_per_epoch: of the run.
         epochs: of the run.
-        stop: called when the run is hopeless.
+
+    Attributes:
+        auc, message: the AUC by which the run is hopeless, and a sentence about it; None while it is not.
     """
 
-    def __init__(self, bars: Mapping[int, float], steps_per_epoch: int, epochs: int, stop: Callable[[], None]) -> None:
-        self._bars, self._steps_per_epoch, self._epochs, self._stop = bars, steps_per_epoch, epochs, stop
+    def __init__(self, bars: Mapping[int, float], steps_per_epoch: int, epochs: int) -> None:
+        self._bars, self._steps_per_epoch, self._epochs = bars, steps_per_epoch, epochs
         self.auc: float | None = None
         self.message: str | None = None
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether the run should end."""
+        return self.message is not None
 
     def see(self, progress: Progress) -> None:
         """Take in how far the run is; each epoch's end is told."""
@@ -67,4 +74,3 @@ class Pruner:
             f"After epoch {epoch} its validation AUC was {auc:.4f}, below the median {bar:.4f} of the finished runs. "
             "Its checkpoint is kept."
         )
-        self._stop()

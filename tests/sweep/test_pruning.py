@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-
 import pytest
 
 from ctrfast.errors import Cancelled
@@ -25,13 +23,12 @@ def at(step, auc):
 
 
 def test_a_run_is_judged_at_the_end_of_each_epoch_but_the_last():
-    stopped = []
-    pruner = Pruner({1: 0.6, 2: 0.7, 4: 0.9}, 10, 4, lambda: stopped.append(1))
+    pruner = Pruner({1: 0.6, 2: 0.7, 4: 0.9}, 10, 4)
     for step, auc in ((5, 0.1), (10, 0.6), (15, 0.1), (30, 0.1), (40, 0.1)):
         pruner.see(at(step, auc))
-    assert (stopped, pruner.message) == ([], None)
+    assert (pruner.is_hopeless, pruner.message) == (False, None)
     pruner.see(at(20, 0.69))
-    assert (stopped, pruner.auc) == ([1], 0.69)
+    assert (pruner.is_hopeless, pruner.auc) == (True, 0.69)
     assert "After epoch 2 its validation AUC was 0.6900, below the median 0.7000" in pruner.message
 
 
@@ -40,11 +37,10 @@ def test_a_real_run_that_is_pruned_can_go_on(tiny_dataset, tmp_path):
     train(tiny_dataset, config, tmp_path / "whole")
     aucs = epoch_aucs(tmp_path / "whole", steps)
     assert list(aucs.items()) == [(step // steps, auc) for step, auc in evaluations(tmp_path / "whole")]
-    stop = threading.Event()
-    pruner = Pruner({1: 0.0, 2: 1.0}, steps, config.epochs, stop.set)
+    pruner = Pruner({1: 0.0, 2: 1.0}, steps, config.epochs)
     out = tmp_path / "pruned"
     with pytest.raises(Cancelled, match=f"after {2 * steps} of"):
-        train(tiny_dataset, config, out, on_progress=pruner.see, should_stop=stop.is_set)
+        train(tiny_dataset, config, out, on_progress=pruner.see, should_stop=lambda: pruner.is_hopeless)
     assert pruner.auc == aucs[2]
     assert list(out.glob("checkpoints/step-*"))
     train(tiny_dataset, config, out, resume=True)
