@@ -24,7 +24,7 @@ _MOST = 500  # events in a piece
 
 @dataclass(frozen=True)
 class _Piece:
-    """Events as a stream sends them. newest: the last one. is_full: there may be more now. finished: none can follow."""
+    """Events as a stream sends them. newest: the last. is_full: there may be more now. finished: none can follow."""
 
     data: bytes
     newest: int

@@ -18,6 +18,7 @@ from service.states import Kind
 from service.sweep_specs import SweepSpec
 
 _CHOICES = {("ModelConfig", "name"): MODEL_NAMES, ("ScalingConfig", "rule"): RULE_NAMES}
+_MODULE = re.compile(r" \(`(?:ctrfast|service)\.[\w.]+`\)")  # where the code says more: nothing for a reader of pages
 _OF_A_PUBLICATION = ("publish_as", "gates")  # which the runs of a sweep are not
 
 
@@ -91,6 +92,6 @@ def _sentences(description: str, names: list[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for number, mark in enumerate(marks):
         end = marks[number + 1].start() if number + 1 < len(marks) else len(description)
-        text = " ".join(description[mark.end() : end].split())
+        text = _MODULE.sub("", " ".join(description[mark.end() : end].split()))
         found |= dict.fromkeys(mark.group(1).split(", "), text)
     return found

@@ -78,11 +78,11 @@ export class SchemaForm {
   #group(schema, prefix, title, isNeeded) {
     const entries = Object.entries(schema.properties).map(([name, part]) => [name, resolve(part, this.root)]);
     const isGroup = ([, part]) => part.type === "object" && part.properties;
-    const place = ([name]) => (FIRST.includes(name) ? FIRST.indexOf(name) : FIRST.length);
-    entries.sort((one, other) => place(one) - place(other));
-    const plain = entries.filter((entry) => !isGroup(entry));
     const isTraining = Boolean(schema.properties.batch_size);
+    const place = ([name]) => (FIRST.includes(name) ? FIRST.indexOf(name) : FIRST.length);
+    if (isTraining) entries.sort((one, other) => place(one) - place(other));
     const isMain = ([name]) => !isTraining || FIRST.includes(name);
+    const plain = entries.filter((entry) => !isGroup(entry));
     const required = new Set(schema.required ?? []);
     const fields = (some) => el("div", { class: "fields" }, some.map(([name, part]) => this.#field(prefix + name, part, isNeeded && required.has(name))));
     const rest = plain.filter((entry) => !isMain(entry));
@@ -106,6 +106,7 @@ export class SchemaForm {
         options.map((option) => el("option", { value: option }, String(option))))
       : emptyInput(id, schema, describedBy);
     if (isRequired) input.required = true;
+    if (isRequired && input.placeholder === defaultText()) input.placeholder = "required";
     const error = el("p", { class: "field-error", id: `${id}-error`, hidden: true });
     this.fields.set(path, { input, error, schema });
     const name = path.split(".").pop();
