@@ -38,8 +38,8 @@ class Visit:
 
     @classmethod
     def of_list(cls) -> Visit:
-        """The list of jobs (`static/jobs.js`)."""
-        return cls(None, "/v1/jobs?", 4.0)
+        """The list of jobs, some of which run (`static/jobs.js`)."""
+        return cls(None, "/v1/jobs?", 8.0)
 
 
 def cookie_of(address: str, key: str) -> str:
