@@ -66,6 +66,7 @@ BETA_1 = 0.9  # of Adam
 CPU_MICRO_BATCH_ROWS = 8192  # their activations stay in the cache
 ADAPTIVE_CLIPS = ("adaptive_field", "adaptive_column")
 CONSTANT_CLIPS = ("global", "field", "column")
+MOST_WORKERS = 1024
 RULE_NAMES = ("none", "sqrt", "sqrt_star", "linear", "n2_lambda", "cowclip", "adaptive")
 
 
@@ -148,7 +149,7 @@ class ClusterConfig(_Settings):
     gpus_per_worker: each with a share of the worker's rows. Not set: workers train on their CPUs.
     """
 
-    workers: int | None = Field(default=None, ge=1, le=1024)
+    workers: int | None = Field(default=None, ge=1, le=MOST_WORKERS)
     gpus_per_worker: int | None = Field(default=None, ge=1, le=64)
 
 

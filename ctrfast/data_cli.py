@@ -65,7 +65,7 @@ def prepare(
     ] = 1.0,
     seed: Seed = 1,
     memory_limit: Annotated[
-        str | None, typer.Option(help="Memory to stay within, as in 4GB; half of what is free.")
+        str | None, typer.Option(help="Memory to stay within, as in 4GB (of each of --workers); half of what is free.")
     ] = None,
     vocabulary_from: Annotated[
         str | None, typer.Option(help="Take vocabularies and statistics from this dataset, run or bundle.")
@@ -74,8 +74,12 @@ def prepare(
     max_bad_rows: Annotated[
         str | None, typer.Option(metavar="N|x%", help="Stop where more rows are bad: a number, or a share as in 0.1%.")
     ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes that do the work, on Ray; else this one's threads.")
+    ] = None,
 ) -> None:
     """Turn raw click logs into a dataset: vocabularies, parquet shards, manifest."""
+    from ctrfast.cluster_tasks import task_pool
     from ctrfast.data.prepare import parse_bytes
     from ctrfast.data.prepare import prepare as write
 
@@ -84,7 +88,7 @@ def prepare(
     meaning = find_preset(preset) if preset is not None else load_schema(schema)  # type: ignore[arg-type]
     output = Output(out)
     earlier = folder_of(vocabulary_from, "vocabulary_from") if vocabulary_from is not None else None
-    with _prepare_bar() as show:
+    with task_pool(workers) as pool, _prepare_bar() as show:
         report = write(
             raw,
             meaning,
@@ -101,6 +105,7 @@ def prepare(
             grow=grow,
             max_bad_rows=max_bad_rows,
             on_progress=show,
+            pool=pool,
         )
     output.deliver()
     rows = ", ".join(f"{name} {count:,}" for name, count in report.rows.items())

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Generator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +25,16 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from ctrfast.data.ahead import in_order
 from ctrfast.data.derived import field_cells
 from ctrfast.data.keys import Keys, is_hashed, keys_of, keys_of_columns
 from ctrfast.data.list_cells import split_lists
 from ctrfast.data.numbers import parse_numbers
 from ctrfast.data.parquet_input import TableChunk
+from ctrfast.data.pool import THREADS, Pool
 from ctrfast.data.raw import Chunk, Rejected, chunks_of, parse_chunk
 from ctrfast.data.side_columns import NO_SIDE_COLUMNS, SideColumns, Splits, Times
 from ctrfast.data.sources import Source
+from ctrfast.folders import whole_file
 from ctrfast.schema import Schema
 
 _REJECTED = pa.schema([("line", pa.int64()), ("reason", pa.string()), ("text", pa.binary())])
@@ -135,12 +137,11 @@ class Block:
             table = pa.table([rejected.lines, rejected.reasons, rejected.texts], schema=_REJECTED)
             _write(written._beside("rejected"), table)
         for index, keys in lists.items():
-            keys.tofile(written._beside(f"keys{index:05}"))
-        partial = path.with_name(f"{path.name}.partial")
-        with partial.open("wb") as file:
+            with whole_file(written._beside(f"keys{index:05}")) as file:
+                keys.tofile(file)
+        with whole_file(path) as place, place.open("wb") as file:
             for column in columns:
                 column.tofile(file)
-        partial.replace(path)
         return written
 
     def _beside(self, what: str) -> Path:
@@ -148,22 +149,24 @@ class Block:
 
 
 def parse_file(
-    source: Source, schema: Schema, folder: Path, side: SideColumns = NO_SIDE_COLUMNS
+    source: Source, schema: Schema, folder: Path, side: SideColumns = NO_SIDE_COLUMNS, pool: Pool = THREADS
 ) -> Generator[tuple[Block, int]]:
-    """Parse a raw file into `folder`, or take what is there already.
+    """Cut a raw file into chunks, and have `pool` parse them into `folder`, or take what is there already.
 
     Yields:
         Its blocks in order, each with the bytes of the file that were read for it and those before.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    yield from pool.in_order(partial(_parsed, schema, folder, side), enumerate(chunks_of(source, schema, side=side)))
 
-    def parsed(numbered: tuple[int, Chunk | TableChunk]) -> tuple[Block, int]:
-        index, chunk = numbered
-        place = folder / f"{index:07}.block"
-        block = Block.open(place, schema, side) if place.is_file() else Block.write(place, chunk, schema, side)
-        return block, chunk.consumed
 
-    yield from in_order(parsed, enumerate(chunks_of(source, schema, side=side)))
+def _parsed(
+    schema: Schema, folder: Path, side: SideColumns, numbered: tuple[int, Chunk | TableChunk]
+) -> tuple[Block, int]:
+    index, chunk = numbered
+    place = folder / f"{index:07}.block"
+    block = Block.open(place, schema, side) if place.is_file() else Block.write(place, chunk, schema, side)
+    return block, chunk.consumed
 
 
 def _texts(field: int, keys: Keys, texts: pa.Array) -> pa.Table:
@@ -171,10 +174,8 @@ def _texts(field: int, keys: Keys, texts: pa.Array) -> pa.Table:
 
 
 def _write(path: Path, table: pa.Table) -> None:
-    partial = path.with_name(f"{path.name}.partial")
-    with pa.ipc.new_file(str(partial), table.schema) as writer:
+    with whole_file(path) as file, pa.ipc.new_file(str(file), table.schema) as writer:
         writer.write_table(table)
-    partial.replace(path)
 
 
 def _read(path: Path) -> pa.Table:

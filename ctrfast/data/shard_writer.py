@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 
 from ctrfast.data.cells import to_arrow
 from ctrfast.data.columns import ColumnFiles
-from ctrfast.data.encode import SCHEMA_FILE
+from ctrfast.data.encode import SCHEMA_FILE, VOCABULARY_FOLDER
 from ctrfast.data.manifest import FORMAT, KIND, TimelinePoint
 from ctrfast.data.shards import ROWS_PER_GROUP, ROWS_PER_SHARD
 from ctrfast.folders import file_hash, new_file, remove_partials, write_manifest
@@ -156,7 +156,7 @@ def seal_dataset(
         missing_numbers: per numeric field and split, values that were missing; a shard holds the mean for them.
         timeline: rows over time, where the raw files tell it.
     """
-    for part in (folder, *(folder / split for split in SPLITS)):
+    for part in (folder, folder / VOCABULARY_FOLDER, *(folder / split for split in SPLITS)):
         remove_partials(part)  # of an earlier process, which was killed
     (folder / SCHEMA_FILE).write_text(fitted.to_json(), encoding="utf-8")
     splits = {}
