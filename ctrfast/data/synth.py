@@ -126,7 +126,7 @@ def _columns(
     block: Block, label: npt.NDArray[np.int8], index: int, preset: str, teacher: Teacher
 ) -> dict[str, pa.Array]:
     profile, schema = PROFILES[preset], PRESETS[preset]
-    columns = {schema.label: pa.array(label)}
+    columns = {schema.labels[0]: pa.array(label)}
     for name, normals in block.normals.items():
         values = count_values(profile.counts[name], normals)
         columns[name] = pa.array(values, from_pandas=True).cast(pa.int64())
