@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.floating]
-Values = TypeVar("Values", bound=npt.NDArray[Any])
+Number = TypeVar("Number", bound=np.floating[Any])
 
 
 def auc(labels: npt.ArrayLike, scores: npt.ArrayLike) -> float | None:
@@ -136,9 +136,10 @@ def sigmoid(logits: npt.ArrayLike) -> npt.NDArray[np.float64]:
         return np.exp(-np.logaddexp(0.0, -np.asarray(logits, np.float64)))
 
 
-def first_label(values: Values) -> Values:
+def first_label(values: npt.NDArray[Number]) -> npt.NDArray[Number]:
     """Labels or probabilities (R,), or (R, T) of several labels -> those of the first one, (R,)."""
-    return values if values.ndim == 1 else values[:, 0]
+    first: npt.NDArray[Number] = values if values.ndim == 1 else values[:, 0]
+    return first
 
 
 class Predictions:

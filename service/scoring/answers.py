@@ -41,13 +41,13 @@ def predict_answer(probabilities: Scores, columnar: bool) -> bytes:
 
 def score_answer(scored: Scored) -> bytes:
     """The answer to one context and many candidates: each's probability, and where there are several, of each label."""
-    served, first = scored.served, (scored.probabilities.tolist(), scored.calibrated.tolist())
+    served, first, calibrated = scored.served, scored.probabilities.tolist(), scored.calibrated.tolist()
     scores: list[_Score] | list[_LabelledScore]
     if scored.tasks:
         by_label = [dict(zip(scored.tasks, row, strict=True)) for row in scored.by_label.tolist()]
-        scores = list(map(_LabelledScore, *first, by_label))
+        scores = list(map(_LabelledScore, first, calibrated, by_label))
     else:
-        scores = list(map(_Score, *first))
+        scores = list(map(_Score, first, calibrated))
     return _encoder.encode(_ScoreAnswer(served.name, served.version, scores, scored.unseen))
 
 
