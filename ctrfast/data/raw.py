@@ -258,7 +258,8 @@ def _read_labels(
 
     The first must be there; of the others an empty one is `UNKNOWN`, which is what a bad one looks like too.
     """
-    found, bad = [], []
+    found: list[Labels] = []
+    bad: list[Mask] = []
     for name in names:
         if name in given:
             values, is_no_number = given[name]

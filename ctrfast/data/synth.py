@@ -68,10 +68,10 @@ class ConversionReport(SynthReport):
 
 @dataclass(frozen=True)
 class _Drawn:
-    """What a teacher thinks of R rows, and what was drawn: labels (R,) int8, -1 where unknown; scores (R,) float32."""
+    """What a teacher thinks of R rows, scores (R,), and what was drawn, labels (R,), -1 where unknown."""
 
     labels: npt.NDArray[np.int8]
-    scores: npt.NDArray[np.float32]
+    scores: npt.NDArray[np.floating]
 
     @classmethod
     def empty(cls, rows: int) -> _Drawn:
