@@ -29,16 +29,25 @@ def synth(
     rows: Annotated[int, typer.Option(min=1, help="Impressions.")],
     preset: Annotated[str, typer.Option(help="Columns of criteo, criteo_1tb or avazu.")] = "criteo",
     seed: Seed = 1,
+    conversions: Annotated[
+        bool, typer.Option("--conversions", help="Also what follows the clicks, as a second label, with its schema.")
+    ] = False,
 ) -> None:
     """Write raw-format clicks from a known teacher, and the teacher's own AUC."""
+    from ctrfast.data.synth import ConversionReport
     from ctrfast.data.synth import synth as write
 
     with bar("rows") as show:
-        report = write(out, preset, rows, seed, on_progress=show)
+        report = write(out, preset, rows, seed, on_progress=show, conversions=conversions)
     console.print(
         f"{out}: {report.rows:,} rows, label rate {report.label_rate:.4f}, "
         f"teacher AUC {report.teacher_auc:.4f}, teacher log loss {report.teacher_log_loss:.4f}"
     )
+    if isinstance(report, ConversionReport):
+        console.print(
+            f"{out}.schema.yaml: conversions of clicks {report.conversion_rate:.4f}, "
+            f"teacher AUC {report.conversion_auc:.4f}, teacher log loss {report.conversion_log_loss:.4f}"
+        )
 
 
 def prepare(

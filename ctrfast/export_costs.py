@@ -118,9 +118,9 @@ def measure_bundle(bundle: Path, form: Form, dataset: Dataset, split: str) -> tu
 
 
 def _predictions(scorer: Scorer, dataset: Dataset, split: str) -> Predictions:
-    predictions = Predictions()
+    predictions = Predictions(tasks=scorer.tasks)
     for batch in batches(dataset, split, _BATCH):
-        predictions.add(batch.labels, logits_of(scorer.score_arrays(batch.ids, batch.numbers)))
+        predictions.add(batch.labels, logits_of(scorer.predict_arrays(batch.ids, batch.numbers)))
     return predictions
 
 

@@ -4,6 +4,7 @@ A block holds one column after the other, as they lie in memory, and nothing els
 
     label (R,) int8 | numbers (R,) float64, NaN = missing | keys (R,) uint64 of each id field (`ctrfast.data.keys`)
     | time (R,) int64, smallest = missing, where the schema has a timestamp | split (R,) int8, where a column tells it
+    | further labels (R,) int8 each, -1 = unknown, where the schema has several
 
 A field of quantile buckets has its numbers, float64, in the place of its keys; a field of lists has the lengths of its
 lists, uint64, and the keys of all values in a file beside the block.
@@ -45,7 +46,7 @@ _TEXTS = pa.schema([("field", pa.int32()), ("key", pa.uint64()), ("text", pa.str
 class Block:
     """A parsed chunk on disk. rows: usable ones. numbers: numeric columns. rejected: other rows, per reason.
 
-    fields: columns between the label and the side columns.
+    fields: columns between the label and the side columns. labels: how many there are.
     """
 
     path: Path
@@ -54,6 +55,7 @@ class Block:
     rejected: Counter[str]
     fields: int
     side: SideColumns
+    labels: int = 1
 
     def column(self, index: int) -> npt.NDArray[Any]:
         """(rows,) values of a column: 0 is the label, then the numbers, then the id fields' keys, or their lengths."""
@@ -61,6 +63,13 @@ class Block:
             return np.fromfile(self.path, np.int8, self.rows)
         kind = np.float64 if index <= self.numbers else np.uint64
         return np.fromfile(self.path, kind, self.rows, offset=self.rows * (1 + 8 * (index - 1)))
+
+    def label(self, place: int) -> npt.NDArray[np.int8]:
+        """(rows,) the label at a place of the schema's; 0 is that of `column`."""
+        if place == 0:
+            return self.column(0)
+        before = 1 + 8 * self.fields + self.side.bytes_per_row + place - 1
+        return np.fromfile(self.path, np.int8, self.rows, offset=self.rows * before)
 
     def times(self) -> Times:
         """(rows,) times, the smallest number where missing; the schema has a timestamp."""
@@ -95,17 +104,19 @@ class Block:
         """A block that `write` left."""
         numbers = len(schema.numeric_fields)
         fields = numbers + len(schema.id_fields)
-        rows = path.stat().st_size // (1 + 8 * fields + side.bytes_per_row)
+        labels = len(schema.labels)
+        rows = path.stat().st_size // (labels + 8 * fields + side.bytes_per_row)
         beside = path.with_suffix(".rejected")
         reasons = _read(beside)["reason"].to_pylist() if beside.is_file() else []
-        return cls(path, rows, numbers, Counter(reasons), fields, side)
+        return cls(path, rows, numbers, Counter(reasons), fields, side, labels)
 
     @classmethod
     def write(cls, path: Path, chunk: Chunk | TableChunk, schema: Schema, side: SideColumns = NO_SIDE_COLUMNS) -> Block:
         """Parse a chunk and keep it."""
         block, rejected = parse_chunk(chunk, schema, side=side)
         texts: list[tuple[int, Keys, pa.Array]] = []
-        columns: list[npt.NDArray[Any]] = [block.label, *block.numbers.values()]  # type: ignore[list-item]
+        label, *more_labels = block.label_columns()
+        columns: list[npt.NDArray[Any]] = [label, *block.numbers.values()]
         keyed = {
             index: field_cells(block.texts[field.source], field)
             for index, field in enumerate(schema.id_fields)
@@ -129,8 +140,10 @@ class Block:
                 distinct, first = np.unique(keys[hashed], return_index=True)
                 texts.append((index, distinct, cells[hashed[first]].to_arrow()))
         numbers = len(block.numbers)
-        written = cls(path, block.rows, numbers, Counter(rejected.reasons), numbers + len(schema.id_fields), side)
+        reasons, fields = Counter(rejected.reasons), numbers + len(schema.id_fields)
+        written = cls(path, block.rows, numbers, reasons, fields, side, len(schema.labels))
         columns += [column for column in (block.times, block.splits) if column is not None]
+        columns += more_labels
         if texts:
             _write(written._beside("texts"), pa.concat_tables(_texts(*entry) for entry in texts))
         if rejected.lines:

@@ -50,7 +50,7 @@ from ctrfast.data.vocabulary import hash_vocabularies
 from ctrfast.data.work_folder import KEEPING, WorkFolder
 from ctrfast.errors import ConfigError, DataError, WorkerLostError
 from ctrfast.machine_memory import available_memory
-from ctrfast.schema import LABEL, SPLITS, FittedSchema, Schema, Statistics
+from ctrfast.schema import SPLITS, FittedSchema, Schema, Statistics
 from ctrfast.storage import storing
 
 REJECTED_FILE = "rejected.parquet"
@@ -132,7 +132,7 @@ def prepare(
         raise ConfigError(f"`min_count` must be >= 1. Got min_count={min_count}.", path="min_count")
     splitter = Splitter(split, valid_fraction, test_fraction, seed)
     check_split(schema, split, split_column)
-    check_negative_rate(negative_rate)
+    check_negative_rate(schema, negative_rate)
     fair = available_memory() // 2 // pool.processes
     limit = memory_limit if memory_limit is not None else max(SMALLEST_MEMORY, fair)
     if limit < SMALLEST_MEMORY:
@@ -234,11 +234,13 @@ class _Preparation:
 
     def split(self, splitter: Splitter, negative_rate: float) -> None:
         """Give each row its split, and gather the labels."""
-        if not self.columns.has(LABEL):
-            self.columns.write(LABEL, (block.column(0) for block in self.filled))
+        labels = self.schema.label_columns
+        for place, column in enumerate(labels):
+            if not self.columns.has(column):
+                self.columns.write(column, (block.label(place) for block in self.filled))
         if not self.columns.has(SPLIT_COLUMN):
             self.columns.write(SPLIT_COLUMN, row_splits(self.filled, splitter, negative_rate))
-        self.plan = plan_shards(self.columns, self.total)
+        self.plan = plan_shards(self.columns, self.total, labels)
         if not self.plan.rows["train"]:
             problem = f"The training split must have rows. Got none of {self.total}."
             raise DataError(f"{problem} Lower the other fractions.")
