@@ -113,6 +113,7 @@ def test_a_job_is_trained_on_two_nodes_and_scored_by_two_apis(
             "CTRFAST_ARTIFACTS": f"{store}/service",
             "CTRFAST_DATA_ROOTS": f"{store}/data",
             "CTRFAST_RAY_ADDRESS": nodes.address,
+            "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN": token,
             "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # else it asks for the host's own network address
         }
