@@ -111,7 +111,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--batch-size", type=int, default=16_384)
     parser.add_argument("--ids", type=int, default=1_067_398, help="rows of the embedding table, about")
-    parser.add_argument("--steps", type=int, default=8, help="at least 2")
+    parser.add_argument("--steps", type=int, default=8, help="at least 4")
     parser.add_argument("--data", type=Path, default=Path("build/bench"))
     arguments = parser.parse_args()
     rows = arguments.batch_size * (_WARM_UP_STEPS + arguments.steps)

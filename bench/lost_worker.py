@@ -12,12 +12,14 @@ import os
 import shutil
 import signal
 import time
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 from ctrfast.cluster import connected, run_on_workers
 from ctrfast.config import TrainConfig
 from ctrfast.data.shards import Dataset
+from ctrfast.errors import Cancelled
 from ctrfast.train import work_on
 from ctrfast.workers import Workers
 
@@ -31,7 +33,7 @@ def measure(config: TrainConfig, data: Path, folder: Path) -> dict[str, float]:
 
     Args:
         config: of a run of two workers that saves a checkpoint each `CHECKPOINT_EVERY` steps, of which it takes more
-            than `LOST_AFTER`.
+            than `LOST_AFTER` + 2.
         data: the dataset's folder, absolute.
         folder: for the run and the times, absolute; what is there is removed.
 
@@ -42,7 +44,7 @@ def measure(config: TrainConfig, data: Path, folder: Path) -> dict[str, float]:
     folder.mkdir(parents=True)
     work = partial(lose_one, config, data, Dataset.open(data, verify=False).hash, folder)
     began = time.time()
-    with connected(config.cluster):
+    with connected(config.cluster), suppress(Cancelled):
         run_on_workers(work, config.cluster, folder / "run", lambda _: None, lambda: False)
     at = {name: float((folder / name).read_text()) for name in (_STEPPED, _KILLED, _BEGUN_ANEW, _STEPPED_ANEW)}
     return {
@@ -70,7 +72,7 @@ def lose_one(
             note(_KILLED)
             os.kill(os.getpid(), signal.SIGKILL)
         steps += 1
-        return False
+        return is_anew and steps > 1  # all is known
 
     if workers.is_chief and is_anew:
         note(_BEGUN_ANEW)

@@ -44,7 +44,7 @@ def evaluate_split(network: Network, dataset: Dataset, split: str, workers: Work
     own = Predictions(tasks=tasks)
     for batch, logits in scored_batches(network, dataset, split, workers.part):
         own.add(batch.labels, logits)
-    if workers.size == 1:
+    if workers.size == 1 or not dataset.rows(split):  # TensorFlow's gather of no rows at all ends the process
         return own
     predictions = Predictions(tasks=tasks)
     predictions.add(*map(workers.join, own.stacked()))

@@ -17,7 +17,7 @@ from ctrfast.optim.step_settings import StepSettings
 from ctrfast.run import Run
 from ctrfast.step import make_step
 from tests import tiny_clicks
-from tests.cluster.connections import is_loopback
+from tests.cluster.connections import strangers_among
 from tests.cluster.two_workers_program import DENSE, SPARSE
 
 pytestmark = pytest.mark.timeout(900)
@@ -91,5 +91,5 @@ def test_a_stop_reaches_the_workers(runs):
 
 
 def test_the_workers_talk_on_loopback_alone(runs):
-    addresses = runs[1]["addresses"]
-    assert addresses and all(map(is_loopback, addresses))
+    peers = {(address, command) for address, command in runs[1]["peers"]}
+    assert peers and not strangers_among(peers)

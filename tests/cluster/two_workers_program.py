@@ -2,8 +2,7 @@
 
 python -m tests.cluster.two_workers_program DATASET OUT
 One group of workers, on a Ray that is started here, trains OUT/dense and OUT/sparse, then OUT/stopped, which SIGTERM
-breaks off. Prints JSON: the message of the stop, why OUT/stopped cannot go on otherwise, and the addresses that were
-talked to.
+breaks off. Prints JSON: the message of the stop, why OUT/stopped cannot go on otherwise, and who was talked to.
 """
 
 import json
@@ -68,7 +67,7 @@ def stop_by_signal(begun):
 
 
 def main(data, out):
-    dataset, told, addresses = Dataset.open(data), {}, set()
+    dataset, told, peers = Dataset.open(data), {}, set()
     os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
     work = partial(train_all, data, dataset.hash, out)
     try:
@@ -76,7 +75,7 @@ def main(data, out):
             work,
             ClusterConfig(workers=2),
             out / "all",
-            lambda _: addresses.update(peers_of(psutil.Process())),
+            lambda _: peers.update(peers_of(psutil.Process())),
             stop_by_signal(out / "has-begun"),
         )
     except Cancelled as error:
@@ -85,7 +84,7 @@ def main(data, out):
         train(dataset, SPARSE, out / "stopped", resume=True)
     except ArtifactError as error:
         told["refused"] = error.message
-    told["addresses"] = sorted(addresses)
+    told["peers"] = sorted(peers)
     sys.stdout.write(json.dumps(told) + "\n")
 
 
