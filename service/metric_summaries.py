@@ -88,13 +88,13 @@ def write_due_summaries(session: Session, job: Job, before: int) -> None:
 
 def _first_without(session: Session, job_id: str) -> int:
     """The event with which the next summary of level 0 begins: after the last one, or where the events begin."""
-    last = session.scalar(
+    last: int | None = session.scalar(
         select(func.max(MetricSummary.first_seq)).where(MetricSummary.job_id == job_id, MetricSummary.level == 0)
     )
     if last is not None:
         return last + SIZES[0]
-    oldest = session.scalar(select(func.min(Event.seq)).where(Event.job_id == job_id)) or 1
-    return (oldest - 1) // SIZES[0] * SIZES[0] + 1
+    oldest: int | None = session.scalar(select(func.min(Event.seq)).where(Event.job_id == job_id))
+    return ((oldest or 1) - 1) // SIZES[0] * SIZES[0] + 1
 
 
 def _write(session: Session, job_id: str, level: int, first: int, parts: Sequence[Part]) -> None:
