@@ -23,7 +23,9 @@ setup: .venv/.ready-dev
 
 .venv/.ready-dev: .venv/.ready
 	$(PIP) install --constraint constraints.txt --editable '.[dev]'
-	command -v chromium || $(BIN)/playwright install chromium
+	command -v chromium || \
+		{ [ "$$(id -u)" = 0 ] && apt-get update --quiet && apt-get install --yes --quiet --no-install-recommends chromium; } || \
+		$(BIN)/playwright install chromium
 	@touch $@
 
 # Other systems, to be compared with; kept apart from what ctrfast needs.
