@@ -21,7 +21,7 @@ from service.series import Part, is_too_coarse, summarise, thin_parts, totals
 from service.tables import Event, Job, MetricSummary
 
 CHILDREN = 4
-SIZES = tuple(64 * CHILDREN**level for level in range(8))  # events; the last is about a million
+SIZES: tuple[int, ...] = tuple(64 * CHILDREN**level for level in range(8))  # events; the last is about a million
 _TOP = len(SIZES) - 1
 _RAW = -1
 _MOST_AT_ONCE = 64  # summaries of level 0 in one transaction: 4,096 events
@@ -88,12 +88,12 @@ def write_due_summaries(session: Session, job: Job, before: int) -> None:
 
 def _first_without(session: Session, job_id: str) -> int:
     """The event with which the next summary of level 0 begins: after the last one, or where the events begin."""
-    last: int | None = session.scalar(
+    last = session.scalar(
         select(func.max(MetricSummary.first_seq)).where(MetricSummary.job_id == job_id, MetricSummary.level == 0)
     )
     if last is not None:
         return last + SIZES[0]
-    oldest: int | None = session.scalar(select(func.min(Event.seq)).where(Event.job_id == job_id))
+    oldest = session.scalar(select(func.min(Event.seq)).where(Event.job_id == job_id))
     return ((oldest or 1) - 1) // SIZES[0] * SIZES[0] + 1
 
 
