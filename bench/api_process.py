@@ -45,7 +45,10 @@ class ApiProcess:
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             try:
-                if Connection(self.address).ask("GET", "/healthz")[1] == http.HTTPStatus.OK:
+                connection = Connection(self.address)
+                status = connection.ask("GET", "/healthz")[1]
+                connection.close()
+                if status == http.HTTPStatus.OK:
                     return
             except OSError:
                 time.sleep(0.05)
@@ -102,3 +105,7 @@ class Connection:
         if status >= http.HTTPStatus.BAD_REQUEST:
             raise SystemExit(f"{method} {path} was answered {status}: {content[:500].decode(errors='replace')}")
         return seconds, json.loads(content)
+
+    def close(self) -> None:
+        """Close it."""
+        self._connection.close()

@@ -10,6 +10,7 @@ import http.client
 import threading
 import time
 from collections.abc import Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from http.cookies import SimpleCookie
 from urllib.parse import urlencode
@@ -71,7 +72,8 @@ def cpu_share(
     worker.start()
     try:
         newest = services.jobs.newest_events([visit.job_id for visit in visits if visit.job_id is not None])
-        return asyncio.run(_visit_all(api, cookie, visits, newest, seconds))
+        with ThreadPoolExecutor(1) as pool:  # Playwright has a loop of its own in the main thread
+            return pool.submit(asyncio.run, _visit_all(api, cookie, visits, newest, seconds)).result()
     finally:
         stop.set()
         worker.join()

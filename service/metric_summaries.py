@@ -21,7 +21,7 @@ from service.series import Part, is_too_coarse, summarise, thin_parts, totals
 from service.tables import Event, Job, MetricSummary
 
 CHILDREN = 4
-SIZES = tuple(64 * CHILDREN**level for level in range(8))  # events; the last is about a million
+SIZES: tuple[int, ...] = tuple(64 * CHILDREN**level for level in range(8))  # events; the last is about a million
 _TOP = len(SIZES) - 1
 _RAW = -1
 _MOST_AT_ONCE = 64  # summaries of level 0 in one transaction: 4,096 events
@@ -93,8 +93,8 @@ def _first_without(session: Session, job_id: str) -> int:
     )
     if last is not None:
         return last + SIZES[0]
-    oldest = session.scalar(select(func.min(Event.seq)).where(Event.job_id == job_id)) or 1
-    return (oldest - 1) // SIZES[0] * SIZES[0] + 1
+    oldest = session.scalar(select(func.min(Event.seq)).where(Event.job_id == job_id))
+    return ((oldest or 1) - 1) // SIZES[0] * SIZES[0] + 1
 
 
 def _write(session: Session, job_id: str, level: int, first: int, parts: Sequence[Part]) -> None:

@@ -11,6 +11,8 @@ import re
 from functools import cache
 from typing import Any
 
+from pydantic import BaseModel
+
 from ctrfast.config import MODEL_NAMES, RULE_NAMES
 from ctrfast.schema import PRESETS
 from service.specs import EvaluateSpec, PrepareSpec, ScoreSpec, TrainSpec
@@ -67,7 +69,8 @@ def _prepare() -> dict[str, Any]:
 
 
 def _plain(kind: Kind) -> dict[str, Any]:
-    schema = {Kind.EVALUATE: EvaluateSpec, Kind.SCORE: ScoreSpec}[kind].model_json_schema()
+    models: dict[Kind, type[BaseModel]] = {Kind.EVALUATE: EvaluateSpec, Kind.SCORE: ScoreSpec}
+    schema = models[kind].model_json_schema()
     _describe_all(schema)
     return schema
 

@@ -24,8 +24,8 @@ def page(browser: Browser, world: World) -> Iterator[Page]:
 
 def open_form(page: Page, world: World, kind: str) -> None:
     page.goto(f"{world.url}/ui/jobs/new")
-    page.get_by_role("link", name=kind).click()
-    expect(page.get_by_role("link", name=kind)).to_have_attribute("aria-current", "page")
+    page.get_by_role("link", name=kind, exact=True).click()
+    expect(page.get_by_role("link", name=kind, exact=True)).to_have_attribute("aria-current", "page")
     expect(page.locator("#settings label").first).to_be_visible()
 
 
