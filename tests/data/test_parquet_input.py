@@ -122,7 +122,7 @@ def test_text_that_is_not_utf8_is_rejected(tmp_path, tiny):
         ("a", pa.array([1.0]), "must hold text or whole numbers.* Got the type double"),
         ("a", pa.array([b"x"]).dictionary_encode(), "Got the type binary"),
         ("n", pa.array([True]), "must hold text or numbers, since a numeric field .* Got the type bool"),
-        ("label", pa.array([[1]]), "since it is the label. Got the type list"),
+        ("label", pa.array([[1]]), "since it is a label. Got the type list"),
     ],
 )
 def test_types_that_a_field_cannot_take_are_refused(tmp_path, tiny, column, values, message):
