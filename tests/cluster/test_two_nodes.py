@@ -115,6 +115,7 @@ def test_a_job_is_trained_on_two_nodes_and_scored_by_two_apis(
             "CTRFAST_RAY_ADDRESS": nodes.address,
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN": token,
+            "AWS_EC2_METADATA_DISABLED": "true",  # else the S3 client asks a cloud's metadata service for its region
             "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # else it asks for the host's own network address
         }
         migrate = [sys.executable, "-m", "service.cli", "migrate"]
