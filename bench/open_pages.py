@@ -140,15 +140,15 @@ async def _follow(address: str, cookie: str, path: str, received: list[int], pla
 
 async def _poll(address: str, cookie: str, visit: Visit, wait_s: float) -> None:
     await asyncio.sleep(wait_s)
-    reader, writer = await _connect(address)
-    try:
-        while True:
+    while True:
+        reader, writer = await _connect(address)  # the server closes one that is idle for 5 seconds
+        try:
             _ask(writer, address, cookie, visit.poll)
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
             if not head.startswith("http/1.1 200"):
                 raise ValueError(f"{visit.poll} was answered {head.splitlines()[0]}")
             length = head.partition("content-length: ")[2].partition("\r\n")[0]
             await reader.readexactly(int(length))
-            await asyncio.sleep(visit.every_s)
-    finally:
-        writer.close()
+        finally:
+            writer.close()
+        await asyncio.sleep(visit.every_s)

@@ -103,6 +103,7 @@ def _measure(browser: Browser, home: Path, url: str, arguments: argparse.Namespa
         }
         for name, visited in visits.items():
             figures.shares[name] = cpu_share(api, cookie, visited, services, leases, arguments.seconds)
+            print(f"{name}: {figures.shares[name]:.1%} of a core", flush=True)
     database.dispose()
     return figures
 
