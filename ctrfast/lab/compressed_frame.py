@@ -55,7 +55,7 @@ def form_means(forms: pd.DataFrame, cost: str = "row_latency_us") -> pd.DataFram
         epochs=("epochs", "first"),
         seeds=("seed", "count"),
         sd=("auc", "std"),
-        **{name: (name, "mean") for name in _FIGURES},
+        **{name: (name, "mean") for name in dict.fromkeys((*_FIGURES, cost))},
     ).reset_index()
     front = {tuple(point) for point in pareto_front(means[[cost, "auc"]].to_numpy())}
     return means.assign(on_front=[point in front for point in zip(means[cost], means["auc"], strict=True)])
