@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ctrfast.errors import ConfigError, unknown_name
 from ctrfast.forms import Form
+from ctrfast.packing import Precision
 from ctrfast.sweep.grid import SweepConfig, parse_sweep, read_values
 from ctrfast.sweep.space import Grid
 
@@ -29,7 +30,7 @@ PRESET: Mapping[str, Any] = {
     "base": {"final_weights": "best"},  # longer training then costs a small network nothing
     "wide": {"model.hidden": [[512, 512, 512], [1024, 1024, 1024]], "epochs": [1]},
     "small": {"model.hidden": [[32, 32, 32], [64, 64, 64], [128, 128, 128]], "epochs": [8]},
-    "prune": [0.25, 0.5, 0.75],
+    "prune": [0.25, 0.5],
     "quantize": ["int8"],
 }
 
@@ -52,7 +53,8 @@ class CompressionConfig(BaseModel):
     def forms(self, kind: Kind) -> tuple[Form, ...]:
         """What a run is exported as, the trained weights first."""
         shares = (None, *self.prune) if kind == "wide" else (None,)
-        return tuple(Form(precision, share) for share in shares for precision in ("float32", *self.quantize))
+        precisions: tuple[Precision, ...] = ("float32", *self.quantize)
+        return tuple(Form(precision, share) for share in shares for precision in precisions)
 
 
 def parse_compression(values: Mapping[str, Any]) -> CompressionConfig:

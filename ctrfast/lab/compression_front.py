@@ -64,16 +64,17 @@ def _lines(means: pd.DataFrame) -> Iterator[tuple[str, str, str, pd.DataFrame]]:
     wide = means[means["kind"] == "wide"]
     for (settings, network, precision), points in wide.groupby(["settings", "network", "precision"], sort=False):
         label = f"wide: {short_widths(points['hidden'].iloc[0])}, {precision}"
-        yield f"{network} {settings}", precision, label, points.sort_values("prune")
+        yield f"{network} {settings}", str(precision), label, points.sort_values("prune")
 
 
 def _name_points(axes: Axes, points: pd.DataFrame, cost: str) -> None:
     """A small network is named by its widths, a pruned one by what it lost."""
-    for point in points.to_dict("records"):
+    named = points[(points["kind"] == "small") | (points["prune"] > 0)].sort_values(cost)
+    for index, point in enumerate(named.to_dict("records")):
         name = short_widths(point["hidden"]) if point["kind"] == "small" else f"-{point['prune']:.0%}"
-        if point["kind"] == "small" or point["prune"]:
-            place = (point[cost], point["auc"])
-            axes.annotate(name, place, (6, -11), textcoords="offset points", fontsize=7, color=TEXT)
+        level = 10 + 9 * (index // 2)  # below and above in turns, each further away: neighbours do not meet
+        offset = (6, level - 4) if index % 2 else (6, -level)
+        axes.annotate(name, (point[cost], point["auc"]), offset, textcoords="offset points", fontsize=7, color=TEXT)
 
 
 def short_widths(hidden: str) -> str:

@@ -23,7 +23,7 @@ def test_the_preset_is_whole():
     assert {point.config.final_weights for point in (*wide, *small)} == {"best"}
     assert config.forms("small") == (Form(), Form("int8"))
     assert config.forms("wide") == tuple(
-        Form(precision, share) for share in (None, 0.25, 0.5, 0.75) for precision in ("float32", "int8")
+        Form(precision, share) for share in (None, 0.25, 0.5) for precision in ("float32", "int8")
     )
 
 
