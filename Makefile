@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
 BENCHES := bench-train bench-prepare bench-input bench-bounded bench-memory bench-scaling bench-allocator bench-rules \
-	bench-better-rule bench-gpu bench-jobs bench-serve bench-swap bench-soak bench-cluster bench-scale-model bench-zoo \
+	bench-better-rule bench-gpu bench-jobs bench-pages bench-serve bench-swap bench-soak bench-cluster bench-scale-model bench-zoo \
 	bench-zoo-auc bench-student
 
 .PHONY: setup demo test fuzz hot-swap image-steps kill-matrix lint networks-page parity screenshots serve $(BENCHES) clean
@@ -23,7 +23,9 @@ setup: .venv/.ready-dev
 
 .venv/.ready-dev: .venv/.ready
 	$(PIP) install --constraint constraints.txt --editable '.[dev]'
-	command -v chromium || $(BIN)/playwright install chromium
+	command -v chromium || \
+		{ [ "$$(id -u)" = 0 ] && apt-get update --quiet && apt-get install --yes --quiet --no-install-recommends chromium; } || \
+		$(BIN)/playwright install chromium
 	@touch $@
 
 # Other systems, to be compared with; kept apart from what ctrfast needs.
@@ -107,7 +109,7 @@ $(BENCHES): bench-%: .venv/.ready
 bench-train bench-gpu bench-prepare bench-zoo: .venv-peers/.ready
 bench-serve: $(SERVE_PEERS)
 
-bench-jobs bench-cluster: .venv/.ready-dev
+bench-jobs bench-pages bench-cluster: .venv/.ready-dev
 
 clean:
 	rm -rf .venv .venv-peers .venv-serve-* build/bench .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -1,10 +1,11 @@
-"""Rows per second of two workers of one core each, beside one worker and one process with two threads.
+"""Rows per second of two workers of one core each, beside one worker and one process with two threads; a lost worker.
 
     python -m bench.cluster                                          # as `make bench-cluster`
     python -m bench.cluster --batch-size 65536 --ids 100000 --steps 8
 
 Each form builds, takes two steps to compile, then is timed over `--steps`. The time in the all-reduce is that of the
-same sums sent again, with nothing else going on: a worker's wait for a slower one is in the step's time alone.
+same sums sent again, with nothing else going on: a worker's wait for a slower one is in the step's time alone. At last
+a run of two workers loses one of them to `kill -9` (`bench.lost_worker`).
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ import tensorflow as tf
 from matplotlib.axes import Axes
 
 from bench.clicks import make_clicks
+from bench.lost_worker import CHECKPOINT_EVERY, LOST_AFTER
+from bench.lost_worker import measure as measure_loss
 from bench.report import Report, Table, write
 from ctrfast.cluster import connected, run_on_workers
 from ctrfast.config import TrainConfig, parse_config
@@ -39,6 +42,11 @@ from ctrfast.replicas import Replicas, choose_devices
 from ctrfast.workers import ALONE, Workers
 
 _WARM_UP_STEPS = 2
+_TIMES = {
+    "start_s": "from the wish to train to the end of the first step",
+    "anew_s": "from `kill -9` until the workers begin anew",
+    "recover_s": "from `kill -9` to the end of the first step after it",
+}
 
 
 def measure(config: TrainConfig, data: Path, cores: Sequence[int], steps: int, workers: Workers) -> dict[str, float]:
@@ -103,7 +111,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--batch-size", type=int, default=16_384)
     parser.add_argument("--ids", type=int, default=1_067_398, help="rows of the embedding table, about")
-    parser.add_argument("--steps", type=int, default=8)
+    parser.add_argument("--steps", type=int, default=8, help="at least 2")
     parser.add_argument("--data", type=Path, default=Path("build/bench"))
     arguments = parser.parse_args()
     rows = arguments.batch_size * (_WARM_UP_STEPS + arguments.steps)
@@ -131,20 +139,38 @@ def main() -> None:
                 "rows_per_s": arguments.batch_size / figures["step_s"],
                 "all_reduce_share": figures["all_reduce_s"] / figures["step_s"],
             }
-    write(_report(arguments.batch_size, arguments.ids, arguments.steps, found), partial(_draw, found))
+    lost = measure_loss(_losing(arguments.batch_size), data, (arguments.data / "lost").resolve())
+    write(_report(arguments.batch_size, arguments.ids, arguments.steps, found, lost), partial(_draw, found))
 
 
-def _report(batch_size: int, ids: int, steps: int, found: Mapping[str, Mapping[str, float]]) -> Report:
+def _losing(batch_size: int) -> TrainConfig:
+    saved = {"checkpoint_every_steps": CHECKPOINT_EVERY, "optimizer": {"update": "dense"}}
+    return parse_config({"batch_size": batch_size, "epochs": 1, "cluster": {"workers": 2}, **saved})
+
+
+def _report(
+    batch_size: int,
+    ids: int,
+    steps: int,
+    found: Mapping[str, Mapping[str, float]],
+    lost: Mapping[str, float],
+) -> Report:
     cells = [[form, f"{of['rows_per_s']:,.0f}", f"{of['all_reduce_share']:.0%}"] for form, of in found.items()]
+    times = [[words, f"{lost[name]:.1f}"] for name, words in _TIMES.items()]
     return Report(
         name="cluster",
         title=f"Workers of one core each: DeepFM, about {ids:,} ids, batch {batch_size:,}",
-        tables=[Table("Rows per second", ["update, form", "rows/s", "share in the all-reduce"], cells)],
+        tables=[
+            Table("Rows per second", ["update, form", "rows/s", "share in the all-reduce"], cells),
+            Table("Time to recover from a lost worker", ["of two workers, update dense", "s"], times),
+        ],
         notes=[
             f"Median of {steps} steps; the forms one after the other, so a noisy minute meets one of them.",
             "Share in the all-reduce: the same sums sent again with nothing else going on, by the time of a step.",
+            f"The lost worker: one run, one loss after {LOST_AFTER} steps, checkpoints at each {CHECKPOINT_EVERY}. "
+            "Both workers are started anew, load TensorFlow and go on from the last checkpoint.",
         ],
-        figures={"forms": {form: dict(of) for form, of in found.items()}},
+        figures={"forms": {form: dict(of) for form, of in found.items()}, "lost_worker": dict(lost)},
     )
 
 

@@ -85,13 +85,14 @@ def main() -> None:
     arguments = parser.parse_args()
     found: dict[str, Figures] = {}
     for name in arguments.databases:
-        with tempfile.TemporaryDirectory() as folder, _database_url(name, Path(folder)) as url:
+        with tempfile.TemporaryDirectory() as folder, database_url(name, Path(folder)) as url:
             found[name] = _measure(Path(folder) / "home", url, arguments)
         _report(found, arguments)  # what there is stays, should the next one fail
 
 
 @contextmanager
-def _database_url(name: str, folder: Path) -> Iterator[str]:
+def database_url(name: str, folder: Path) -> Iterator[str]:
+    """The URL of an empty database, a PostgreSQL server in the folder with it."""
     if name == "sqlite":
         yield f"sqlite:///{folder / 'jobs.db'}"
         return

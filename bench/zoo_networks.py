@@ -45,4 +45,5 @@ def settings_of(name: str) -> dict[str, Any]:
         "variant": MODEL_VARIANTS.get(name, (None,))[0],
     }
     own = {option: defaults.get(option) for option in MODEL_OPTIONS[name]}
-    return {"name": name, "embedding_dim": WIDTH, **{option: own[option] for option in own if own[option] is not None}}
+    width = 1 if name == "lr" else WIDTH  # it reads no embeddings
+    return {"name": name, "embedding_dim": width, **{option: own[option] for option in own if own[option] is not None}}

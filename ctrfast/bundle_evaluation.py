@@ -17,8 +17,8 @@ import pyarrow.compute as pc
 from ctrfast.data.batches import batches, fused_ids
 from ctrfast.data.encode import Encoder
 from ctrfast.data.shards import Dataset
-from ctrfast.data.text_table import ABSENT
 from ctrfast.errors import ArtifactError
+from ctrfast.id_rows import ABSENT
 from ctrfast.metrics import Predictions
 from ctrfast.score import Scorer
 

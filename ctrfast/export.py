@@ -29,6 +29,7 @@ from ctrfast.run import Run
 from ctrfast.run_network import open_network
 from ctrfast.score import Scorer
 from ctrfast.tensors import write_tensors
+from ctrfast.traced import traced
 
 
 def export_bundle(run_path: Path, out: Path, *, saved_model: bool = False) -> None:
@@ -110,5 +111,5 @@ def _save_model(network: Network, out: Path) -> None:
     def serve(ids: tf.Tensor, numbers: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"probability": tf.sigmoid(network.corrected_logits(network.look_up(ids), numbers))}
 
-    module.serve = tf.function(serve, input_signature=signature)
+    module.serve = traced(serve, input_signature=signature)
     tf.saved_model.save(module, str(out), signatures=module.serve)

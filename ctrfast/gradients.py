@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from ctrfast.models import CtrModel
 from ctrfast.models.pooling import Pooling
+from ctrfast.traced import traced
 
 _LOSS_SCALE, _LOSS_SCALE_BATCH = 1024.0, 1024
 
@@ -50,7 +51,7 @@ class Gradients:
         self._pools = pooling is not None
         self._arrange = model.arrange if pooling is None else partial(_pool_and_arrange, model, pooling)
         if jit_arrange:
-            self._arrange = tf.function(self._arrange, jit_compile=True)
+            self._arrange = traced(self._arrange, jit_compile=True)
         self._precision = tf.as_dtype(precision)
         growth = max(1.0, batch_size / _LOSS_SCALE_BATCH) ** 0.5
         self._loss_scale = _LOSS_SCALE * growth if precision == "float16" else 1.0

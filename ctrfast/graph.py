@@ -27,6 +27,7 @@ from onnx import TensorProto, external_data_helper, helper, numpy_helper
 
 from ctrfast.network import Network
 from ctrfast.packing import SCALE_LINEAR, TABLE, scale_of
+from ctrfast.traced import traced
 
 _OPSET = 18
 _TYPES = {"F32": TensorProto.FLOAT, "F16": TensorProto.FLOAT16, "I8": TensorProto.INT8}
@@ -50,7 +51,7 @@ def scoring_graph(network: Network, weights: Path) -> onnx.ModelProto:
 
     signature = (rows_of, numbers_of) if pooling is None else (rows_of, numbers_of, ids_of)
     score = plain if pooling is None else lambda rows, numbers, ids: plain(pooling(rows, ids), numbers)
-    function = tf.function(score, input_signature=signature)
+    function = traced(score, input_signature=signature)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # tf2onnx calls numpy and protobuf in ways that newer versions deprecate
         import tf2onnx

@@ -21,6 +21,7 @@ import numpy.typing as npt
 UNSEEN_ID = 0  # local id of a value that is rare in, or absent from, the training split
 MISSING_ID = 1  # local id of an absent or empty value
 FIRST_ID = 2  # local id of the most frequent value kept
+ABSENT = -1  # no row: what a look-up gives for a text that the vocabulary lacks
 
 Ids = npt.NDArray[np.int32]
 

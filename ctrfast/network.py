@@ -24,6 +24,7 @@ from ctrfast.config import ModelConfig
 from ctrfast.models import CtrModel, build_model
 from ctrfast.models.pooling import Pooling
 from ctrfast.schema import FittedSchema
+from ctrfast.traced import traced
 
 _ROWS_AT_ONCE = 1_000_000
 
@@ -112,7 +113,7 @@ class Network:
     def _compiled(self) -> Callable[..., tf.Tensor]:
         ids = tf.TensorSpec((None, self.slots), tf.int32)
         numbers = tf.TensorSpec((None, self.model.numeric_fields), tf.float32)
-        compiled: Callable[..., tf.Tensor] = tf.function(self._logits, input_signature=(ids, numbers))
+        compiled: Callable[..., tf.Tensor] = traced(self._logits, input_signature=(ids, numbers))
         return compiled
 
     def _logits(self, ids: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:

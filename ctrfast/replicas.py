@@ -31,6 +31,7 @@ from ctrfast.optim.step_settings import StepSettings
 from ctrfast.row_step import RowStep
 from ctrfast.step import Execution, make_step
 from ctrfast.table_step import TableStep
+from ctrfast.traced import traced
 from ctrfast.workers import ALONE, Workers
 
 Step = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
@@ -122,7 +123,7 @@ class Replicas:
         self.step: Callable[..., Step] = self._steps[0]
         if replicas > 1:
             self._strategy = workers.strategy or tf.distribute.MirroredStrategy(devices)
-            self._run = tf.function(lambda *parts: self._strategy.run(self._on_replica, args=parts))
+            self._run = traced(lambda *parts: self._strategy.run(self._on_replica, args=parts))
             self.step = self._together
 
     def step_of_rows(self, words: tf.Tensor, rows: npt.NDArray[np.int32]) -> Step:

@@ -17,6 +17,7 @@ from ctrfast.gradients import Gradients
 from ctrfast.models import CtrModel
 from ctrfast.models.pooling import Pooling
 from ctrfast.optim.row_optimizer import RowOptimizer
+from ctrfast.traced import traced
 
 Floats = npt.NDArray[np.float32]
 
@@ -49,8 +50,8 @@ class RowStep:
         gradients = Gradients(
             model, optimizer.dense, batch_size, jit_arrange=True, precision=precision, pooling=pooling
         )
-        self._gradients = tf.function(gradients)
-        self._add = tf.function(_add)
+        self._gradients = traced(gradients)
+        self._add = traced(_add)
         self._ahead = ThreadPoolExecutor(1, "taking")
 
     def __call__(self, ids: npt.NDArray[np.int32], numbers: Floats, labels: Floats) -> tuple[float, Floats, Floats]:

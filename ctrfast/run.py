@@ -33,7 +33,15 @@ from ctrfast.data.encode import Encoder
 from ctrfast.data.shards import Dataset
 from ctrfast.dotted import flat_settings
 from ctrfast.errors import ArtifactError, ConfigError
-from ctrfast.folders import kind_of, new_folder, read_manifest, verify_files, write_file, write_manifest
+from ctrfast.folders import (
+    kind_of,
+    new_folder,
+    read_manifest,
+    remove_partials,
+    verify_files,
+    write_file,
+    write_manifest,
+)
 from ctrfast.optim.scaling import Plan
 
 RECEIPT = "receipt.json"
@@ -222,6 +230,17 @@ def check_same_run(out: Path, config: TrainConfig, dataset: Dataset, origin: Map
             f"The run {out} was started with other first weights or labels. Give the same `warm_start` to resume it.",
             path="warm_start",
         )
+
+
+def start_or_resume(
+    out: Path, resume: bool, config: TrainConfig, plan: Plan, dataset: Dataset, origin: Mapping[str, str]
+) -> None:
+    """Make a run's folder, or make one that goes on ready; arguments and errors as in `start_run`, `check_same_run`."""
+    if resume and out.is_dir() and any(out.iterdir()):
+        check_same_run(out, config, dataset, origin)
+        remove_partials(out)
+    else:
+        start_run(out, config, plan, dataset, origin)
 
 
 def origin_of(path: Path) -> dict[str, str]:

@@ -14,6 +14,7 @@ from ctrfast.gradients import Gradients
 from ctrfast.models import CtrModel
 from ctrfast.models.pooling import Pooling
 from ctrfast.optim.table_optimizer import TableOptimizer
+from ctrfast.traced import traced
 
 
 class TableStep:
@@ -49,11 +50,11 @@ class TableStep:
         self._of_rows = Gradients(
             model, optimizer.dense, batch_size, jit_arrange=not jit, precision=precision, pooling=pooling
         )
-        self._gradients_of = tf.function(self._gradients, jit_compile=True) if jit else self._gradients
+        self._gradients_of = traced(self._gradients, jit_compile=True) if jit else self._gradients
         takes_all = micro_batch_size is None or micro_batch_size >= self._rows
         compiles_all = jit and takes_all and not optimizer.lists_rows
         S, N = pooling.slots if pooling else model.id_fields, model.numeric_fields
-        self._run = tf.function(
+        self._run = traced(
             self._step,
             input_signature=(
                 tf.TensorSpec((batch_size, S), tf.int32),
@@ -62,7 +63,7 @@ class TableStep:
             ),
             jit_compile=compiles_all or None,
         )
-        self._run_of_rows = tf.function(
+        self._run_of_rows = traced(
             self._step_of_rows,
             input_signature=(tf.TensorSpec((None, S + N + 1), tf.float32), tf.TensorSpec((batch_size,), tf.int32)),
             jit_compile=compiles_all or None,

@@ -24,6 +24,7 @@ from ctrfast.data.row_groups import Part
 from ctrfast.errors import CtrFastError
 from ctrfast.gpus import set_up_gpus
 from ctrfast.told_errors import told, told_error
+from ctrfast.traced import traced
 
 T = TypeVar("T")
 
@@ -42,7 +43,7 @@ class Workers:
     ) -> None:
         self.index, self.size, self.strategy = index, size, strategy
         if strategy is not None:
-            self._gather = tf.function(lambda own: strategy.gather(own, axis=0), reduce_retracing=True)
+            self._gather = traced(lambda own: strategy.gather(own, axis=0), reduce_retracing=True)
 
     @classmethod
     def of_cluster(cls, index: int, size: int) -> Workers:

@@ -1,13 +1,16 @@
 """The README's pictures of the dashboard, taken of a real job and a real sweep: `make screenshots`.
 
-It starts a service of its own on synthetic clicks in a folder that goes when it ends, and writes `docs/pictures/`.
+It starts a service of its own on synthetic clicks in a folder that goes when it ends, and writes `docs/pictures/`. With
+`--every-page FOLDER` it writes pictures of all pages there instead, at three widths in both themes, for looking at.
 """
 
 from __future__ import annotations
 
+import argparse
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Literal
 
 from playwright.sync_api import Browser, sync_playwright
 
@@ -19,6 +22,9 @@ from service.local import LocalService
 
 PICTURES = Path(__file__).parent / "pictures"
 SIZE = {"width": 1280, "height": 900}
+WIDTHS = {360: 800, 1280: 900, 3840: 2160}  # and their heights
+THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+KINDS = ("train", "sweep", "prepare", "evaluate", "score")
 BASE = {
     "dataset": "clicks",
     "model": {"name": "deepfm", "hidden": [64, 64]},
@@ -28,6 +34,9 @@ BASE = {
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--every-page", type=Path, metavar="FOLDER", help="take all pages, into this folder")
+    every_page: Path | None = parser.parse_args().every_page
     PICTURES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="ctrfast-") as name:
         folder = Path(name)
@@ -45,9 +54,41 @@ def main() -> None:
             client.wait(sweep, check=True)
             with sync_playwright() as playwright:
                 browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-                take(browser, f"{local.url}/ui/jobs/{job.id}", "main canvas", "job.png")
-                take(browser, f"{local.url}/ui/sweeps/{sweep.id}", "#runs tbody tr", "sweep.png")
+                if every_page is None:
+                    take(browser, f"{local.url}/ui/jobs/{job.id}", "main canvas", "job.png")
+                    take(browser, f"{local.url}/ui/sweeps/{sweep.id}", "#runs tbody tr", "sweep.png")
+                else:
+                    take_all(browser, local.url, job.id, sweep.id, every_page)
                 browser.close()
+
+
+def take_all(browser: Browser, url: str, job_id: str, sweep_id: str, folder: Path) -> None:
+    """Pictures of all pages but the sign-in, whole, in each theme at each width."""
+    pages = {
+        "jobs": ("/ui/jobs", "#jobs tbody tr"),
+        "job": (f"/ui/jobs/{job_id}", "main canvas"),
+        **{f"new-{kind}": (f"/ui/jobs/new?kind={kind}", "main fieldset") for kind in KINDS},
+        "datasets": ("/ui/datasets", "#datasets tbody tr"),
+        "dataset": ("/ui/datasets/clicks", "#report table"),
+        "sweeps": ("/ui/sweeps", "#sweeps tbody tr"),
+        "sweep": (f"/ui/sweeps/{sweep_id}", "#runs tbody tr"),
+        "models": ("/ui/models", "#models tbody tr"),
+        "model": ("/ui/models/ctr", "#drift h3"),
+        "score": ("/ui/score", "#score-form:not([hidden])"),
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    for theme in THEMES:
+        for width, height in WIDTHS.items():
+            with browser.new_context(color_scheme=theme, viewport={"width": width, "height": height}) as context:
+                page = context.new_page()
+                for name, (path, filled) in pages.items():
+                    page.goto(f"{url}{path}")
+                    page.locator(filled).first.wait_for(timeout=60_000)
+                    if name == "score":
+                        page.get_by_role("button", name="Score", exact=True).click()
+                        page.locator("#answer table").first.wait_for(timeout=60_000)
+                    page.wait_for_timeout(1000)
+                    page.screenshot(path=folder / f"{name}-{width}-{theme}.png", full_page=True)
 
 
 def take(browser: Browser, url: str, filled: str, file: str) -> None:

@@ -79,6 +79,7 @@ def create_app(settings: Settings, traces: Traces = NO_TRACES) -> FastAPI:
             asyncio.create_task(_sweep_leases(services)),
             asyncio.create_task(keep_books(services)),
             asyncio.create_task(services.shadow.run()),
+            asyncio.create_task(services.event_feed.watch()),
             *([asyncio.create_task(send_webhooks(services))] if settings.webhook_secret is not None else []),
         ]
         yield

@@ -13,18 +13,18 @@ writes messages, one JSON object per line, to a pipe whose number is its last ar
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from ctrfast.run import RECEIPT
+from ctrfast.run import CHECKPOINTS, RECEIPT
 from ctrfast.store.address import Address
 from service.datasets import DatasetStore
 from service.jobs import JobStore
 from service.leases import Lease
-from service.places import Place, place_of, store_of
+from service.places import Place, folder_of, place_of, store_of
 from service.problems import EventsExpiredError
 from service.pruned_runs import bars
 from service.registry import LATEST, Registry
@@ -43,6 +43,21 @@ from service.sweep_specs import SweepSpec
 from service.taken_runs import same_training
 
 RUN, BUNDLE, DATASET, OUTPUTS, LOG = "run", "bundle", "dataset", "outputs", "log.txt"
+
+
+def run_of(settings: Settings, job_id: str) -> Place:
+    """Where a train job's run lies: in HOME, or in the object store."""
+    store = store_of(settings)
+    return settings.job_folder(job_id) / RUN if store is None else store.run(job_id)
+
+
+def run_without_weights(settings: Settings, job_id: str) -> AbstractContextManager[Path]:
+    """A folder with a train job's run, but for its checkpoints; for one in the object store, a local view.
+
+    Raises:
+        ArtifactError: it is not in the store, or was changed. ConfigError, StoreUnavailableError: of the store.
+    """
+    return folder_of(run_of(settings, job_id), lambda name: not name.startswith(f"{CHECKPOINTS}/"))
 
 
 class Champion(BaseModel):
@@ -218,8 +233,7 @@ class Assigner:
         """The run of a train job, or the one that a published model came from."""
         if model is not None:
             job = self._registry.get_version(model, self._version(model, version)).job_id
-        job_id = self._jobs.get(job or "").id
-        return self._settings.job_folder(job_id) / RUN if self._store is None else self._store.run(job_id)
+        return run_of(self._settings, self._jobs.get(job or "").id)
 
     def _champion(self, model: str) -> Champion | None:
         row = self._registry.champion(model)

@@ -13,10 +13,9 @@ from ctrfast.errors import ArtifactError
 from ctrfast.folders import MANIFEST
 from ctrfast.kept_scores import KeptScores, load_scores
 from ctrfast.reliability_bins import Reliability
-from ctrfast.run import CHECKPOINTS, Run
-from service.assignments import RUN
+from ctrfast.run import Run
+from service.assignments import run_without_weights
 from service.paths import without_server_paths
-from service.places import Place, folder_of, store_of
 from service.problems import ModelUnavailableError
 from service.registry import Registry
 from service.settings import Settings
@@ -96,9 +95,7 @@ def _calibration(registry: Registry, name: str, version: int) -> Calibration:
 
 def _scores(settings: Settings, job_id: str) -> KeptScores | None:
     """What the training kept; None where it had no test rows. Raises ArtifactError."""
-    store = store_of(settings)
-    place: Place = settings.job_folder(job_id) / RUN if store is None else store.run(job_id)
-    with folder_of(place, lambda name: not name.startswith(f"{CHECKPOINTS}/")) as folder:
+    with run_without_weights(settings, job_id) as folder:
         sha256 = Run.open(folder).receipt.test_scores
         return None if sha256 is None else load_scores(folder, sha256)
 

@@ -1,7 +1,8 @@
-"""Trainings side by side (`ctrfast.comparison`), from their run folders: settings, plan, and the scores that they kept.
+"""Trainings side by side (`ctrfast.comparison`), from their runs: settings, plan, and the scores that they kept.
 
-A training keeps its test scores at its end, so the API compares without TensorFlow and without the dataset. Tests of
-millions of rows take seconds and a few hundred MB, so one comparison is made at a time.
+A training keeps its test scores at its end, so the API compares without TensorFlow and without the dataset. Runs that
+lie in an object store are fetched for it, but for their checkpoints. Tests of millions of rows take seconds and a few
+hundred MB, so one comparison is made at a time.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Self
 from ctrfast.comparison import ComparedRun, Comparison, check_names, compare_runs
 from ctrfast.errors import ArtifactError
 from ctrfast.run import Run
-from service.assignments import RUN
+from service.assignments import run_without_weights
 from service.jobs import JobStore
 from service.problems import BadValueError, NoReportError, NotReadyError, NotReportedError
 from service.settings import Settings
@@ -44,7 +45,8 @@ class Comparisons:
         Raises:
             ConfigError: too few or too many, or one of them twice.
             NotFoundError: there is no such job. BadValueError: it is no training.
-            NotReportedError: it has not succeeded. NoReportError: its run folder is not on this server.
+            NotReportedError: it has not succeeded. NoReportError: the files of its run are not to be had.
+            StoreUnavailableError: the object store does not answer.
             NotReadyError: another comparison is being made.
         """
         check_names(job_ids)
@@ -69,7 +71,8 @@ class Comparisons:
 
     def _run(self, job_id: str) -> ComparedRun:
         try:
-            return ComparedRun.of(Run.open(self._settings.job_folder(job_id) / RUN), job_id)
+            with run_without_weights(self._settings, job_id) as folder:
+                return ComparedRun.of(Run.open(folder), job_id)
         except ArtifactError as error:
             message = f"The files of the run of job {job_id!r} are not on this server, or were changed."
             raise NoReportError(message) from error

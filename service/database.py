@@ -17,7 +17,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.orm import Session
 
-HEAD = "0008"  # the newest revision under migrations/versions; a test compares
+HEAD = "0009"  # the newest revision under migrations/versions; a test compares
 BUSY_TIMEOUT_MS = 30_000
 _WRITES = "ctrfast_writes"
 _MIGRATION_LOCK = 0x637472  # "ctr": any number that others are unlikely to lock on the same PostgreSQL

@@ -10,6 +10,7 @@ from fastapi import Depends, Header, Path, Request
 from service.access import Caller
 from service.comparisons import Comparisons
 from service.datasets import DatasetStore
+from service.event_feed import EventFeed
 from service.jobs import JobStore
 from service.problems import NotFoundError, Problem
 from service.registry import Registry
@@ -66,6 +67,10 @@ def _submissions(services: ServicesDep, project: ProjectDep) -> Submissions:
     return services.submissions.of(project)
 
 
+def _event_feed(services: ServicesDep) -> EventFeed:
+    return services.event_feed
+
+
 def _caller(request: Request) -> str:
     caller: Caller = request.state.caller
     return caller.id
@@ -101,6 +106,7 @@ ReportsDep = Annotated[ReportShelf, Depends(_reports)]
 ComparisonsDep = Annotated[Comparisons, Depends(_comparisons)]
 RegistryDep = Annotated[Registry, Depends(_registry)]
 SubmissionsDep = Annotated[Submissions, Depends(_submissions)]
+EventFeedDep = Annotated[EventFeed, Depends(_event_feed)]
 CallerDep = Annotated[str, Depends(_caller)]
 ModelName = Annotated[str, Depends(_model_name)]
 DatasetName = Annotated[str, Depends(_dataset_name)]

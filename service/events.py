@@ -10,7 +10,7 @@ a number that is missing before the first one left was removed.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,7 +91,7 @@ def read_events(session: Session, job_id: str, after: int, limit: int = 500) -> 
 def read_log(session: Session, job_id: str, after: int, limit: int) -> LogPage:
     """The next log lines of a job. Raises EventsExpiredError."""
     state = session.execute(select(Job.state).where(Job.id == job_id)).scalar_one()
-    _require_kept(session, job_id, after)
+    require_kept(session, job_id, after)
     query = select(Event.seq, Event.data).where(Event.job_id == job_id, Event.type == LOG, Event.seq > after)
     rows = session.execute(query.order_by(Event.seq).limit(limit)).all()
     newest = rows[-1].seq if rows else after
@@ -99,13 +99,19 @@ def read_log(session: Session, job_id: str, after: int, limit: int) -> LogPage:
 
 
 def read_metric_series(session: Session, job_id: str, after: int = 0) -> tuple[list[dict[str, Any]], int]:
-    """The metric records of a job, in order, and the event up to which they go. Raises EventsExpiredError."""
-    _require_kept(session, job_id, after)
+    """All metric records of a job, in order, and the event up to which they go. Raises EventsExpiredError."""
+    require_kept(session, job_id, after)
     newest = session.execute(select(Job.last_seq).where(Job.id == job_id)).scalar_one()
     query = select(Event.data).where(
         Event.job_id == job_id, Event.type == METRIC, Event.seq > after, Event.seq <= newest
     )
     return list(session.scalars(query.order_by(Event.seq))), newest
+
+
+def newest_events(session: Session, job_ids: Collection[str]) -> dict[str, int]:
+    """The number of the newest event of each job that there is."""
+    rows = session.execute(select(Job.id, Job.last_seq).where(Job.id.in_(sorted(job_ids)))).all()
+    return {job_id: last_seq for job_id, last_seq in rows}  # noqa: C416 - rows are no pairs for the type checker
 
 
 def read_traceparent(session: Session, job_id: str) -> str | None:
@@ -114,7 +120,8 @@ def read_traceparent(session: Session, job_id: str) -> str | None:
     return None if data is None else data.get(TRACEPARENT)
 
 
-def _require_kept(session: Session, job_id: str, after: int) -> None:
+def require_kept(session: Session, job_id: str, after: int) -> None:
+    """Refuse where an event after this one was removed. Raises EventsExpiredError."""
     last_seq = session.execute(select(Job.last_seq).where(Job.id == job_id)).scalar_one()
     first = session.scalar(select(func.min(Event.seq)).where(Event.job_id == job_id)) or last_seq + 1
     if first > after + 1:

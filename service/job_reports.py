@@ -14,10 +14,9 @@ from pydantic import BaseModel
 
 from ctrfast.errors import ArtifactError
 from ctrfast.optim.scaling import Plan
-from ctrfast.run import CHECKPOINTS, Run
-from service.assignments import RUN
+from ctrfast.run import Run
+from service.assignments import run_without_weights
 from service.jobs import JobStore
-from service.places import Place, folder_of, store_of
 from service.problems import NoReportError, NotReportedError
 from service.settings import Settings
 from service.states import FINAL, Kind, State
@@ -107,10 +106,8 @@ def sweep_report(jobs: JobStore, sweep: Job) -> SweepReport:
 
 def train_report(settings: Settings, job: Job) -> TrainReport:
     """The report of a train job that succeeded. Raises NoReportError where its run's files are not to be had."""
-    store = store_of(settings)
-    place: Place = settings.job_folder(job.id) / RUN if store is None else store.run(job.id)
     try:
-        with folder_of(place, lambda name: not name.startswith(f"{CHECKPOINTS}/")) as folder:
+        with run_without_weights(settings, job.id) as folder:
             run = Run.open(folder)
             records = _records(folder)
     except (ArtifactError, OSError, ValueError) as error:

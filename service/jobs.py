@@ -22,11 +22,13 @@ from service.events import (
     TRACEPARENT,
     EventPage,
     LogPage,
+    newest_events,
     read_events,
     read_log,
     read_metric_series,
 )
 from service.fingerprints import fingerprint
+from service.metric_summaries import read_thinned
 from service.new_jobs import new_job, new_job_id, queue, runs_of_a_sweep
 from service.options import NO_OPTIONS, JobOptions
 from service.problems import (
@@ -271,6 +273,18 @@ class JobStore:
         """Metric records of a job after a sequence number, and that of its last event. Raises EventsExpiredError."""
         with self._database.read() as session:
             return read_metric_series(session, job_id, after)
+
+    def thinned_series(
+        self, job_id: str, after: int, names: Collection[str] | None, points: int
+    ) -> tuple[list[dict[str, Any]], int]:
+        """The same with at most so many values of each metric, or of some. Raises EventsExpiredError."""
+        with self._database.read() as session:
+            return read_thinned(session, job_id, after, names, points)
+
+    def newest_events(self, job_ids: Collection[str]) -> dict[str, int]:
+        """The number of the newest event of each of these jobs, of any project."""
+        with self._database.read() as session:
+            return newest_events(session, job_ids)
 
     def positions(self, jobs: Collection[Job]) -> dict[str, int]:
         """Places in the queue of those jobs that wait in it, from 1, by id."""

@@ -23,6 +23,7 @@ from sqlalchemy.orm import Session
 from service import families
 from service.database import Database
 from service.events import LOG, METRIC, PROGRESS, WARNING, append_event, append_notes
+from service.metric_summaries import write_due_summaries
 from service.moves import move
 from service.projects import DEFAULT_PROJECT
 from service.pruned_runs import PRUNED
@@ -238,6 +239,7 @@ class LeaseStore:
 
 
 def _write_report(session: Session, job: Job, report: Report, most_notes: int) -> None:
+    before = job.last_seq
     append_notes(session, job, WARNING, report.warnings, most_notes)
     append_notes(session, job, LOG, report.lines, most_notes)
     job.metrics = {**job.metrics, **report.metrics}
@@ -246,6 +248,8 @@ def _write_report(session: Session, job: Job, report: Report, most_notes: int) -
     if report.progress is not None:
         job.progress, job.eta_s = report.progress, report.eta_s
         append_event(session, job, PROGRESS, {"progress": job.progress, "eta_s": job.eta_s, **report.facts})
+    if report.records:
+        write_due_summaries(session, job, before)
 
 
 def _is_overdue(job: Job, now: float) -> bool:

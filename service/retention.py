@@ -13,7 +13,7 @@ from sqlalchemy import delete, exists, func, select
 from service.database import Database
 from service.selections import unindexed
 from service.states import FINAL
-from service.tables import Event, Job
+from service.tables import Event, Job, MetricSummary
 
 _DAY_S = 86_400.0
 _BATCH = 1000  # other writers wait no longer than for one batch
@@ -44,3 +44,6 @@ def remove_old_events(
             due = (Event.job_id == job_id, Event.seq < first + batch)
             removed += session.scalar(select(func.count()).where(*due)) or 0
             session.execute(delete(Event).where(*due))
+            session.execute(
+                delete(MetricSummary).where(MetricSummary.job_id == job_id, MetricSummary.first_seq < first + batch)
+            )

@@ -53,8 +53,8 @@ class Served:
 
     @cached_property
     def bodies(self) -> BodyReader:
-        """Reads requests in its schema."""
-        return BodyReader(self.scorer.encoder.fitted.schema_)
+        """Reads requests for it."""
+        return BodyReader(self.scorer.encoder)
 
     @cached_property
     def batches(self) -> Batches:
@@ -72,11 +72,6 @@ class Served:
         self.telemetry.count_scores(qualified(self.project, self.name), encoded.rows, encoded.unseen)
         self.telemetry.scoring_seconds["encode"] += done.encode_s
         self.telemetry.scoring_seconds["model"] += done.model_s
-
-    def has_columns_of(self, other: Served) -> bool:
-        """Whether impressions that were read for another version can be scored."""
-        mine, theirs = (served.scorer.encoder.fitted.schema_ for served in (self, other))
-        return mine is theirs or mine.columns == theirs.columns
 
 
 class Shelf:

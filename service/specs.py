@@ -83,7 +83,16 @@ class PlanRequest(_Spec):
 
 
 class PrepareSpec(_Spec):
-    """Make a dataset from raw click logs and register it as `name`. Either `preset` or `schema` says what they hold."""
+    """Make a dataset from raw click logs and register it. Either `preset` or `schema` says what they hold.
+
+    name: of the dataset. raw: files or folders below an allowed root, or addresses in an object store.
+    preset: a known click log. schema: columns and fields of any other (docs/data.md).
+    min_count: an id value that occurs fewer times in the training split shares a row with those that it lacks.
+    split: how rows come into the three splits. split_column: the raw column that holds train, valid or test.
+    valid_fraction, test_fraction: shares of the rows. negative_rate: the share of training rows without a click that is
+    kept. seed: of what is drawn. max_bad_rows: the most rows that may be bad, a number or a share (`0.1%`); not set: no
+    limit. vocabulary_from: a dataset whose vocabularies are used. grow: values that are new are appended to them.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_by_name=False, serialize_by_alias=True)
 
@@ -127,7 +136,11 @@ class PrepareSpec(_Spec):
 
 
 class EvaluateSpec(_Spec):
-    """Measure a trained job's run, or the run that a published model came from, on a registered dataset."""
+    """Measure a trained job's run, or the run that a published model came from, on a registered dataset.
+
+    job: a train job that has succeeded. model: a published model, in place of a job. version: of the model; not set:
+    the one that `latest` points at. dataset: to measure on. split: which of its rows.
+    """
 
     job: str | None = None
     model: Name | None = None
@@ -145,8 +158,10 @@ class EvaluateSpec(_Spec):
 
 
 class ScoreSpec(_Spec):
-    """Score raw files with a published model; `out` is the name of the parquet file among the job's outputs.
+    """Score raw files with a published model.
 
+    model: a published model. version: of it; not set: the one that `latest` points at. inputs: raw files or folders
+    below an allowed root, or addresses in an object store. out: name of the parquet file among the job's outputs.
     calibrated: whether the file has a second column, `calibrated`.
     """
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from ctrfast.errors import ConfigError, CtrFastError
 from ctrfast.sweep.grid import Point, SweepConfig, points_to_check, sweep_points
@@ -36,7 +36,7 @@ class SweepSpec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     base: dict[str, Any]
-    grid: Grid
+    grid: Grid = Field(examples=[{"scaling.rule": ["none", "cowclip"], "batch_size": [1024, 8192], "seed": [1, 2]}])
     search: Search | None = None
     prune: Literal["median"] | None = None
     publish_best_as: Name | None = None

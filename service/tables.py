@@ -124,6 +124,21 @@ class Event(Base):
     at: Mapped[float] = mapped_column(Time)
 
 
+class MetricSummary(Base):
+    """Metric records of a stretch of a job's events, thinned out (`service.metric_summaries`).
+
+    level: says how many events the stretch has. left_out: by metric, how many values `records` lack.
+    """
+
+    __tablename__ = "metric_summaries"
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    level: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    first_seq: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    records: Mapped[list[dict[str, Any]]] = mapped_column(Json)
+    left_out: Mapped[dict[str, int]] = mapped_column(Json)
+
+
 class WebhookRow(Base):
     """An event that a job's webhook is told, written with the event and removed with it.
 

@@ -10,6 +10,7 @@ from service.browser_sessions import BrowserSessionStore
 from service.comparisons import Comparisons
 from service.database import Database
 from service.datasets import DatasetStore
+from service.event_feed import EventFeed
 from service.job_figures import FigureStore
 from service.jobs import JobStore
 from service.keys import KeyStore
@@ -39,6 +40,7 @@ class Services:
     settings: Settings
     database: Database
     jobs: JobStore
+    event_feed: EventFeed
     leases: LeaseStore
     datasets: DatasetStore
     reports: ReportShelf
@@ -79,6 +81,7 @@ class Services:
             settings=settings,
             database=database,
             jobs=jobs,
+            event_feed=EventFeed(jobs),
             leases=LeaseStore(database, settings),
             datasets=datasets,
             reports=ReportShelf(settings, datasets),

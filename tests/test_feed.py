@@ -68,8 +68,8 @@ def test_a_run_on_a_gpu_is_that_on_a_cpu(tiny_dataset, tmp_path, monkeypatch):
     """The GPU's way from end to end, on the CPU: rows held, the whole step compiled, a break half-way."""
     config = parse_config({**SETTINGS, "epochs": 2, "checkpoint_every_steps": 4})
     expected = train(tiny_dataset, config, tmp_path / "cpu").metrics
-    monkeypatch.setattr("ctrfast.train.device_memory", lambda devices: 2**33)
-    monkeypatch.setattr("ctrfast.train.choose_execution", lambda micro_batch_size: COMPILED)
+    monkeypatch.setattr("ctrfast.training_loop.device_memory", lambda devices: 2**33)
+    monkeypatch.setattr("ctrfast.training_loop.choose_execution", lambda micro_batch_size: COMPILED)
     asked = iter(range(100))
     with pytest.raises(Cancelled):
         train(tiny_dataset, config, tmp_path / "gpu", should_stop=lambda: next(asked) == 13)

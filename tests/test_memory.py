@@ -152,7 +152,7 @@ def test_another_part_that_is_larger_is_named_instead(settings, path):
 
 def test_training_is_refused_before_it_leaves_anything(dataset, tmp_path, monkeypatch):
     needs = estimate(dataset.fitted, parse_config({}), train_rows=dataset.rows("train"))
-    monkeypatch.setattr("ctrfast.train.available_memory", lambda: needs.total_bytes - 1)
+    monkeypatch.setattr("ctrfast.training_loop.available_memory", lambda: needs.total_bytes - 1)
     with pytest.raises(ConfigError, match="GiB of memory that are free"):
         train(dataset, parse_config({}), tmp_path / "run")
     assert not (tmp_path / "run").exists()

@@ -115,9 +115,10 @@ def comparison(job: JobRef, *others: JobRef) -> Call[dict[str, Any]]:
     return Call("GET", f"{job_path(job)}/comparison", _object, params={"with": ",".join(map(_id, others))})
 
 
-def metrics(job: JobRef) -> Call[pd.DataFrame]:
-    """All metric records of a job as a frame, a row per record."""
-    return Call("GET", f"{job_path(job)}/metrics", _frame)
+def metrics(job: JobRef, *, points: int | None = None) -> Call[pd.DataFrame]:
+    """All metric records of a job as a frame, a row per record; or at most so many points of each metric."""
+    params = {} if points is None else {"points": points}
+    return Call("GET", f"{job_path(job)}/metrics", _frame, params=params)
 
 
 def logs(job: JobRef) -> Call[str]:
@@ -213,6 +214,16 @@ def drift(model: str, *, version: int | None = None) -> Call[dict[str, Any]]:
     """How far the rows scored in the last 24 hours are from the training rows, by field."""
     params = {} if version is None else {"version": version}
     return Call("GET", f"/v1/models/{_part(model)}/drift", _object, params=params)
+
+
+def calibration(model: str, version: int) -> Call[dict[str, Any]]:
+    """How a version was calibrated: method, reason, and the reliability diagram of its test rows before and after."""
+    return Call("GET", f"/v1/models/{_part(model)}/versions/{version}/calibration", _object)
+
+
+def published_results() -> Call[dict[str, Any]]:
+    """The paper's own AUC and minutes against batch size, by data set and network, to put beside one's own."""
+    return Call("GET", "/v1/published-results", _object)
 
 
 def set_traffic(

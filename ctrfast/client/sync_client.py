@@ -75,6 +75,8 @@ class Client:
     predict = _sends(calls.predict)
     explain = _sends(calls.explain)
     drift = _sends(calls.drift)
+    calibration = _sends(calls.calibration)
+    published_results = _sends(calls.published_results)
     set_traffic = _sends(calls.set_traffic)
     shadow = _sends(calls.shadow)
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +32,9 @@ from ctrfast.data.value_ids import ValueIds
 from ctrfast.data.vocabulary import Vocabulary, hash_vocabularies
 from ctrfast.errors import ArtifactError, DataError
 from ctrfast.schema import MISSING_ID, UNSEEN_ID, FittedSchema, IdField
+
+if TYPE_CHECKING:
+    from ctrfast.data.text_table import TextTable
 
 SCHEMA_FILE = "schema.json"
 VOCABULARY_FOLDER = "vocabulary"
@@ -121,7 +125,7 @@ class Encoder:
         for index, number in enumerate(schema.numeric_fields):
             if number.name in numbers:
                 values[:, index] = numbers[number.name]
-        from ctrfast.data.derived import field_cells  # compiled code, which online scoring does without
+        from ctrfast.data.derived import field_cells  # compiled code: half a second that a start need not wait for
         from ctrfast.data.keys import keys_of
         from ctrfast.data.list_cells import split_lists
 
@@ -153,7 +157,16 @@ class Encoder:
             DataError: a value has the wrong type; `path` is "row.column".
         """
         ids = self._value_ids.of(columns, rows)
-        return self._encoded(ids, self._inputs.of(read_numbers(columns, self._numeric_sources, rows)))
+        return self.encode_coded(ids, read_numbers(columns, self._numeric_sources, rows))
+
+    def encode_coded(self, ids: Ids, numbers: Floats) -> Encoded:
+        """Encode local ids (R, S) and raw numbers (R, N), NaN where missing."""
+        return self._encoded(ids, self._inputs.of(numbers))
+
+    @property
+    def texts(self) -> tuple[TextTable, npt.NDArray[np.int64]]:
+        """What texts of ids are looked up in, and by id field that keeps its text which of its vocabularies."""
+        return self._value_ids.texts
 
     def read_row(self, row: Mapping[str, object]) -> tuple[list[list[str | None]], list[float]]:
         """What is looked up and transformed for one JSON-like row.
@@ -214,7 +227,7 @@ class Encoder:
 
 
 def _require_type(column: pa.Array, field: IdField) -> None:
-    from ctrfast.data.list_cells import is_list  # compiled code, which online scoring does without
+    from ctrfast.data.list_cells import is_list  # compiled code: half a second that a start need not wait for
 
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     held = kind.value_type if field.separator is not None and is_list(kind) else kind

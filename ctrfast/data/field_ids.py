@@ -16,9 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ctrfast.data.text_keys import hash_bucket
-from ctrfast.data.text_table import ABSENT
 from ctrfast.data.vocabulary import Vocabulary
-from ctrfast.id_rows import FIRST_ID, MISSING_ID, UNSEEN_ID, IdRows
+from ctrfast.id_rows import ABSENT, FIRST_ID, MISSING_ID, UNSEEN_ID, IdRows
 from ctrfast.schema import IdField
 
 if TYPE_CHECKING:
@@ -41,7 +40,7 @@ class FieldIds:
 
     def of_keys(self, keys: Keys) -> Ids:
         """Local ids (R,) of keys (R,)."""
-        from ctrfast.data.hashing import hash_buckets  # compiled code, which online scoring does without
+        from ctrfast.data.hashing import hash_buckets  # compiled code: half a second that a start need not wait for
         from ctrfast.data.keys import MISSING_KEY
 
         if self.field.hash_buckets is not None:

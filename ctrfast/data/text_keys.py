@@ -1,4 +1,4 @@
-"""Keys and hashes of single texts, in plain Python: for online scoring, which does without compiled code.
+"""Keys and hashes of single texts, in plain Python: for a few, compiled code is not worth its call.
 
 `ctrfast.data.keys` is the rule and does the same for columns; a test holds the two together.
 

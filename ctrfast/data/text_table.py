@@ -1,32 +1,31 @@
 """Texts of several vocabularies -> local ids, many at once: what online scoring looks values up with.
 
-One table of 64-bit hashes in buckets of eight, which is a cache line: looking up any number of texts is a few numpy
-calls, whose cache misses overlap. A dict takes several times the memory, one miss after the other, and the lock of the
-interpreter for as long as it is built or freed, while requests wait.
-
-Hashes are those of Python's `hash`, whose key each process draws. Two texts of one hash would share an id, which for 34
-million texts is to be expected twice in a million million look-ups of others.
+One table of the texts' 64-bit keys (`ctrfast.data.keys`), each with its id beside it, so that a look-up waits for one
+cache line; lines are fetched some look-ups ahead. A dict takes several times the memory, one miss after the other, and
+the lock of the interpreter for as long as it is built or freed, while requests wait.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from ctrfast.id_rows import FIRST_ID
+from ctrfast.data.cells import Cells
+from ctrfast.data.compiled import compiled
+from ctrfast.data.keys import MISSING_KEY, Keys, keys_of, mix
+from ctrfast.data.prefetch import fetch
+from ctrfast.id_rows import ABSENT, FIRST_ID
 
 Ids = npt.NDArray[np.int32]
 Longs = npt.NDArray[np.int64]
 
-ABSENT = -1  # no vocabulary's id
-
-_WAYS = 8
-_CHUNK = 4096  # texts that are hashed before another thread may have the interpreter
+_SMALLEST = 8  # slots
+_AHEAD = 8  # look-ups whose slots are fetched before they are needed
 _SALT = np.uint64(0x9E3779B97F4A7C15)  # of splitmix64; tells one text in two vocabularies apart
-_EMPTY = 0  # no hash: those are odd
+_ONE, _TWO = np.uint64(1), np.uint64(2)
 
 
 class TextTable:
@@ -37,74 +36,70 @@ class TextTable:
     """
 
     def __init__(self, vocabularies: Sequence[pa.Array]) -> None:
-        self._salts = (np.arange(1, len(vocabularies) + 1, dtype=np.uint64) * _SALT).astype(np.int64)
-        hashes = [_keyed(_hashes(values), salt) for values, salt in zip(vocabularies, self._salts, strict=True)]
-        total = sum(map(len, hashes))
-        self._buckets = 1 << (2 * total // _WAYS).bit_length()  # half full at most
-        self._hashes = np.full((self._buckets, _WAYS), _EMPTY, np.int64)
-        self._ids = np.full((self._buckets, _WAYS), ABSENT, np.int32)
-        self._flat_hashes, self._flat_ids = self._hashes.reshape(-1), self._ids.reshape(-1)
-        if total:
-            ids = [np.arange(FIRST_ID, FIRST_ID + len(found), dtype=np.int32) for found in hashes]
-            self._fill(np.concatenate(hashes), np.concatenate(ids))
+        total, slots = sum(map(len, vocabularies)), _SMALLEST
+        while 2 * slots < 3 * total:
+            slots *= 2
+        self._slots = np.zeros(2 * slots, np.uint64)  # key and id, key and id, ...; no text has the key 0
+        for number, values in enumerate(vocabularies):
+            _insert(keys_of(Cells.of(values)), number, self._slots)
 
     def find(self, values: Sequence[object], numbers: Longs) -> Ids:
         """Local ids (M,) of M values; `ABSENT` where a vocabulary lacks one.
 
         Args:
-            values: texts, or anything else that has a hash.
+            values: texts, or anything else, which no vocabulary has.
             numbers: (M,) which vocabulary.
-
-        Raises:
-            TypeError: a value has no hash.
         """
-        hashes = _keyed(np.fromiter(map(hash, values), np.int64, len(values)), self._salts.take(numbers))
-        bucket = self._home(hashes)
-        ids = self._look(hashes, bucket)
-        left = np.flatnonzero(ids == ABSENT)
-        while len(left := left[self._hashes[bucket[left], -1] != _EMPTY]):
-            # The bucket is full: more of it lies in the next one.
-            bucket[left] = (bucket[left] + 1) & (self._buckets - 1)
-            ids[left] = self._look(hashes[left], bucket[left])
-            left = left[ids[left] == ABSENT]
-        return ids
+        texts = [value if type(value) is str else None for value in values]
+        try:
+            array = pa.array(texts, pa.large_string())
+        except UnicodeEncodeError:  # a lone surrogate, which no vocabulary has either
+            array = pa.array([text if text is None or _is_unicode(text) else None for text in texts], pa.large_string())
+        return self.find_keys(keys_of(Cells.of(array)), numbers)
 
-    def _home(self, hashes: Longs) -> Longs:
-        return (hashes >> 1) & (self._buckets - 1)
-
-    def _look(self, hashes: Longs, bucket: Longs) -> Ids:
-        """Local ids (M,) of hashes (M,) in their buckets (M,)."""
-        # `take` is twice as fast as indexing.
-        place = bucket * _WAYS + (self._hashes.take(bucket, axis=0) == hashes[:, None]).argmax(axis=1)
-        return np.where(self._flat_hashes.take(place) == hashes, self._flat_ids.take(place), np.int32(ABSENT))
-
-    def _fill(self, hashes: Longs, ids: Ids) -> None:
-        """Put each into its bucket, or into the first one behind it that has room."""
-        held = np.zeros(self._buckets, np.int64)
-        bucket = self._home(hashes)
-        while len(hashes):
-            order = np.argsort(bucket, kind="stable")
-            hashes, ids, bucket = hashes[order], ids[order], bucket[order]
-            begins = np.flatnonzero(np.diff(bucket, prepend=-1))
-            rank = np.arange(len(bucket)) - np.repeat(begins, np.diff(begins, append=len(bucket)))
-            way = held[bucket] + rank
-            fits = way < _WAYS
-            self._hashes[bucket[fits], way[fits]] = hashes[fits]
-            self._ids[bucket[fits], way[fits]] = ids[fits]
-            held = np.minimum(held + np.bincount(bucket, minlength=self._buckets), _WAYS)
-            hashes, ids, bucket = hashes[~fits], ids[~fits], (bucket[~fits] + 1) & (self._buckets - 1)
+    def find_keys(self, keys: Keys, numbers: Longs) -> Ids:
+        """Local ids (M,) of M keys, as `find`."""
+        found = np.empty(len(keys), np.int32)
+        _look_up(keys, numbers, self._slots, found)
+        return found
 
 
-def _keyed(hashes: Longs, salts: Longs) -> Longs:
-    return (hashes ^ salts) | 1
+def _is_unicode(text: str) -> bool:
+    return not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
-def _hashes(values: pa.Array) -> Longs:
-    """Of texts (K,)."""
-    parts = [np.fromiter(map(hash, texts), np.int64, len(texts)) for texts in _chunks(values)]
-    return np.concatenate(parts) if parts else np.empty(0, np.int64)
+@compiled
+def _salted(key: np.uint64, number: int) -> np.uint64:
+    """What a key is stored as: never 0."""
+    return max(mix(key + np.uint64(number) * _SALT), _ONE)
 
 
-def _chunks(values: pa.Array) -> Iterator[list[str]]:
-    for start in range(0, len(values), _CHUNK):
-        yield values.slice(start, _CHUNK).to_pylist()
+@compiled
+def _insert(keys: Keys, number: int, slots: Keys) -> None:
+    last = np.uint64(slots.size // 2 - 1)
+    for place in range(keys.size):
+        key = _salted(keys[place], number)
+        slot = key & last
+        while slots[_TWO * slot] != 0:
+            slot = (slot + _ONE) & last
+        slots[_TWO * slot] = key
+        slots[_TWO * slot + _ONE] = np.uint64(place + FIRST_ID)
+
+
+@compiled
+def _look_up(keys: Keys, numbers: Longs, slots: Keys, found: Ids) -> None:
+    last = np.uint64(slots.size // 2 - 1)
+    for place in range(keys.size):
+        ahead = place + _AHEAD
+        if ahead < keys.size:
+            fetch(slots, _TWO * (_salted(keys[ahead], numbers[ahead]) & last))
+        found[place] = ABSENT
+        if keys[place] == MISSING_KEY:
+            continue
+        key = _salted(keys[place], numbers[place])
+        slot = key & last
+        while slots[_TWO * slot] != 0:
+            if slots[_TWO * slot] == key:
+                found[place] = np.int32(slots[_TWO * slot + _ONE])
+                break
+            slot = (slot + _ONE) & last

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -17,8 +18,11 @@ import numpy.typing as npt
 from ctrfast.data.field_ids import FieldIds
 from ctrfast.data.lists import in_slots
 from ctrfast.data.rows import Column, Repeated, is_plain, read_texts
-from ctrfast.data.text_table import ABSENT, TextTable
+from ctrfast.id_rows import ABSENT
 from ctrfast.schema import MISSING_ID, UNSEEN_ID, FittedSchema, IdField
+
+if TYPE_CHECKING:
+    from ctrfast.data.text_table import TextTable
 
 Ids = npt.NDArray[np.int32]
 Places = npt.NDArray[np.int_]
@@ -68,7 +72,14 @@ class ValueIds:
 
     @cached_property
     def _table(self) -> TextTable:
+        from ctrfast.data.text_table import TextTable  # compiled code: half a second that a start need not wait for
+
         return TextTable(list(self._vocabularies.values()))
+
+    @property
+    def texts(self) -> tuple[TextTable, npt.NDArray[np.int64]]:
+        """What texts are looked up in, and which of its vocabularies is whose: of the fields that keep the text."""
+        return self._table, self._tables
 
     def of(self, columns: Mapping[str, Column], rows: int) -> Ids:
         """Local ids (R, S) of R values of each column; all values of an absent one are missing.
@@ -97,10 +108,7 @@ class ValueIds:
 
     def _looked_up(self, values: Sequence[object], lengths: Sequence[int]) -> Ids:
         """Ids of values, so many of each field one after the other."""
-        try:
-            ids = self._table.find(values, np.repeat(self._tables, lengths))
-        except TypeError:  # a list or a mapping: reading says where
-            ids = np.full(len(values), ABSENT, np.int32)
+        ids = self._table.find(values, np.repeat(self._tables, lengths))
         absent = np.flatnonzero(ids == ABSENT)
         if not len(absent):
             return ids

@@ -78,7 +78,7 @@ class Vocabulary:
 
     def encode_cells(self, cells: Cells) -> Ids:
         """Local ids (R,) of R cells."""
-        from ctrfast.data.keys import keys_of  # compiled code: half a second that online scoring need not wait for
+        from ctrfast.data.keys import keys_of  # compiled code: half a second that a start need not wait for
 
         return self.encode_keys(keys_of(cells))
 

@@ -10,6 +10,7 @@ from ctrfast.data.batches import Batch
 from ctrfast.gradients import Gradients
 from ctrfast.run import Run
 from ctrfast.run_network import open_network
+from ctrfast.traced import traced
 
 Doubles = npt.NDArray[np.float64]
 
@@ -26,7 +27,7 @@ class RowGradients:
     def __init__(self, run: Run, *, batch_size: int, micro_batch_size: int) -> None:
         self._table = (network := open_network(run)).table
         self._size = micro_batch_size
-        self._gradients = tf.function(
+        self._gradients = traced(
             Gradients(network.model, [], batch_size, jit_arrange=False, precision="float32", pooling=network.pooling),
             reduce_retracing=True,
         )

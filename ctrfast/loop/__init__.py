@@ -1,8 +1,9 @@
-"""The parts of the training loop (`ctrfast.train`), one idea each.
+"""The parts of the training loop (`ctrfast.training_loop`), one idea each.
 
 dataset_needs      refuses settings that the data cannot serve
 step_window        figures of the steps since the last record
 run_log            records as lines and TensorBoard events
+latest_figures     the latest of each figure in the records
 progress           how far the run is
 split_evaluation   labels and logits of a split
 validation_watch   what the validation figures decide: stop, lower rates, best weights

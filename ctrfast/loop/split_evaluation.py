@@ -6,6 +6,7 @@ evaluate_split(network, dataset, "valid").metrics()["auc"]
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,15 @@ from ctrfast.network import Network
 from ctrfast.workers import ALONE, Workers
 
 _BATCH = 65_536
+
+
+@dataclass(frozen=True)
+class ScoredSplit:
+    """What the weights of a step gave for a split."""
+
+    split: str
+    step: int
+    predictions: Predictions
 
 
 def scored_batches(

@@ -33,9 +33,13 @@ class AFM(CtrModel):
         return tf.reshape(pairs, (-1, pairs.shape[1] * pairs.shape[2])), self.linear(linear_weights, numbers)
 
     def deep(self, joined: tf.Tensor) -> tf.Tensor:
-        """Pairs' products (B, P*D) -> (B,). Attention computes in float32, whatever the input's type."""
+        """Pairs' products (B, P*D) -> (B,). Attention computes in float32, whatever the input's type.
+
+        p^T sum a_ij (e_i * e_j) = sum a_ij p^T (e_i * e_j): so no weighted sum of vectors is formed.
+        """
         D = self.config.embedding_dim
-        pairs = tf.reshape(tf.cast(joined, tf.float32), (-1, joined.shape[1] // D, D))  # (B, P, D)
-        scores = tf.nn.softmax(self.of_attention(self.attention(pairs)), axis=1)  # (B, P, 1)
-        pooled = tf.reduce_sum(scores * pairs, axis=1)  # (B, D)
-        return tf.squeeze(tf.matmul(pooled, self.of_pairs), axis=1)  # (B,)
+        pairs = tf.reshape(tf.cast(joined, tf.float32), (-1, D))  # (B*P, D)
+        shape = (-1, joined.shape[1] // D)
+        scores = tf.reshape(self.of_attention(self.attention(pairs)), shape)  # (B, P)
+        values = tf.reshape(tf.matmul(pairs, self.of_pairs), shape)  # (B, P)
+        return tf.reduce_sum(tf.nn.softmax(scores, axis=1) * values, axis=1)  # (B,)

@@ -22,7 +22,8 @@ class CinLayer(keras.layers.Layer):  # type: ignore[misc]
     def call(self, maps: tf.Tensor, start: tf.Tensor) -> tf.Tensor:
         """Feature maps with the embedding's width first: (B, D, H'), (B, D, F) -> (B, D, H)."""
         D, count, fields = maps.shape[1], maps.shape[2], start.shape[2]
-        products = maps[:, :, :, tf.newaxis] * start[:, :, tf.newaxis, :]  # (B, D, H', F)
+        # As matrix products, whose gradients are such too: those of an element-wise one write all products twice more.
+        products = tf.matmul(maps[:, :, :, tf.newaxis], start[:, :, tf.newaxis, :])  # (B, D, H', F)
         return tf.matmul(tf.reshape(products, (-1, D, count * fields)), self.kernel)  # (B, D, H)
 
 

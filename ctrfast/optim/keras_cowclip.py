@@ -29,6 +29,7 @@ from ctrfast.errors import ConfigError
 from ctrfast.optim.adam import adam
 from ctrfast.optim.cowclip import clip_factors
 from ctrfast.optim.lookups import looked_up
+from ctrfast.traced import traced
 
 
 def updated_table(
@@ -191,7 +192,7 @@ class CowClip(keras.optimizers.Optimizer):  # type: ignore[misc]
         )  # (V, D)
         return [tf.reshape(tensor, table.shape) for tensor in new]
 
-    @tf.function(jit_compile=True)  # type: ignore[untyped-decorator]
+    @traced(jit_compile=True)  # type: ignore[untyped-decorator]
     def _updated_compiled(self, *arguments: tf.Tensor) -> list[tf.Tensor]:
         return self._updated(*arguments)
 

@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ctrfast.data.compiled import compiled
+from ctrfast.data.prefetch import fetch
 from ctrfast.optim.adam import BETA_2, EPSILON
-from ctrfast.optim.prefetch import fetch
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]

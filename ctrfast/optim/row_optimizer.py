@@ -16,6 +16,7 @@ from ctrfast.optim.adam import corrected_rate
 from ctrfast.optim.dense_weights import DenseWeights
 from ctrfast.optim.row_table import RowTable
 from ctrfast.optim.step_settings import StepSettings
+from ctrfast.traced import traced
 
 Floats = npt.NDArray[np.float32]
 
@@ -45,7 +46,7 @@ class RowOptimizer:
         self._dense = DenseWeights(settings, linear, deep)
         self._beta_1 = settings.beta_1
         self._published, self._published_step = published, rows.step
-        self._update_dense = tf.function(self._step_dense, jit_compile=True)
+        self._update_dense = traced(self._step_dense, jit_compile=True)
 
     @property
     def dense(self) -> list[tf.Variable]:

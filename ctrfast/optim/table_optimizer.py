@@ -26,6 +26,7 @@ from ctrfast.optim.fields import Fields, FieldSlices, FieldsOfRows, PresentRows
 from ctrfast.optim.rules import rule_of
 from ctrfast.optim.step_settings import StepSettings
 from ctrfast.optim.trust import trust_by_field
+from ctrfast.traced import traced
 
 _SHAPES = 16  # that a batch's distinct rows are rounded up to
 
@@ -67,15 +68,13 @@ class TableOptimizer:
         self._clip = bind_clip(
             settings.clip, clip_ratio=settings.clip_ratio, bound=settings.bound, clip_norm=settings.clip_norm
         )
-        self._whole = tf.function(self._whole_step, jit_compile=True)
-        self.sum_rows = tf.function(self._sums, jit_compile=True)
+        self._whole = traced(self._whole_step, jit_compile=True)
+        self.sum_rows = traced(self._sums, jit_compile=True)
         self.apply_sums = (
-            self._listed_step_of_sums
-            if settings.update == "sparse"
-            else tf.function(self._step_of_sums, jit_compile=True)
+            self._listed_step_of_sums if settings.update == "sparse" else traced(self._step_of_sums, jit_compile=True)
         )
-        self._update_listed = tf.function(self._update_list, jit_compile=True)
-        self._update_dense = tf.function(self._dense.update, jit_compile=True)
+        self._update_listed = traced(self._update_list, jit_compile=True)
+        self._update_dense = traced(self._dense.update, jit_compile=True)
 
     @property
     def dense(self) -> list[tf.Variable]:

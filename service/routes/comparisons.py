@@ -19,7 +19,7 @@ def compare_jobs(job_id: JobId, comparisons: ComparisonsDep, others: Others) -> 
     """A training beside others (`with`, ids with a comma between): settings, test figures, and what differs for real.
 
     Intervals and p-values: DeLong for AUC, a paired bootstrap of rows for the rest, on the same test rows; Welch's test
-    where there are several seeds of each settings. 404: there is no such job, or this server has not its files.
+    where there are several seeds of each settings. 404: there is no such job, or its files are gone.
     409: one has not succeeded. 422: one is no training, or is named twice. 503: another comparison is being made.
     """
     return comparisons.compare([job_id, *(known_form("job", other) for other in others.split(","))])

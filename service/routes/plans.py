@@ -18,8 +18,9 @@ from service.fingerprints import fingerprint
 from service.json_bodies import JsonRoute
 from service.paths import without_server_paths
 from service.seals import described
-from service.spec_schemas import train_schema
+from service.spec_schemas import job_schema
 from service.specs import parse_plan_request
+from service.states import Kind
 from service.submissions import unknown_entry
 
 router = APIRouter(prefix="/v1/plans", tags=["plans"], route_class=JsonRoute)
@@ -32,10 +33,10 @@ PlanBody = Annotated[
 ]
 
 
-@router.get("/schema")
-def get_schema() -> dict[str, Any]:
-    """JSON schema of a train job's `spec`, with what each setting means; what `POST /v1/plans` takes as well."""
-    return train_schema()
+@router.get("/schema", responses=problems(422))
+def get_schema(kind: Kind = Kind.TRAIN) -> dict[str, Any]:
+    """JSON schema of a job's `spec`, with what each setting means; that of trainings is also of `POST /v1/plans`."""
+    return job_schema(kind)
 
 
 @router.post("", responses=problems(400, 422))

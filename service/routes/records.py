@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query
 from fastapi.responses import FileResponse, JSONResponse, Response, StreamingResponse
-from sse_starlette import EventSourceResponse, ServerSentEvent
+from sse_starlette import EventSourceResponse
 from starlette.background import BackgroundTask
 
 from ctrfast.data.report import DataReport
@@ -18,19 +16,16 @@ from ctrfast.data.report.tags import SECURITY_POLICY
 from ctrfast.errors import ArtifactError
 from service.answers import MetricSeries
 from service.assignments import LOG, OUTPUTS
-from service.dependencies import JobId, JobsDep, ReportsDep, SettingsDep, problems
+from service.dependencies import EventFeedDep, JobId, JobsDep, ReportsDep, SettingsDep, problems
 from service.event_answers import EventList
 from service.job_logs import FileLog, StoredLog, follow
 from service.job_pages import sweep_page, train_page
 from service.job_reports import SweepReport, TrainReport, reported_job, sweep_report, train_report
-from service.jobs import JobStore
 from service.negotiation import prefers_html, prefers_json
 from service.places import Place, folder_of, store_of
 from service.problems import BadValueError, NotFoundError
 from service.series import FEWEST_POINTS, thin
 from service.states import Kind
-from service.tables import Event
-from service.times import iso_time
 
 router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["jobs"])
 
@@ -53,6 +48,7 @@ Limit = Annotated[int, Query(ge=1, le=1000)]
 def get_events(
     job_id: JobId,
     jobs: JobsDep,
+    feed: EventFeedDep,
     after: Seq = 0,
     limit: Limit = 500,
     last_event_id: LastEventId = None,
@@ -69,7 +65,7 @@ def get_events(
         page = jobs.events(job_id, start, limit)
         return JSONResponse(EventList.of(page, start).model_dump(mode="json"), headers={"Vary": "Accept"})
     jobs.events(job_id, start, 1)  # refuses what was removed while that can be answered
-    return EventSourceResponse(_events(jobs, job_id, start), ping=_PING_S, headers={"Vary": "Accept"})
+    return EventSourceResponse(feed.stream(job_id, start), ping=_PING_S, headers={"Vary": "Accept"})
 
 
 @router.get(
@@ -127,8 +123,11 @@ def get_metric_series(
     """
     jobs.get(job_id)
     wanted = None if names is None else frozenset(names.split(","))
-    records, last_seq = jobs.metric_series(job_id, after)
-    return MetricSeries(series=thin(records, wanted, points), last_seq=last_seq)
+    if points is None:
+        records, last_seq = jobs.metric_series(job_id, after)
+        return MetricSeries(series=thin(records, wanted, None), last_seq=last_seq)
+    series, last_seq = jobs.thinned_series(job_id, after, wanted, points)
+    return MetricSeries(series=series, last_seq=last_seq)
 
 
 @router.get(
@@ -178,24 +177,6 @@ def get_output(job_id: JobId, name: str, jobs: JobsDep, settings: SettingsDep) -
         if folder is None or not (folder / name).is_file():
             raise NotFoundError("output", name[:100], of=f"job {job_id!r}")
         return FileResponse(folder / name, filename=name, background=BackgroundTask(stack.pop_all().close))
-
-
-async def _events(jobs: JobStore, job_id: str, after: int) -> AsyncIterator[bytes]:
-    """The stream, in one piece for each look: a piece for each event costs several times as much."""
-    while True:
-        page = await asyncio.to_thread(jobs.events, job_id, after)
-        if page.events:
-            yield b"".join(_as_sse(event) for event in page.events)
-            after = page.events[-1].seq
-        if page.finished:
-            return
-        if not page.events:
-            await asyncio.sleep(_LOOK_S)
-
-
-def _as_sse(event: Event) -> bytes:
-    data = {"seq": event.seq, "at": iso_time(event.at), **event.data}
-    return ServerSentEvent(data=json.dumps(data), event=event.type, id=str(event.seq)).encode()
 
 
 async def _once(data: bytes) -> AsyncIterator[bytes]:

@@ -4,8 +4,10 @@ predict   {"instances": [{...}, ...]}                                rows, as Te
           {"inputs": {"C1": [...], ...}}                             columns
 score     {"model", "context": {...}, "candidates": [{...}, ...]}    one context, many candidates
 
-Rows are decoded into a type that is made from the schema, which is faster than into mappings, and gives
-columns without a look-up for each cell. A body that it refuses is decoded again into mappings, for the error's words.
+Plain rows are coded from their bytes (`ctrfast.data.json_rows`); their values are decoded only for whom needs them,
+such as a shadow. Others are decoded into a type that is made from the schema, which is faster than into mappings, and
+gives columns without a look-up for each cell. A body that it refuses is decoded again into mappings, for the error's
+words.
 """
 
 from __future__ import annotations
@@ -22,43 +24,57 @@ import numpy.typing as npt
 from msgspec import UNSET, Raw, Struct
 from msgspec.structs import astuple
 
+from ctrfast.data.encode import Encoded, Encoder
 from ctrfast.data.rows import Column, Repeated, columns_of, unknown_column
 from ctrfast.errors import DataError
-from ctrfast.schema import Schema
 from ctrfast.score import Scorer
 from service.problems import BadRowError, BadValueError, MalformedBodyError, TooLargeError
 
 _PLACE = re.compile(r" - at `(?:key in )?\$\.?(.*?)(?:\[\.\.\.\])?`$")
 
+# What is around the list of a predict request; the list itself is for `JsonRows` to check.
+_AROUND_INSTANCES = re.compile(
+    rb'[ \t\r\n]*\{[ \t\r\n]*(?:"signature_name"[ \t\r\n]*:[ \t\r\n]*"[ !#-\[\]-~]*"[ \t\r\n]*,)?[ \t\r\n]*'
+    rb'"instances"[ \t\r\n]*:'
+)
 _UNREADABLE = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
 
 T = TypeVar("T")
 Place = Callable[[str | None], str]  # an encoder's "row.column" -> the value's path in the body
+Coded = tuple[npt.NDArray[np.int32], npt.NDArray[np.float64]]
 
 
 @dataclass(frozen=True, slots=True)
 class Impressions:
     """What a request wants scored.
 
-    columns: raw values (R,) by column. rows: R. place: of a bad value. is_whole: every column is there with R values.
+    values: gives the raw values (R,) by column. rows: R. place: of a bad value. is_whole: every column is there with R
+    values. coded: local ids (R, S) and raw numbers (R, N), where the version that it was read for has them already.
     """
 
-    columns: Mapping[str, Column]
+    values: Callable[[], Mapping[str, Column]]
     rows: int
     place: Place
     is_whole: bool = False
+    coded: Coded | None = None
 
     def first(self) -> Mapping[str, object] | None:
         """The first row; None where there is none."""
         if not self.rows:
             return None
         return {
-            name: column.value if isinstance(column, Repeated) else column[0] for name, column in self.columns.items()
+            name: column.value if isinstance(column, Repeated) else column[0] for name, column in self.values().items()
         }
 
+    def encoded_by(self, encoder: Encoder) -> Encoded:
+        """Inputs of the version that it was read for. Raises DataError."""
+        if self.coded is not None:
+            return encoder.encode_coded(*self.coded)
+        return encoder.encode_values(self.values(), self.rows)
+
     def scored_by(self, scorer: Scorer) -> npt.NDArray[np.float32]:
-        """Probabilities (R,) of a version with the same columns. Raises DataError."""
-        return scorer.score(scorer.encoder.encode_values(self.columns, self.rows))
+        """Probabilities (R,) of any version with the same columns. Raises DataError."""
+        return scorer.score(scorer.encoder.encode_values(self.values(), self.rows))
 
 
 class ScoreBody(Struct, forbid_unknown_fields=True):
@@ -91,10 +107,13 @@ def read_score(body: bytes) -> ScoreBody:
 
 
 class BodyReader:
-    """Reads the impressions of one model's schema. max_rows: of one request."""
+    """Reads the impressions of one model version. max_rows: of one request."""
 
-    def __init__(self, schema: Schema) -> None:
-        self._schema = schema
+    def __init__(self, encoder: Encoder) -> None:
+        from ctrfast.data.json_rows import JsonRows  # compiled code: half a second that a start need not wait for
+
+        self._schema = schema = encoder.fitted.schema_
+        self._plain = JsonRows.of(encoder)
         row, candidate = _row_type(schema.columns, None), _row_type(schema.columns, UNSET)
         instances: Any = list[row] | None  # type: ignore[valid-type]
         body = msgspec.defstruct("Body", [("instances", instances, None)], bases=(_PredictBody,))
@@ -109,6 +128,25 @@ class BodyReader:
             MalformedBodyError, BadValueError, TooLargeError.
             BadRowError: a column is unknown.
         """
+        coded = self._code_instances(body, max_rows)
+        if coded is not None:
+
+            def values() -> Mapping[str, Column]:
+                return self._decode_predict(body, max_rows)[0].values()
+
+            return Impressions(values, len(coded[0]), _in_instances, coded=coded), False
+        return self._decode_predict(body, max_rows)
+
+    def _code_instances(self, body: bytes, max_rows: int) -> Coded | None:
+        """The instances, where they are plain and first in the body."""
+        if self._plain is None or (before := _AROUND_INSTANCES.match(body)) is None:
+            return None
+        end = body.rfind(b"}")
+        if body[end + 1 :].strip(b" \t\r\n"):
+            return None
+        return self._plain.read(body[before.end() : end], max_rows)
+
+    def _decode_predict(self, body: bytes, max_rows: int) -> tuple[Impressions, bool]:
         try:
             parsed = self._predict.decode(body)
         except _UNREADABLE:
@@ -123,7 +161,7 @@ class BodyReader:
             return self._of_rows(rows, _in_instances), False
         columns = zip(*map(astuple, rows), strict=True)
         named = dict(zip(self._schema.columns, columns, strict=True))
-        return Impressions(named, len(rows), _in_instances, is_whole=True), False
+        return Impressions(lambda: named, len(rows), _in_instances, is_whole=True), False
 
     def score(self, body: ScoreBody, max_rows: int) -> Impressions:
         """The candidates of a score request. What all of them have from the context is encoded once.
@@ -132,6 +170,17 @@ class BodyReader:
             MalformedBodyError, BadValueError, TooLargeError.
             BadRowError: a column is unknown.
         """
+        if self._plain is not None:
+            coded = self._plain.read(bytes(body.candidates), max_rows, bytes(body.context))
+            if coded is not None:
+
+                def values() -> Mapping[str, Column]:
+                    return self._decode_score(body, max_rows).values()
+
+                return Impressions(values, len(coded[0]), partial(_in_score, body), coded=coded)
+        return self._decode_score(body, max_rows)
+
+    def _decode_score(self, body: ScoreBody, max_rows: int) -> Impressions:
         try:
             context = self._context.decode(body.context)
             candidates = self._candidates.decode(body.candidates)
@@ -143,7 +192,7 @@ class BodyReader:
         own = zip(*map(astuple, candidates), strict=True)
         joined = zip(self._schema.columns, astuple(context), own, strict=True)
         columns = {name: _join(shared, column) for name, shared, column in joined}
-        return Impressions(columns, len(candidates), partial(_in_score, body))
+        return Impressions(lambda: columns, len(candidates), partial(_in_score, body))
 
     def _score_by_name(self, body: ScoreBody, max_rows: int) -> Impressions:
         context = decode(_context_decoder, bytes(body.context), "context")
@@ -153,9 +202,10 @@ class BodyReader:
 
     def _of_rows(self, rows: Sequence[Mapping[str, Any]], place: Place) -> Impressions:
         try:
-            return Impressions(columns_of(rows, self._schema), len(rows), place, is_whole=True)
+            columns = columns_of(rows, self._schema)
         except DataError as error:
             raise BadRowError(error.message, path=place(error.path)) from error
+        return Impressions(lambda: columns, len(rows), place, is_whole=True)
 
     def columns(self, columns: Mapping[str, Sequence[object]], rows: int, place: Place) -> Impressions:
         """Impressions that came in columns of equal length. Raises BadRowError: one is unknown."""
@@ -163,7 +213,7 @@ class BodyReader:
             if name not in self._schema.columns:
                 error = unknown_column(name, self._schema, 0)
                 raise BadRowError(error.message, path=place(error.path))
-        return Impressions(columns, rows, place)
+        return Impressions(lambda: columns, rows, place)
 
     def _of_inputs(self, columns: Mapping[str, Sequence[Any]], max_rows: int) -> Impressions:
         lengths = {len(values) for values in columns.values()}

@@ -79,7 +79,7 @@ class Course:
         impressions = read(served)
         if is_any and self._shelf.traffic(target.project, target.name) is not None:
             default, served = served, await self._shelf.by_traffic(target.project, target.name, impressions.first())
-            if not served.has_columns_of(default):
+            if served is not default:
                 impressions = read(served)
         self._telemetry.scoring_seconds["parse"] += time.perf_counter() - started
         scored = await self._score(served, impressions)

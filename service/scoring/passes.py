@@ -58,9 +58,14 @@ def score_together(scorer: Scorer, requests: Sequence[Impressions]) -> Pass:
 
 def _encoded(encoder: Encoder, requests: Sequence[Impressions]) -> tuple[Encoded, Sequence[DataError | None]]:
     """The requests' impressions one after the other, but for those with an error."""
+    coded = [request.coded for request in requests if request.coded is not None]
+    if coded and len(coded) == len(requests):
+        ids, numbers = (np.concatenate(parts) for parts in zip(*coded, strict=True))
+        return encoder.encode_coded(ids, numbers), [None] * len(requests)
     if len(requests) > 1 and all(request.is_whole for request in requests):
         names = encoder.fitted.schema_.input_columns
-        columns = {name: list(chain.from_iterable([each.columns[name] for each in requests])) for name in names}  # type: ignore[misc]  # no column of a whole one is Repeated
+        values = [request.values() for request in requests]
+        columns = {name: list(chain.from_iterable([each[name] for each in values])) for name in names}  # type: ignore[misc]  # no column of a whole one is Repeated
         try:
             return encoder.encode_values(columns, sum(each.rows for each in requests)), [None] * len(requests)
         except DataError:
@@ -69,7 +74,7 @@ def _encoded(encoder: Encoder, requests: Sequence[Impressions]) -> tuple[Encoded
     errors: list[DataError | None] = []
     for request in requests:
         try:
-            parts.append(encoder.encode_values(request.columns, request.rows))
+            parts.append(request.encoded_by(encoder))
             errors.append(None)
         except DataError as error:
             errors.append(error)

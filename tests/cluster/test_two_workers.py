@@ -1,9 +1,8 @@
-"""Two worker processes take the steps of one, measure all rows, stop when told, and outlive a lost worker."""
+"""Two worker processes take the steps of one, measure all rows, and stop when told."""
 
 import json
 import subprocess
 import sys
-from ipaddress import ip_address
 
 import numpy as np
 import pytest
@@ -18,7 +17,8 @@ from ctrfast.optim.step_settings import StepSettings
 from ctrfast.run import Run
 from ctrfast.step import make_step
 from tests import tiny_clicks
-from tests.cluster.two_workers_program import DENSE, DIES_BEFORE_STEP, SPARSE
+from tests.cluster.connections import is_loopback
+from tests.cluster.two_workers_program import DENSE, SPARSE
 
 pytestmark = pytest.mark.timeout(900)
 STEPS = 20
@@ -31,7 +31,7 @@ def runs(tiny_dataset, tmp_path_factory):
     program = [sys.executable, "-m", "tests.cluster.two_workers_program", tiny_dataset.path, out]
     done = subprocess.run(program, capture_output=True, text=True, timeout=880)
     assert done.returncode == 0, done.stderr
-    return out, json.loads(done.stdout.splitlines()[-1]), done.stderr + done.stdout
+    return out, json.loads(done.stdout.splitlines()[-1])
 
 
 def one_worker(dataset, config):
@@ -84,21 +84,12 @@ def test_the_figures_are_those_of_all_rows(runs, tiny_dataset):
 
 
 def test_a_stop_reaches_the_workers(runs):
-    out, told, _ = runs
+    out, told = runs
     assert told["stopped"].startswith("Stopped after 1 of 20 steps; a checkpoint is kept.")
     assert told["refused"].startswith("The run") and "optimizer.update=dense (now sparse)" in told["refused"]
     assert not list(out.rglob(".partial-*"))
 
 
-def test_a_run_that_loses_a_worker_ends_as_an_undisturbed_one(runs):
-    out, told, log = runs
-    assert (out / "died").exists()
-    assert told["steps"][-1] == STEPS
-    assert DIES_BEFORE_STEP % DENSE.checkpoint_every_steps  # else nothing had to be done again
-    assert "A worker was lost" in log
-    tiny_clicks.same_run(out / "dense", out / "hurt")
-
-
 def test_the_workers_talk_on_loopback_alone(runs):
-    addresses = [ip_address(address.removeprefix("::ffff:")) for address in runs[1]["addresses"]]
-    assert addresses and all(address.is_loopback for address in addresses)
+    addresses = runs[1]["addresses"]
+    assert addresses and all(map(is_loopback, addresses))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ctrfast.data.text_table import ABSENT, TextTable
+from ctrfast.data.text_table import TextTable
+from ctrfast.id_rows import ABSENT
 
 TEXTS = st.lists(st.text(min_size=1, max_size=3), unique=True, max_size=40)
 
@@ -25,17 +25,6 @@ def test_it_finds_what_dicts_find(vocabularies, asked):
         assert table.find(values, np.full(len(values), number)).tolist() == expected
 
 
-@pytest.mark.parametrize("hashes", [lambda text: len(text), lambda text: 5 << 1, lambda text: -1 - len(text)])
-def test_full_buckets_run_over(monkeypatch, hashes):
-    """Hashes that crowd into few buckets, the last one among them: `find` and the table are given the same."""
-    texts = ["x" * length for length in range(1, 61)]
-    crowded = {text: (hashes(text) & 7) << 1 | length << 40 for length, text in enumerate(texts)}
-    absent = {"absent": 3 << 1 | 1 << 60}
-    monkeypatch.setattr("ctrfast.data.text_table.hash", lambda text: {**crowded, **absent}.get(text, 7), raising=False)
-    table = TextTable([pa.array(texts)])
-    assert table.find([*texts, "absent"], np.zeros(61, int)).tolist() == [*range(2, 62), ABSENT]
-
-
 def test_a_large_vocabulary():
     texts = [f"{number:x}" for number in range(200_000)]
     table = TextTable([pa.array(texts[:100_000]), pa.array(texts[50_000:])])
@@ -46,6 +35,6 @@ def test_a_large_vocabulary():
     np.testing.assert_array_equal(table.find(texts, which), np.where(which, ids[1], ids[0]))
 
 
-def test_what_has_no_hash():
-    with pytest.raises(TypeError):
-        TextTable([pa.array(["a"])]).find(["a", []], np.zeros(2, int))
+def test_what_is_no_text_is_absent():
+    values = ["a", [], {}, b"a", 1, "\ud800", "a"]
+    assert TextTable([pa.array(["a"])]).find(values, np.zeros(7, int)).tolist() == [2, *[ABSENT] * 5, 2]

@@ -18,6 +18,8 @@ from moto.server import ThreadedMotoServer
 from tests.deploy.test_compose import DEPLOY, SERVICES
 from tests.service.conftest import database_url, postgres, wait_for  # noqa: F401 - fixtures
 
+pytestmark = pytest.mark.empty_database
+
 BIN = Path(sys.executable).parent
 
 

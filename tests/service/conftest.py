@@ -24,13 +24,13 @@ from ctrfast.data.synth import synth
 from ctrfast.schema import preset
 from service.api import server_config
 from service.app import create_app
-from service.database import Database
 from service.processes import bind
 from service.projects import DEFAULT_PROJECT
 from service.settings import Settings
 from service.states import Kind
 from service.traces import NO_TRACES, Traces
 from service.wiring import Services
+from tests.service.made_tables import copy_on, make_tables
 
 ROWS = 3000
 CHILD = Path(__file__).parent / "child_program.py"
@@ -61,14 +61,21 @@ def postgres() -> Iterator[str]:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """An empty database of each kind."""
+    """A database of each kind, with all tables; without any where the test is marked `empty_database`."""
+    is_empty = request.node.get_closest_marker("empty_database") is not None
     if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'test.db'}"
+        url = f"sqlite:///{tmp_path / 'test.db'}"
+        if not is_empty:
+            make_tables(url)
+        yield url
         return
     server = request.getfixturevalue("postgres")
     name = f"t{uuid.uuid4().hex}"
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
+    if is_empty:
+        with psycopg.connect(server, autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}")
+    else:
+        copy_on(server, name)
     yield server.replace("/postgres?", f"/{name}?")
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
@@ -106,9 +113,8 @@ def settings(home: Path, database_url: str) -> Settings:
 
 @pytest.fixture
 def services(settings: Settings) -> Iterator[Services]:
-    """The parts of an API process, on a migrated database of each kind."""
+    """The parts of an API process, on a database of each kind."""
     services = Services.build(settings)
-    services.database.migrate()
     yield services
     services.database.dispose()
 
@@ -147,9 +153,7 @@ class Api:
     """A running API: its services and a client of its own."""
 
     def __init__(self, settings: Settings, traces: Traces = NO_TRACES, port: int = 0) -> None:
-        database = Database(settings.url)
-        database.migrate()
-        database.dispose()
+        make_tables(settings.url)
         app = create_app(settings, traces)
         self.services: Services = app.state.services
         self.app = app

@@ -107,6 +107,7 @@ def test_what_a_job_leaves(api: Api, connect: Make) -> None:
     frame = client.metrics(job_id)
     assert frame["step"].tolist() == [1, 2, 3]
     assert frame["loss"].tolist() == [1, 1 / 2, 1 / 3]
+    assert client.metrics(job_id, points=4).equals(frame)
     log = api.services.settings.job_folder(job_id) / LOG
     assert client.logs(job_id) == (log.read_text() if log.is_file() else "")
     events = list(client.events(job_id))
@@ -154,6 +155,20 @@ def test_why_a_score_is_what_it_is_and_who_answers(api: Api, bundle: Path, conne
     compared = wait_for(lambda: client.shadow("ctr")["comparisons"], "the comparison", 20)
     assert [(of["version"], of["shadow_version"], of["rows"]) for of in compared] == [(2, 1, 2)]
     assert client.set_traffic("ctr") == {"split": None, "shadow": None}
+
+
+def test_how_a_version_is_calibrated_and_what_the_paper_reached(api: Api, bundle: Path, connect: Make) -> None:
+    publish(api, bundle)
+    client = connect(api.url)
+    found = client.calibration("ctr", 1)
+    assert found == api.client.get("/v1/models/ctr/versions/1/calibration").json()
+    assert (found["model"], found["version"], found["before"]) == ("ctr", 1, [])
+    with pytest.raises(ProblemError) as caught:
+        client.calibration("ctr", 2)
+    assert (caught.value.status, caught.value.code) == (404, "not_found")
+    tables = client.published_results()["tables"]
+    criteo = next(table for table in tables if (table["preset"], table["network"]) == ("criteo", "deepfm"))
+    assert criteo["auc"]["131072"] == pytest.approx(0.8090)
 
 
 def test_an_alias(api: Api, bundle: Path, connect: Make) -> None:

@@ -14,6 +14,8 @@ from service.migrations import config_for
 from service.settings import Settings
 from service.tables import Base, ModelRow
 
+pytestmark = pytest.mark.empty_database
+
 
 def test_migrations_make_the_tables_of_the_code(settings: Settings) -> None:
     database = Database(settings.url)

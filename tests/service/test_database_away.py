@@ -15,6 +15,7 @@ from service.leases import LeaseStore
 from service.wiring import Services
 from service.worker_roll import WorkerRoll
 from tests.service.conftest import Api, quick_settings
+from tests.service.made_tables import make_tables
 from tests.service.test_api_jobs import problem
 from tests.service.test_worker import ended, register_dataset, reported, submit, working
 
@@ -23,8 +24,9 @@ Break = Callable[[type, str], list[str]]
 
 @pytest.fixture
 def services(home: Path) -> Iterator[Services]:
-    services = Services.build(quick_settings(home, lease_s=10.0, max_attempts=3))
-    services.database.migrate()
+    settings = quick_settings(home, lease_s=10.0, max_attempts=3)
+    make_tables(settings.url)
+    services = Services.build(settings)
     register_dataset(services)
     yield services
     services.database.dispose()

@@ -15,6 +15,8 @@ from service.options import JobOptions
 from service.settings import Settings
 from service.states import Kind
 
+pytestmark = pytest.mark.empty_database
+
 NEW_COLUMNS = {"priority", "deadline_s", "deadline_at", "not_before", "pausing", "labels"}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from sqlalchemy import inspect, select, text
 
 from service.database import Database
@@ -10,6 +11,8 @@ from service.options import JobOptions, Webhook
 from service.settings import Settings
 from service.states import Kind
 from service.tables import WebhookRow
+
+pytestmark = pytest.mark.empty_database
 
 BEFORE = "0003"
 NEW_COLUMNS = {"log_events", "webhook"}

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
 from sqlalchemy import inspect, text
 
 from service.database import Database
 from service.jobs import JobStore
 from service.settings import Settings
 from service.states import Kind
+
+pytestmark = pytest.mark.empty_database
 
 BEFORE = "0005"
 NEW_COLUMNS = {"parent_id", "waits_for_children"}

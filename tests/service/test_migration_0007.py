@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
 from sqlalchemy import inspect, text
 
 from service.database import Database
 from service.pointers import PointerStore
 from service.registry import Registry
 from service.settings import Settings
+
+pytestmark = pytest.mark.empty_database
 
 BEFORE = "0006"
 NEW_TABLES = {"alias_moves", "registry_changes", "shadow_figures"}

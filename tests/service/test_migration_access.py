@@ -20,6 +20,8 @@ from service.settings import Settings
 from service.states import Kind
 from service.tables import AliasRow, ModelRow, VersionRow
 
+pytestmark = pytest.mark.empty_database
+
 BEFORE = "0002"
 ROWS = (
     "INSERT INTO jobs (id, kind, state, spec, owner, fingerprint, progress, metrics, result, attempt, attempts_left,"

@@ -22,7 +22,7 @@ def scores(number, rows):
 
 def request(number, rows):
     """Impressions that know their number by their only column."""
-    return Impressions({"number": number}, rows, str)
+    return Impressions(lambda: {"number": number}, rows, str)
 
 
 def rows_of(requests):
@@ -32,7 +32,7 @@ def rows_of(requests):
 def score(requests):
     """A pass without encoder and network."""
     rows = rows_of(requests)
-    parts = [Part(scores(each.columns["number"], each.rows), np.zeros((each.rows, 1), np.int32)) for each in requests]
+    parts = [Part(scores(each.values()["number"], each.rows), np.zeros((each.rows, 1), np.int32)) for each in requests]
     return Pass(parts, Encoded(np.zeros((rows, 1), np.int32), np.zeros((rows, 0), np.float32), {}, rows), 0.0, 0.0)
 
 

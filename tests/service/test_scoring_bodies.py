@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ctrfast.data.encode import Encoder
 from ctrfast.data.rows import Repeated, columns_of
-from ctrfast.schema import IdField, NumericField, Schema
+from ctrfast.data.vocabulary import Vocabulary
+from ctrfast.schema import FittedSchema, IdField, NumericField, Schema, Statistics
 from service.problems import BadRowError, BadValueError, MalformedBodyError, TooLargeError
 from service.scoring.bodies import BodyReader, read_score
 
@@ -29,6 +33,19 @@ VALUES = st.none() | st.integers() | st.floats(allow_nan=False, allow_infinity=F
 ANYTHING = VALUES | st.booleans() | st.lists(VALUES, max_size=2)
 
 
+@cache
+def reader_of(schema):
+    """With the vocabularies a, b, c."""
+    vocabularies = {name: Vocabulary.fit(pa.array(["a", "b", "c"]), np.array([3, 2, 1])) for name in schema.id_names}
+    fitted = FittedSchema(
+        schema_=schema,
+        statistics={"n": Statistics(mean=5.0, std=1.0)},
+        vocabulary_sizes=dict.fromkeys(schema.id_names, 3),
+        vocabulary_hash="",
+    )
+    return BodyReader(Encoder(fitted, vocabularies))
+
+
 def rows_of(schema):
     return st.lists(st.dictionaries(st.sampled_from(schema.columns), ANYTHING), max_size=4)
 
@@ -36,7 +53,7 @@ def rows_of(schema):
 def expanded(impressions):
     return {
         name: [column.value] * impressions.rows if isinstance(column, Repeated) else list(column)
-        for name, column in impressions.columns.items()
+        for name, column in impressions.values().items()
     }
 
 
@@ -44,7 +61,7 @@ def expanded(impressions):
 @given(data=st.data())
 def test_rows_become_columns(schema, data):
     rows = data.draw(rows_of(schema))
-    impressions, columnar = BodyReader(schema).predict(json.dumps({"instances": rows}).encode(), 10)
+    impressions, columnar = reader_of(schema).predict(json.dumps({"instances": rows}).encode(), 10)
     assert not columnar
     assert impressions.rows == len(rows)
     if rows:
@@ -59,7 +76,7 @@ def test_a_candidates_fields_join_the_contexts(schema, data):
         data.draw(rows_of(schema)),
     )
     body = json.dumps({"model": "m", "context": context, "candidates": candidates}).encode()
-    impressions = BodyReader(schema).score(read_score(body), 10)
+    impressions = reader_of(schema).score(read_score(body), 10)
     assert impressions.rows == len(candidates)
     if candidates:
         assert expanded(impressions) == columns_of([{**context, **candidate} for candidate in candidates], schema)
@@ -67,7 +84,7 @@ def test_a_candidates_fields_join_the_contexts(schema, data):
 
 def test_what_all_candidates_have_from_the_context_is_encoded_once():
     body = json.dumps({"model": "m", "context": {"a": "x", "n": 1}, "candidates": [{}, {"n": 2}]}).encode()
-    columns = BodyReader(SCHEMA).score(read_score(body), 10).columns
+    columns = reader_of(SCHEMA).score(read_score(body), 10).values()
     assert (columns["n"], columns["a"], columns["é"]) == ([1, 2], Repeated("x"), Repeated(None))
 
 
@@ -88,7 +105,7 @@ def test_what_all_candidates_have_from_the_context_is_encoded_once():
 )
 def test_a_predict_body_that_breaks_a_rule(body, error, path):
     with pytest.raises(error) as caught:
-        BodyReader(SCHEMA).predict(json.dumps(body).encode(), 10)
+        reader_of(SCHEMA).predict(json.dumps(body).encode(), 10)
     assert caught.value.path == path
 
 
@@ -105,23 +122,23 @@ def test_a_predict_body_that_breaks_a_rule(body, error, path):
 )
 def test_a_score_body_that_breaks_a_rule(body, error, path):
     with pytest.raises(error) as caught:
-        BodyReader(SCHEMA).score(read_score(json.dumps({"model": "m", **body}).encode()), 10)
+        reader_of(SCHEMA).score(read_score(json.dumps({"model": "m", **body}).encode()), 10)
     assert caught.value.path == path
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b'{"instances": [{"n": 1e999}]}', b"\xff", b"[" * 100_000, b"NaN"])
 def test_what_is_no_json_is_refused(body):
     with pytest.raises((MalformedBodyError, BadValueError)):
-        BodyReader(SCHEMA).predict(body, 10)
+        reader_of(SCHEMA).predict(body, 10)
     with pytest.raises((MalformedBodyError, BadValueError)):
         read_score(body)
 
 
 def test_places_of_bad_values():
-    reader = BodyReader(SCHEMA)
+    reader = reader_of(SCHEMA)
     assert reader.predict(b'{"instances": [{}]}', 10)[0].place("3.n") == "instances[3].n"
     assert reader.predict(b'{"inputs": {"n": [1]}}', 10)[0].place("0.n") == "inputs.n[0]"
     body = read_score(b'{"model": "m", "context": {"n": 1}, "candidates": [{}, {"n": 2}]}')
     impressions = reader.score(body, 10)
     assert [impressions.place(f"{row}.n") for row in range(2)] == ["context.n", "candidates[1].n"]
-    assert np.array_equal(impressions.columns["n"], [1, 2])
+    assert np.array_equal(impressions.values()["n"], [1, 2])

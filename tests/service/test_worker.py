@@ -24,14 +24,16 @@ from service.tables import DatasetRow, Job
 from service.wiring import Services
 from service.worker import RUNNER, Worker
 from tests.service.conftest import fake_command, quick_settings, wait_for
+from tests.service.made_tables import make_tables
 
 SPEC = {"dataset": "d"}
 
 
 @pytest.fixture
 def services(home: Path) -> Iterator[Services]:
-    services = Services.build(quick_settings(home))
-    services.database.migrate()
+    settings = quick_settings(home)
+    make_tables(settings.url)
+    services = Services.build(settings)
     register_dataset(services)
     yield services
     services.database.dispose()

@@ -3,10 +3,12 @@ import { el, fill, table } from "./dom.js";
 import { number } from "./format.js";
 
 const DASHES = [[], [8, 4], [2, 3], [10, 3, 2, 3], [14, 4], [5, 2]]; // told apart without colour too
-const HEIGHT = 240;
+const [LOWEST, HIGHEST] = [240, 480]; // pixels
 const MOST_TABLE_ROWS = 1000;
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+const rem = () => parseFloat(getComputedStyle(document.documentElement).fontSize);
+const heightOf = (width) => Math.round(Math.min(HIGHEST, Math.max(LOWEST, width / 4)));
 const dark = matchMedia("(prefers-color-scheme: dark)");
 
 /** Save a blob under a name. */
@@ -45,7 +47,7 @@ export class LineChart {
       this.plot, this.details);
     host.classList.add("chart");
     this.resizing = new ResizeObserver(() => {
-      if (this.uplot && this.plot.clientWidth) this.uplot.setSize({ width: this.plot.clientWidth, height: HEIGHT });
+      if (this.uplot && this.plot.clientWidth) this.#fit();
     });
     this.resizing.observe(this.plot);
     dark.addEventListener("change", () => this.#draw());
@@ -67,22 +69,30 @@ export class LineChart {
     if (this.details.open) this.#tabulate();
   }
 
+  #fit() {
+    const width = this.plot.clientWidth;
+    this.uplot.setSize({ width, height: heightOf(width) });
+  }
+
   #draw() {
     if (this.uplot) this.uplot.destroy();
     this.uplot = null;
     fill(this.plot, this.data[0].length ? null : el("p", { class: "empty" }, "No values yet."));
     if (!this.data[0].length) return;
+    const letter = rem();
+    const font = `${0.75 * letter}px system-ui, sans-serif`;
+    const width = this.plot.clientWidth || 400;
     const axis = (more) => ({
       stroke: colour("--faint"), grid: { stroke: colour("--line"), width: 1 }, ticks: { stroke: colour("--line"), width: 1 },
-      font: "12px system-ui, sans-serif", ...more,
+      font, ...more,
     });
     this.uplot = new uPlot({
-      width: this.plot.clientWidth || 400,
-      height: HEIGHT,
+      width,
+      height: heightOf(width),
       scales: { x: { time: false, distr: this.log ? 3 : 1, log: 2 }, y: this.#scaleY() },
       axes: [
-        axis({ size: 32, label: this.x, labelSize: 18, labelFont: "12px system-ui, sans-serif", values: (_, values) => values.map((v) => (v === null ? "" : this.formatX(v))) }),
-        axis({ size: 64, values: (_, values) => values.map((v) => (v === null ? "" : this.formatY(v))) }),
+        axis({ size: 2 * letter, label: this.x, labelSize: 1.125 * letter, labelFont: font, values: (_, values) => values.map((v) => (v === null ? "" : this.formatX(v))) }),
+        axis({ size: 4 * letter, values: (_, values) => values.map((v) => (v === null ? "" : this.formatY(v))) }),
       ],
       series: [
         { label: this.x, value: (_, v) => (v === null ? "–" : this.formatX(v)) },
@@ -100,11 +110,12 @@ export class LineChart {
     }, this.data, this.plot);
   }
 
-  /** Wide enough for whiskers, which uPlot does not know of. */
+  /** Wide enough for whiskers, which uPlot does not know of; a line that is 0 all along gets an axis to 1, not to 100. */
   #scaleY() {
     if (this.logY) return { distr: 3 };
-    if (!this.series.some((one) => one.low)) return {};
     const range = (_, least, most) => {
+      if (least === null) return [null, null];
+      if (least === 0 && most === 0) return [0, 1];
       const ends = this.series.flatMap((one) => [...(one.low ?? []), ...(one.high ?? [])]).filter((end) => end !== null);
       return uPlot.rangeNum(Math.min(least, ...ends), Math.max(most, ...ends), 0.1, true);
     };
@@ -140,7 +151,7 @@ export class LineChart {
     ctx.save();
     ctx.strokeStyle = colour("--edge");
     ctx.fillStyle = colour("--faint");
-    ctx.font = `${11 * devicePixelRatio}px system-ui, sans-serif`;
+    ctx.font = `${0.6875 * rem() * devicePixelRatio}px system-ui, sans-serif`;
     ctx.textAlign = "left";
     ctx.textBaseline = "alphabetic";
     ctx.setLineDash([3 * devicePixelRatio, 3 * devicePixelRatio]);
@@ -153,7 +164,7 @@ export class LineChart {
       ctx.lineTo(at, bbox.top + bbox.height);
       ctx.stroke();
       if (at < free) continue;
-      ctx.fillText(text, at + 3 * devicePixelRatio, bbox.top + 11 * devicePixelRatio);
+      ctx.fillText(text, at + 3 * devicePixelRatio, bbox.top + 0.6875 * rem() * devicePixelRatio);
       free = at + ctx.measureText(text).width + 8 * devicePixelRatio;
     }
     ctx.restore();

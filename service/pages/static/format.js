@@ -22,7 +22,8 @@ export function bytes(value) {
   if (!known(value)) return NONE;
   const units = ["B", "KiB", "MiB", "GiB", "TiB"];
   const power = value < 1 ? 0 : Math.min(units.length - 1, Math.floor(Math.log2(value) / 10));
-  return `${(value / 1024 ** power).toPrecision(3)} ${units[power]}`;
+  const size = value / 1024 ** power;
+  return `${size >= 100 ? Math.round(size) : size.toPrecision(3)} ${units[power]}`;
 }
 
 /** Seconds as "3 h 5 min", "42 s". */

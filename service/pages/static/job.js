@@ -10,7 +10,9 @@ import { showPlan } from "./job_plan.js";
 import { followEvents, repeat } from "./live.js";
 
 const EARLIER_EVENTS = 200; // before the page was opened
-const LOOK_MS = 5000; // what no event tells: the place in the queue
+const LOOK_MS = 10_000; // what no event tells: the place in the queue, how many runs of a sweep are done
+const SELDOM_MS = 30_000; // while it runs: that somebody wishes it to pause
+const SHOWN = ["valid_auc", "test_auc", "loss", "rows_per_s"]; // metrics beside the state
 const jobId = byId("job").dataset.jobId;
 const path = `/v1/jobs/${encodeURIComponent(jobId)}`;
 const curves = new Curves(jobId);
@@ -19,6 +21,7 @@ let job = null;
 let stream = null;
 let hasAll = false; // the stream has brought the event that ended the job
 let isAway = false; // the last answer was a refusal, or none
+let newest = {}; // of each metric, what the stream has brought
 let plannedFor = null; // the state that the plan was shown for
 
 const fact = (name, value) => [el("dt", {}, name), el("dd", {}, value)];
@@ -92,11 +95,14 @@ async function refresh() {
 }
 
 function onEvent(type, data) {
-  if (type === "metric") curves.add(data);
-  else if (type === "log") log.wake();
+  if (type === "metric") {
+    curves.add(data);
+    newest = { ...newest, ...data };
+  } else if (type === "log") log.wake();
   else if (type === "progress") {
     const { progress, eta_s: eta } = data;
-    show({ ...job, progress, eta_s: eta });
+    const told = SHOWN.filter((name) => typeof newest[name] === "number").map((name) => [name, newest[name]]);
+    show({ ...job, progress, eta_s: eta, metrics: { ...job.metrics, ...Object.fromEntries(told) } });
   } else {
     if (type === "state") hasAll = FINAL.has(data.state);
     addEvent(type, data);
@@ -144,7 +150,13 @@ async function open() {
     },
     isOver: () => hasAll,
   });
-  repeat(() => (FINAL.has(job.state) ? undefined : refresh()), LOOK_MS);
+  let looked = Date.now();
+  repeat(() => {
+    const wait = job.state === "running" && job.kind !== "sweep" ? SELDOM_MS : LOOK_MS;
+    if (FINAL.has(job.state) || Date.now() - looked < wait - LOOK_MS / 2) return undefined;
+    looked = Date.now();
+    return refresh();
+  }, LOOK_MS);
 }
 
 open().catch((error) => say(byId("problem"), error.status === 404 ? `${error.message} Go back to the list of jobs.` : error.message));

@@ -32,5 +32,5 @@ export function showActions(job, done, failed) {
   };
   fill(host,
     wanted.map((action) => el("button", { type: "button", class: action.danger ? "danger" : null, onclick: press(action) }, action.text)),
-    job.kind === "train" ? el("a", { class: "button", href: `/ui/jobs/new?from=${encodeURIComponent(job.id)}` }, "Clone with changes") : null);
+    el("a", { class: "button", href: `/ui/jobs/new?kind=${job.kind}&from=${encodeURIComponent(job.id)}` }, "Clone with changes"));
 }

@@ -8,6 +8,7 @@ const POINTS = 600; // of each metric, about the width of a chart
 const MOST_LIVE = 3000; // records; then the server thins them out anew
 const LARGEST = 6;
 const DRAW_MS = 500;
+const MOST_MARKS = 50; // lines at epochs; of more every second, third ... is drawn
 
 const share = (value) => (typeof value === "number" ? percent(value, 2) : "–");
 
@@ -118,5 +119,6 @@ function epochs(records) {
       marks.push({ x: record.step, text: `epoch ${epoch + 1}` });
     }
   }
-  return marks;
+  const every = Math.ceil(marks.length / MOST_MARKS);
+  return marks.filter((_, place) => place % every === 0);
 }

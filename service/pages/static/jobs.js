@@ -2,10 +2,11 @@
 import { getJson } from "./api.js";
 import { byId, el, fill, say } from "./dom.js";
 import { between, duration, integer, number, time } from "./format.js";
-import { aucOf, progressCell, stateTag } from "./job_parts.js";
+import { aucOf, FINAL, progressCell, stateTag } from "./job_parts.js";
 import { repeat } from "./live.js";
 
-const EVERY_MS = 4000;
+const EVERY_MS = 8000; // while a job that is shown goes on
+const SELDOM_MS = 16_000; // else: for those that are new
 const here = new URLSearchParams(location.search);
 const asked = new URLSearchParams([...here].filter(([name, value]) => value && ["state", "kind", "label", "parent", "cursor"].includes(name)));
 const rows = new Map(); // job id -> its row, and the JSON that it was made of
@@ -61,9 +62,16 @@ function show(page) {
   if (page.next_cursor) byId("older").href = `?${new URLSearchParams([...asked].filter(([name]) => name !== "cursor").concat([["cursor", page.next_cursor]]))}`;
 }
 
+let goesOn = true;
+let looked = 0;
+
 async function look() {
+  if (!goesOn && Date.now() - looked < SELDOM_MS - EVERY_MS / 2) return;
   try {
-    show(await getJson(`/v1/jobs?${asked}`));
+    const page = await getJson(`/v1/jobs?${asked}`);
+    show(page);
+    goesOn = page.jobs.some((job) => !FINAL.has(job.state));
+    looked = Date.now();
     say(byId("problem"), "");
   } catch (error) {
     say(byId("problem"), error.message);

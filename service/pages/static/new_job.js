@@ -1,5 +1,5 @@
-// A training made of the spec's JSON schema, with what it comes to (POST /v1/plans) while one types.
-import { getJson, send } from "./api.js";
+// A job made of its spec's JSON schema; of trainings and sweeps with what they come to (POST /v1/plans) while one types.
+import { getJson, may, send } from "./api.js";
 import { byId, el, fill, say } from "./dom.js";
 import { bytes, duration, integer } from "./format.js";
 import { planTable } from "./job_plan.js";
@@ -7,6 +7,9 @@ import { SchemaForm } from "./schema_form.js";
 
 const QUIET_MS = 350; // without a key press, before the plan is asked for
 const OPTIONS = ["priority", "deadline_s", "labels"];
+const kind = byId("new-job")?.dataset.kind;
+const base = kind === "sweep" ? "base." : ""; // before the settings of a training
+const hasPlan = ["train", "sweep"].includes(kind);
 let form = null;
 let asking = null;
 let timer = null;
@@ -38,15 +41,17 @@ async function preview() {
   asking?.abort();
   const mine = new AbortController();
   asking = mine;
-  const spec = form.values();
+  const values = form.values();
+  const spec = kind === "sweep" ? values.base ?? {} : values;
   try {
     const answer = await send("POST", "/v1/plans", spec, { signal: mine.signal });
     clearErrors();
     say(byId("preview-problem"), spec.dataset ? "" : "Choose a dataset to see memory, time and findings.", "note");
-    showPlan(answer);
+    showPlan(answer, kind === "sweep" ? runsOf(values) : null);
   } catch (error) {
     if (error.name === "AbortError") return;
     clearErrors();
+    if (error.path) error.path = base + error.path;
     showRefusal(error, byId("preview-problem"));
     fill(byId("plan"));
     fill(byId("estimates"));
@@ -54,8 +59,15 @@ async function preview() {
   }
 }
 
-function showPlan(answer) {
-  const facts = [];
+/** How many runs a sweep has, as far as its settings say so. */
+function runsOf({ grid, search }) {
+  if (!grid || typeof grid !== "object") return null;
+  const lengths = Object.entries(grid).filter(([name]) => !search || name === "seed").map(([, values]) => values?.length);
+  return lengths.reduce((product, length) => product * length, search ? search.points : 1);
+}
+
+function showPlan(answer, runs) {
+  const facts = Number.isFinite(runs) ? [["Runs", integer(runs)]] : [];
   if (answer.time) facts.push(["Time", `${duration(answer.time.low_s)} to ${duration(answer.time.high_s)}`], ["Steps", integer(answer.time.steps)]);
   if (answer.steps_per_epoch) facts.push(["Steps per epoch", integer(answer.steps_per_epoch)]);
   if (answer.memory) facts.push(["Memory, at most", bytes(answer.memory.total_bytes)], ["Embedding table", `${integer(answer.memory.table_rows)} rows, ${bytes(answer.memory.table_bytes)}`]);
@@ -72,16 +84,16 @@ function showFindings(findings) {
   byId("errors").hidden = !errors.length;
   byId("warnings").parentElement.hidden = !others.length;
   byId("warnings-count").textContent = `${others.length} ${others.length === 1 ? "warning" : "warnings"}`;
-  for (const finding of errors) form.showError(finding.path, finding.message);
+  for (const finding of errors) form.showError(base + finding.path, finding.message);
 }
 
 /** Offer the settings that the chosen network has. */
 function fitNetwork(architectures, usual) {
-  const name = form.value("model.name") || usual;
+  const name = form.value(`${base}model.name`) || usual;
   const network = architectures.find((one) => one.name === name);
   if (!network) return;
-  form.hint("model.name", `${network.summary} ${integer(network.parameters)} weights outside the table with Criteo's fields.`);
-  for (const option of new Set(architectures.flatMap((one) => one.options))) form.offer(`model.${option}`, network.options.includes(option));
+  form.hint(`${base}model.name`, `${network.summary} ${integer(network.parameters)} weights outside the table with Criteo's fields.`);
+  for (const option of new Set(architectures.flatMap((one) => one.options))) form.offer(`${base}model.${option}`, network.options.includes(option));
 }
 
 function soon() {
@@ -107,7 +119,7 @@ async function submit(event) {
   event.preventDefault();
   clearErrors();
   say(byId("problem"), "");
-  const body = { kind: "train", spec: form.values(), labels: labels() };
+  const body = { kind, spec: form.values(), labels: labels() };
   for (const name of ["priority", "deadline_s"]) if (byId(name).value.trim()) body[name] = numberOf(name);
   const button = event.submitter;
   if (button) button.disabled = true;
@@ -125,8 +137,8 @@ async function submit(event) {
 
 async function begin(jobId) {
   const job = await getJson(`/v1/jobs/${encodeURIComponent(jobId)}`);
-  if (job.kind !== "train") {
-    say(byId("problem"), `Job ${jobId} is no training. Submit other kinds with POST /v1/jobs.`);
+  if (job.kind !== kind) {
+    location.replace(`/ui/jobs/new?kind=${encodeURIComponent(job.kind)}&from=${encodeURIComponent(jobId)}`);
     return;
   }
   const missing = form.fill(job.spec);
@@ -135,22 +147,44 @@ async function begin(jobId) {
   say(byId("from"), `With the settings of job ${job.id}${missing.length ? `, without ${missing.join(", ")}` : ""}.`, "note");
 }
 
-async function open() {
-  const [schema, { datasets }, { architectures }] = await Promise.all(["/v1/plans/schema", "/v1/datasets", "/v1/architectures"].map((path) => getJson(path)));
+/** What a new job may name: datasets and models that there are, by the setting's path. */
+async function choices() {
+  const names = (entries) => entries.map((entry) => entry.name);
+  const [{ datasets }, models] = await Promise.all([getJson("/v1/datasets"), may("models:read") ? getJson("/v1/models") : null]);
+  const known = { [`${base}dataset`]: names(datasets), vocabulary_from: names(datasets) };
+  if (models) known.model = names(models.models);
+  if (!datasets.length && kind !== "prepare") {
+    say(byId("problem"), "There is no dataset yet. Prepare one from raw files, or register one with POST /v1/datasets.", "note");
+  }
+  return known;
+}
+
+/** Fill in a dataset. */
+function choose(dataset) {
+  if (kind !== "prepare" && kind !== "score") form.fill(base ? { base: { dataset } } : { dataset });
+}
+
+async function openPlan(schema) {
+  const { architectures } = await getJson("/v1/architectures");
   const usual = schema.$defs.ModelConfig.properties.name.default;
-  form = new SchemaForm(byId("settings"), schema, { dataset: datasets.map((dataset) => dataset.name) });
-  if (!datasets.length) say(byId("problem"), "There is no dataset yet. Register or prepare one with POST /v1/datasets.", "note");
-  const asked = new URLSearchParams(location.search);
-  if (asked.has("dataset")) form.fill({ dataset: asked.get("dataset") });
-  if (asked.has("from")) await begin(asked.get("from"));
-  else if (datasets.length === 1) form.fill({ dataset: datasets[0].name });
-  byId("new-job").addEventListener("submit", submit);
   byId("settings").addEventListener("input", () => {
     fitNetwork(architectures, usual);
     soon();
   });
   fitNetwork(architectures, usual);
   await preview();
+}
+
+async function open() {
+  const [schema, known] = await Promise.all([getJson(`/v1/plans/schema?kind=${kind}`), choices()]);
+  form = new SchemaForm(byId("settings"), schema, known);
+  const asked = new URLSearchParams(location.search);
+  const [only, ...others] = known[`${base}dataset`];
+  if (asked.has("from")) await begin(asked.get("from"));
+  else if (asked.has("dataset")) choose(asked.get("dataset"));
+  else if (only && !others.length) choose(only);
+  byId("new-job").addEventListener("submit", submit);
+  if (hasPlan) await openPlan(schema);
 }
 
 if (byId("new-job")) open().catch((error) => say(byId("problem"), error.message));

@@ -1,7 +1,8 @@
 // A form made from a JSON schema: a field for each setting, a group for each object. What is left empty is not sent.
 import { el, fill } from "./dom.js";
 
-const OPEN = new Set(["model", "scaling"]); // groups that are shown unfolded
+const OPEN = new Set(["base", "model", "scaling"]); // groups that are shown unfolded
+// Of a training's many settings, those that are shown at once.
 const FIRST = ["dataset", "publish_as", "batch_size", "epochs", "seed", "model", "scaling", "optimizer"];
 const whole = new Intl.NumberFormat("en", { maximumSignificantDigits: 12 });
 
@@ -12,6 +13,10 @@ function resolve(schema, root) {
   const inner = options.length ? resolve(options[0], root) : found;
   return { ...inner, ...(found === schema ? {} : { title: schema.title }), description: schema.description ?? inner.description, default: schema.default };
 }
+
+const isList = (schema) => schema.type === "array" && !(schema.items ?? {}).$ref;
+const isLines = (schema) => isList(schema) && schema.items?.type === "string"; // a line each: paths hold commas
+const isJson = (schema) => Boolean(schema.oneOf) || (schema.type === "object" && !schema.properties) || (schema.type === "array" && !isList(schema));
 
 const defaultText = (value) => {
   if (value === undefined || value === null) return "not set";
@@ -29,10 +34,36 @@ function limits(schema) {
 
 /** A text as the schema's type; one that cannot be is sent as it is, and the service says what is wrong with it. */
 function parse(text, schema) {
+  if (isJson(schema)) {
+    try {
+      return JSON.parse(text);
+    } catch {
+      return text;
+    }
+  }
+  if (isLines(schema)) return text.split("\n").map((line) => line.trim()).filter(Boolean);
   const number = (part) => (part.trim() !== "" && Number.isFinite(Number(part)) ? Number(part) : part.trim());
   if (schema.type === "array") return text.split(",").filter((part) => part.trim()).map(number);
   if (schema.type === "boolean") return text === "true";
   return ["integer", "number"].includes(schema.type) ? number(text) : text;
+}
+
+/** A value as the text that `parse` reads. */
+function textOf(value, schema) {
+  if (isJson(schema)) return JSON.stringify(value, null, 1);
+  if (Array.isArray(value)) return value.join(isLines(schema) ? "\n" : ", ");
+  return String(value);
+}
+
+function emptyInput(id, schema, describedBy) {
+  const more = { id, spellcheck: "false", "aria-describedby": describedBy };
+  if (isLines(schema)) return el("textarea", { ...more, rows: 3, placeholder: "one per line" });
+  if (isJson(schema)) {
+    const example = schema.examples?.[0] ?? schema.default;
+    return el("textarea", { ...more, rows: 4, class: "mono", placeholder: example ? JSON.stringify(example, null, 1) : "JSON" });
+  }
+  const inputmode = { integer: "numeric", number: "decimal" }[schema.type];
+  return el("input", { ...more, placeholder: defaultText(schema.default), inputmode });
 }
 
 export class SchemaForm {
@@ -41,24 +72,25 @@ export class SchemaForm {
     this.root = schema;
     this.choices = choices;
     this.fields = new Map(); // path -> {input, error, schema}
-    fill(host, this.#group(schema, "", "Run"));
+    fill(host, this.#group(schema, "", "Settings", true));
   }
 
-  #group(schema, prefix, title) {
+  #group(schema, prefix, title, isNeeded) {
     const entries = Object.entries(schema.properties).map(([name, part]) => [name, resolve(part, this.root)]);
     const isGroup = ([, part]) => part.type === "object" && part.properties;
+    const isTraining = Boolean(schema.properties.batch_size);
     const place = ([name]) => (FIRST.includes(name) ? FIRST.indexOf(name) : FIRST.length);
-    entries.sort((one, other) => place(one) - place(other));
+    if (isTraining) entries.sort((one, other) => place(one) - place(other));
+    const isMain = ([name]) => !isTraining || FIRST.includes(name);
     const plain = entries.filter((entry) => !isGroup(entry));
-    const isMain = ([name]) => prefix !== "" || FIRST.includes(name);
     const required = new Set(schema.required ?? []);
-    const fields = (some) => el("div", { class: "fields" }, some.map(([name, part]) => this.#field(prefix + name, part, required.has(name) && prefix === "")));
+    const fields = (some) => el("div", { class: "fields" }, some.map(([name, part]) => this.#field(prefix + name, part, isNeeded && required.has(name))));
     const rest = plain.filter((entry) => !isMain(entry));
     const own = [
       fields(plain.filter(isMain)),
       rest.length ? el("details", {}, el("summary", {}, "More settings of the run"), fields(rest)) : null,
     ];
-    const groups = entries.filter(isGroup).map(([name, part]) => this.#group(part, `${prefix}${name}.`, name));
+    const groups = entries.filter(isGroup).map(([name, part]) => this.#group(part, `${prefix}${name}.`, name, isNeeded && required.has(name)));
     if (prefix === "") return [el("fieldset", {}, el("legend", {}, title), ...own), ...groups];
     const group = el("div", { role: "group", "aria-label": title }, ...own);
     return el("details", { class: "panel", open: OPEN.has(title), "data-group": title }, el("summary", {}, title), group, groups);
@@ -72,11 +104,9 @@ export class SchemaForm {
       ? el("select", { id, "aria-describedby": describedBy },
         el("option", { value: "" }, isRequired ? "choose one" : `default: ${defaultText(schema.default)}`),
         options.map((option) => el("option", { value: option }, String(option))))
-      : el("input", {
-        id, placeholder: defaultText(schema.default), spellcheck: "false", "aria-describedby": describedBy,
-        inputmode: { integer: "numeric", number: "decimal" }[schema.type],
-      });
+      : emptyInput(id, schema, describedBy);
     if (isRequired) input.required = true;
+    if (isRequired && input.placeholder === defaultText()) input.placeholder = "required";
     const error = el("p", { class: "field-error", id: `${id}-error`, hidden: true });
     this.fields.set(path, { input, error, schema });
     const name = path.split(".").pop();
@@ -105,7 +135,7 @@ export class SchemaForm {
       const field = this.fields.get(prefix + name);
       if (value === null) continue;
       if (field) {
-        const text = Array.isArray(value) ? value.join(", ") : String(value);
+        const text = textOf(value, field.schema);
         if (field.input.tagName === "SELECT" && ![...field.input.options].some((option) => option.value === text)) {
           field.input.append(el("option", { value: text }, text));
         }

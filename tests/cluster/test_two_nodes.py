@@ -1,0 +1,152 @@
+"""A whole service on this machine's loopback: two Ray nodes, PostgreSQL, S3, two API processes and two workers."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import psutil
+import pytest
+
+from ctrfast.data.shards import Dataset
+from ctrfast.store.address import Address
+from ctrfast.store.artefacts import publish
+from ctrfast.store.objects import connect
+from tests import tiny_clicks
+from tests.cluster.connections import is_loopback, peers_of
+from tests.cluster.ray_nodes import RayNodes, ray_nodes
+from tests.service.conftest import database_url, postgres, wait_for  # noqa: F401 - fixtures
+from tests.store.conftest import server, store  # noqa: F401 - fixtures
+
+pytestmark = pytest.mark.timeout(600)
+ROWS, TEST_ROWS = 4500, 900
+SPEC = {**tiny_clicks.SETTINGS, "dataset": "tiny", "cluster": {"workers": 2}, "publish_as": "tiny"}
+FINAL = {"succeeded", "failed", "cancelled"}
+LOOK_S = 0.5
+
+
+@contextmanager
+def part(name: str, home: Path, environment: Mapping[str, str], *options: str) -> Iterator[subprocess.Popen[str]]:
+    """A process of the service, with a HOME of its own; its log is beside that."""
+    command = [sys.executable, "-m", "service.cli", name, *options]
+    own = {**environment, "CTRFAST_HOME": str(home)}
+    with (
+        home.with_suffix(".log").open("w") as log,
+        subprocess.Popen(command, env=own, stdout=subprocess.PIPE, stderr=log, text=True) as process,
+    ):
+        try:
+            yield process
+        finally:
+            process.terminate()
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def url_of(api: subprocess.Popen[str]) -> str:
+    """Where an API says that it serves."""
+    assert api.stdout is not None
+    line = api.stdout.readline()
+    assert line.startswith("ctrfast serves its API at "), line
+    return f"http://{line.split()[-1]}"
+
+
+def job_of(api: httpx.Client, job_id: str) -> dict[str, Any]:
+    answer = api.get(f"/v1/jobs/{job_id}")
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+def area_under_curve(labels: np.ndarray, scores: np.ndarray) -> float:
+    """Share of pairs of a click and a non-click that are in the right order; ties count half."""
+    differences = scores[labels == 1][:, None] - scores[labels == 0][None, :]
+    return float(np.mean((differences > 0) + 0.5 * (differences == 0)))
+
+
+def instances() -> tuple[np.ndarray, list[dict[str, Any]]]:
+    """Labels of the test rows, and the rows as a request has them."""
+    labels, numbers, a, b = tiny_clicks.learnable(ROWS)
+    rows = zip(numbers[-TEST_ROWS:], a[-TEST_ROWS:], b[-TEST_ROWS:], strict=True)
+    return labels[-TEST_ROWS:], [{"n": round(float(n), 3), "a": f"a{i}", "b": f"b{j}"} for n, i, j in rows]
+
+
+def watched(
+    api: httpx.Client, job_id: str, nodes: RayNodes, ours: list[psutil.Process]
+) -> tuple[dict[str, Any], dict[int, set[int]], set[str]]:
+    """A job's end; until then, where Ray Train's workers were and whom all processes talked to."""
+    trainers: dict[int, set[int]] = {}
+    addresses: set[str] = set()
+    while (job := job_of(api, job_id))["state"] not in FINAL:
+        for raylet, pids in nodes.trainers().items():
+            trainers.setdefault(raylet, set()).update(pids)
+        for process in ours:
+            addresses |= peers_of(process)
+        time.sleep(LOOK_S)
+    return job, trainers, addresses
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_job_is_trained_on_two_nodes_and_scored_by_two_apis(
+    database_url: str,  # noqa: F811
+    store: str,  # noqa: F811
+    tiny_dataset: Dataset,
+    tmp_path: Path,
+) -> None:
+    publish(tiny_dataset.path, Address.parse(f"{store}/data/tiny"))
+    connect().upload(tiny_dataset.path.parent / "clicks.tsv", Address.parse(f"{store}/data/clicks.tsv"))
+    token = secrets.token_hex(32)
+    with ExitStack() as stack:
+        nodes = stack.enter_context(ray_nodes(2, token))
+        environment = {
+            **os.environ,  # with the store's address and key
+            "CTRFAST_DATABASE_URL": database_url,
+            "CTRFAST_ARTIFACTS": f"{store}/service",
+            "CTRFAST_DATA_ROOTS": f"{store}/data",
+            "CTRFAST_RAY_ADDRESS": nodes.address,
+            "RAY_AUTH_TOKEN": token,
+            "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # else it asks for the host's own network address
+        }
+        migrate = [sys.executable, "-m", "service.cli", "migrate"]
+        subprocess.run(migrate, env={**environment, "CTRFAST_HOME": str(tmp_path / "setup")}, check=True, timeout=60)
+        apis, workers = (
+            [stack.enter_context(part(name, tmp_path / f"{name}{n}", environment, *options)) for n in (1, 2)]
+            for name, options in (("api", ("--port", "0")), ("worker", ()))
+        )
+        one, two = (stack.enter_context(httpx.Client(base_url=url_of(api), timeout=60)) for api in apis)
+        known = one.post("/v1/datasets", json={"name": "tiny", "path": f"{store}/data/tiny"})
+        assert known.status_code == 201, known.text
+        trained = one.post("/v1/jobs", json={"kind": "train", "spec": SPEC}).json()["id"]
+        wait_for(lambda: job_of(two, trained)["state"] == "running", "the training's start")
+        prepare = {"raw": [f"{store}/data/clicks.tsv"], "schema": tiny_clicks.SCHEMA.model_dump(mode="json")}
+        made = two.post("/v1/datasets", json={"name": "again", "prepare": prepare}).json()["id"]
+        wait_for(lambda: job_of(one, made)["state"] in FINAL, "the preparation's end")
+        assert job_of(one, made)["state"] == "succeeded", job_of(one, made)
+        assert job_of(two, trained)["state"] == "running"  # so the other worker has prepared
+
+        ours = [nodes.program, *(psutil.Process(process.pid) for process in (*apis, *workers))]
+        job, trainers, addresses = watched(one, trained, nodes, ours)
+        assert job["state"] == "succeeded", job
+        assert [len(pids) for pids in trainers.values()] == [1, 1]  # one on each node, and none was lost
+        assert addresses
+        assert all(map(is_loopback, addresses)), addresses
+
+        labels, rows = instances()
+        answers = [api.post("/v1/models/tiny:predict", json={"instances": rows}) for api in (one, two)]
+        assert [answer.status_code for answer in answers] == [200, 200], [answer.text for answer in answers]
+        assert answers[0].json() == answers[1].json()
+        auc = area_under_curve(labels, np.array(answers[0].json()["predictions"]))
+        assert auc == pytest.approx(job["metrics"]["test_auc"], abs=1e-4)
+        assert auc > 0.6  # it has learned something
+        for api in (one, two):
+            assert [each["version"] for each in api.get("/v1/models/tiny").json()["model_version_status"]] == ["1"]
+    assert not [process for process in ours if process.is_running()]

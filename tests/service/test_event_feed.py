@@ -1,0 +1,139 @@
+"""Many streams of events cost one look at the database, miss nothing, and end where it cannot be read."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Collection
+from contextlib import suppress
+
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from service.event_feed import EventFeed
+from service.events import EventPage
+from service.jobs import JobStore
+from service.leases import Report
+from service.states import Kind
+from service.wiring import Services
+from tests.service.test_leases import claim
+
+
+class CountedJobs(JobStore):
+    """What the feed asks the database."""
+
+    asked: Counter[str]
+
+    def __init__(self, services: Services) -> None:
+        super().__init__(services.database, services.settings)
+        self.asked = Counter()
+        self.is_away = False
+
+    def events(self, job_id: str, after: int, limit: int = 500) -> EventPage:
+        self.asked["events"] += 1
+        return super().events(job_id, after, limit)
+
+    def newest_events(self, job_ids: Collection[str]) -> dict[str, int]:
+        self.asked["newest"] += 1
+        if self.is_away:
+            raise OperationalError("select", {}, Exception("away"))
+        return super().newest_events(job_ids)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(60):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def take(feed: EventFeed, job_id: str, after: int, into: list[bytes]) -> None:
+    async for piece in feed.stream(job_id, after):
+        into.append(piece)
+
+
+def numbers(pieces: list[bytes]) -> list[int]:
+    lines = b"".join(pieces).split(b"\r\n")
+    return [int(line.removeprefix(b"id: ")) for line in lines if line.startswith(b"id: ")]
+
+
+def test_streams_share_looks_and_readings(services: Services) -> None:
+    jobs = CountedJobs(services)
+    busy, quiet = (services.jobs.enqueue(Kind.TRAIN, {}).id for _ in range(2))
+
+    async def run() -> None:
+        feed = EventFeed(jobs)
+        watching = asyncio.create_task(feed.watch())
+        heard: list[list[bytes]] = [[] for _ in range(20)]
+        streams = [
+            asyncio.create_task(take(feed, busy if number % 2 else quiet, 0, pieces))
+            for number, pieces in enumerate(heard)
+        ]
+        await until(lambda: all(numbers(pieces) for pieces in heard))
+        await until(lambda: jobs.asked["newest"] >= 1)
+        before = jobs.asked.copy()
+        await until(lambda: jobs.asked["newest"] >= before["newest"] + 3)
+        assert jobs.asked["events"] == before["events"]  # nobody reads while nothing happens
+        lease = await asyncio.to_thread(claim, services)
+        assert lease.job_id == busy
+        for step in range(5):
+            await asyncio.to_thread(services.leases.renew, lease, Report(records=[{"step": step, "loss": 1.0}]))
+            await asyncio.sleep(0.1)
+        await asyncio.to_thread(services.leases.succeed, lease, {}, lambda _: {})
+        await until(lambda: all(stream.done() for stream in streams[1::2]))
+        assert jobs.asked["events"] - before["events"] <= 7  # as one stream alone: one for each change at most
+        assert [numbers(pieces) for pieces in heard[1::2]] == [[*range(1, 9)]] * 10
+        assert [numbers(pieces) for pieces in heard[0::2]] == [[1]] * 10
+        assert not any(stream.done() for stream in streams[0::2])
+        for task in (watching, *streams):
+            task.cancel()
+        await asyncio.gather(watching, *streams, return_exceptions=True)
+
+    asyncio.run(run())
+
+
+def test_one_stream_that_leaves_takes_no_other_along(services: Services) -> None:
+    jobs = CountedJobs(services)
+    job_id = services.jobs.enqueue(Kind.TRAIN, {}).id
+
+    async def run() -> None:
+        feed = EventFeed(jobs)
+        watching = asyncio.create_task(feed.watch())
+        stays: list[bytes] = []
+        leaver = asyncio.create_task(take(feed, job_id, 0, []))
+        stayer = asyncio.create_task(take(feed, job_id, 0, stays))
+        await asyncio.sleep(0)  # both wait for one reading
+        leaver.cancel()
+        with suppress(asyncio.CancelledError):
+            await leaver
+        await until(lambda: numbers(stays) == [1])
+        await asyncio.to_thread(services.jobs.cancel, job_id)
+        await asyncio.wait_for(stayer, 60)
+        assert numbers(stays) == [1, 2]
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+
+    asyncio.run(run())
+
+
+def test_a_database_that_is_away_ends_the_streams_and_not_the_feed(services: Services) -> None:
+    jobs = CountedJobs(services)
+    job_id = services.jobs.enqueue(Kind.TRAIN, {}).id
+
+    async def run() -> None:
+        feed = EventFeed(jobs)
+        watching = asyncio.create_task(feed.watch())
+        jobs.is_away = True
+        for _ in range(2):
+            with pytest.raises(OperationalError):
+                await asyncio.wait_for(take(feed, job_id, 0, []), 60)
+        jobs.is_away = False
+        heard: list[bytes] = []
+        stream = asyncio.create_task(take(feed, job_id, 1, heard))
+        await until(lambda: jobs.asked["newest"] > 3)
+        await asyncio.to_thread(services.jobs.cancel, job_id)
+        await asyncio.wait_for(stream, 60)
+        assert numbers(heard) == [2]
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+
+    asyncio.run(run())
