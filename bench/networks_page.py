@@ -49,6 +49,12 @@ forward pass in numpy. Letters: B rows, F id fields, N numbers, D width of a vec
 ## What the deep & cross networks share
 
 {_docstrings("deep_cross")}
+
+## Heads for several labels
+
+Of every network with the option `tasks` ([settings](../models.md#several-labels)).
+
+{_module_docstring("task_heads")}
 """
 
 
@@ -104,6 +110,11 @@ def _docstrings(module: str) -> str:
     tree = ast.parse((MODELS / f"{module}.py").read_text(encoding="utf-8"))
     *parts, network = [node for node in tree.body if isinstance(node, ast.ClassDef)]
     return "\n\n".join(f"```text\n{node.name}\n\n{_docstring(node)}\n```" for node in (network, *parts))
+
+
+def _module_docstring(module: str) -> str:
+    tree = ast.parse((MODELS / f"{module}.py").read_text(encoding="utf-8"))
+    return f"```text\n{inspect.cleandoc(ast.get_docstring(tree, clean=False) or '')}\n```"
 
 
 def _docstring(node: ast.ClassDef) -> str:

@@ -1,5 +1,7 @@
 """Score files: raw impressions or a dataset in, a parquet file with one `score` per row out, in order.
 
+Of a model of several labels, `score` is the first one's, and each other has a column `score_NAME`.
+
     scored = score_files(Path("runs/first"), [Path("tomorrow.tsv.gz")], Path("scores.parquet"))
     scored.rows, scored.unseen          # 109711, {"C1": 3, ...}: values that training did not hold, by id field
 
@@ -27,7 +29,7 @@ from ctrfast._version import VERSION
 from ctrfast.bundle import KIND
 from ctrfast.data.ahead import in_order, threads
 from ctrfast.data.batches import Batch, batches, fused_ids
-from ctrfast.data.encode import Encoder
+from ctrfast.data.encode import SCHEMA_FILE, Encoder
 from ctrfast.data.parquet_input import TableChunk
 from ctrfast.data.raw import Chunk, chunks_of, no_usable_row, parse_chunk
 from ctrfast.data.rejects import RefuseRejects
@@ -36,8 +38,9 @@ from ctrfast.data.sources import Source, dataset_folder, find_sources
 from ctrfast.data.work_folder import KEEPING, WorkFolder
 from ctrfast.errors import ArtifactError, Cancelled, ConfigError
 from ctrfast.folders import file_hash, kind_of, read_manifest
+from ctrfast.metrics import first_label
 from ctrfast.run import RECEIPT, Run
-from ctrfast.schema import SPLITS
+from ctrfast.schema import SPLITS, FittedSchema
 from ctrfast.score import Scorer
 from ctrfast.score_parts import ScoreParts
 from ctrfast.storage import storing
@@ -45,7 +48,7 @@ from ctrfast.storage import storing
 _BATCH = 65_536
 
 Scores = npt.NDArray[np.float32]
-_Block = tuple[Scores, Mapping[str, int]]  # scores (R,) of some rows, and their unseen values by id field
+_Block = tuple[Scores, Mapping[str, int]]  # scores (R,) or (R, T) of some rows, and their unseen values by id field
 
 
 @dataclass(frozen=True)
@@ -69,8 +72,8 @@ class Scored:
 class _Model(Protocol):
     encoder: Encoder
 
-    def score_arrays(self, ids: npt.NDArray[np.int32], numbers: npt.NDArray[np.float32]) -> Scores:
-        """Ids (R, S) rows of the fused table, numbers (R, N) -> probabilities (R,)."""
+    def predict_arrays(self, ids: npt.NDArray[np.int32], numbers: npt.NDArray[np.float32]) -> Scores:
+        """Ids (R, S) rows of the fused table, numbers (R, N) -> probabilities (R,), or (R, T) of several labels."""
 
     def calibrate(self, probabilities: Scores) -> Scores:
         """Probabilities (R,) -> calibrated ones (R,)."""
@@ -92,7 +95,7 @@ def score_files(
         inputs: raw files in the model's schema, with or without the label column, also folders, patterns and
             addresses of them; or one dataset, whose rows are taken in the order train, valid, test.
         out: parquet file; must not exist.
-        calibrated: write a second column, `calibrated`.
+        calibrated: write a further column, `calibrated`, of the first label.
         resume: go on from what a call that was killed or cancelled has left, or start where nothing is left. Without
             it, what was left is removed.
         on_progress: called with the rows scored so far.
@@ -108,6 +111,7 @@ def score_files(
     opened = _open(model)
     work = WorkFolder(out, "score", keeping=(*KEEPING, Cancelled))
     parts = _parts(work, model, inputs, calibrated=calibrated)
+    tasks = opened.encoder.fitted.schema_.tasks
     if resume:
         parts.refuse_others()
     with storing(f"The scores {out}"), work:
@@ -115,8 +119,10 @@ def score_files(
         kept_rows, started = parts.rows, time.monotonic()
         with closing(_blocks(opened, inputs, skip=parts.count)) as blocks:
             for scores, unseen in blocks:
-                more = {"calibrated": opened.calibrate(scores)} if calibrated else {}
-                parts.add({"score": scores, **more}, unseen)
+                first = first_label(scores)
+                columns = {"score": first, **{_column(task): scores[:, n] for n, task in enumerate(tasks) if n}}
+                columns |= {"calibrated": opened.calibrate(first)} if calibrated else {}
+                parts.add(columns, unseen)
                 if on_progress:
                     on_progress(parts.rows)
         if not parts.rows:
@@ -132,17 +138,23 @@ def can_resume(model: Path, inputs: Sequence[Path | str], out: Path, *, calibrat
 
 
 def _parts(work: WorkFolder, model: Path, inputs: Sequence[Path | str], *, calibrated: bool) -> ScoreParts:
-    columns = ("score", "calibrated") if calibrated else ("score",)
     is_bundle = kind_of(model) == KIND
+    of_model = read_manifest(model, KIND)["seal"] if is_bundle else file_hash(Run.open(model).path / RECEIPT)
+    tasks = FittedSchema.from_file(model / SCHEMA_FILE).schema_.tasks
+    columns = ("score", *map(_column, tasks[1:]), *(("calibrated",) if calibrated else ()))
     folder = dataset_folder(inputs)
     made_from = {
         "version": VERSION,
-        "model": read_manifest(model, KIND)["seal"] if is_bundle else file_hash(Run.open(model).path / RECEIPT),
+        "model": of_model,
         "inputs": [source.identity for source in find_sources(inputs)] if folder is None else Dataset.open(folder).hash,
         "batch": _BATCH,
         "columns": columns,
     }
     return ScoreParts(work.path, made_from, pa.schema([(name, pa.float32()) for name in columns]))
+
+
+def _column(task: str) -> str:
+    return f"score_{task}"
 
 
 def _blocks(model: _Model, inputs: Sequence[Path | str], *, skip: int) -> Generator[_Block]:
@@ -156,7 +168,7 @@ def _blocks(model: _Model, inputs: Sequence[Path | str], *, skip: int) -> Genera
 
         def score_batch(batch: Batch) -> _Block:
             local = batch.ids - np.asarray(fitted.slot_offsets, np.int32)
-            return model.score_arrays(batch.ids, batch.numbers), model.encoder.count_unseen(local)
+            return model.predict_arrays(batch.ids, batch.numbers), model.encoder.count_unseen(local)
 
         encoded = (batch for split in SPLITS for batch in batches(dataset, split, _BATCH))
         return in_order(score_batch, islice(encoded, skip, None))
@@ -166,7 +178,7 @@ def _blocks(model: _Model, inputs: Sequence[Path | str], *, skip: int) -> Genera
         block, rejected = parse_chunk(chunk, fitted.schema_, require_label=False)
         RefuseRejects().add(source, rejected.lines, rejected.reasons, rejected.texts)
         rows = model.encoder.encode_block(block.texts, block.numbers, block.rows)
-        return model.score_arrays(fused_ids(rows.ids, fitted), rows.numbers), rows.unseen
+        return model.predict_arrays(fused_ids(rows.ids, fitted), rows.numbers), rows.unseen
 
     sources = find_sources(inputs)
     chunks = ((source, chunk) for source in sources for chunk in chunks_of(source, fitted.schema_, require_label=False))

@@ -1,7 +1,8 @@
 """A bundle: what is published and scored. It holds data only, nothing that can carry code.
 
 weights.safetensors   the table and the dense weights; the ONNX graph reads the table from here
-model.onnx            ids (R, S) int32, numbers (R, N) float32 -> probability (R,) float32
+model.onnx            ids (R, S) int32, numbers (R, N) float32 -> probability (R,) float32; of several labels, which the
+                      manifest names as `labels`, probabilities (R, T)
 schema.json  vocabulary/  config.json  plan.json  metrics.json  calibration.json
 golden.parquet        encoded rows with the training graph's scores
 reference.json        the training rows by field (`ctrfast.reference`); bundles of runs before it came have none
@@ -19,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ctrfast.calibration import CALIBRATION, Calibration
@@ -70,7 +72,7 @@ class Bundle:
         return Calibration.load(self.path)
 
     def golden(self) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        """Fused ids (G, S), numbers (G, N) and the training graph's scores (G,)."""
+        """Fused ids (G, S), numbers (G, N) and the training graph's scores (G,), or (G, T) of several labels."""
         return read_golden(self.path / GOLDEN)
 
     def reference(self) -> Reference | None:
@@ -85,9 +87,12 @@ class Bundle:
 def read_golden(
     path: Path,
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Fused ids (G, S), numbers (G, N) and scores (G,) of a `golden.parquet`."""
+    """Fused ids (G, S), numbers (G, N) and scores (G,), or (G, T) of several labels, of a `golden.parquet`."""
     table = pq.read_table(path)
     rows = table.num_rows
     ids = table.column("ids").combine_chunks().flatten().to_numpy().reshape(rows, -1)
     numbers = table.column("numbers").combine_chunks().flatten().to_numpy().reshape(rows, -1)
-    return ids, numbers, table.column("score").to_numpy()
+    scores = table.column("score").combine_chunks()
+    if pa.types.is_list(scores.type):
+        return ids, numbers, scores.flatten().to_numpy().reshape(rows, -1)
+    return ids, numbers, scores.to_numpy()

@@ -43,10 +43,10 @@ def evaluate_bundle(
         ArtifactError: the dataset's ids are not the bundle's, nor have they grown from them.
     """
     to_bundle = id_map(scorer.encoder, dataset.encoder())
-    predictions = Predictions()
+    predictions = Predictions(tasks=scorer.tasks)
     for batch in batches(dataset, split, _BATCH):
         on_batch()
-        probabilities = scorer.score_arrays(to_bundle(batch.ids), batch.numbers).astype(np.float64)  # (B,)
+        probabilities = scorer.predict_arrays(to_bundle(batch.ids), batch.numbers).astype(np.float64)
         probabilities = np.clip(probabilities, _SMALLEST, 1 - _SMALLEST)
         predictions.add(batch.labels, np.log(probabilities) - np.log1p(-probabilities))
     return predictions.metrics()

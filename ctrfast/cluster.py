@@ -18,7 +18,7 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -51,19 +51,17 @@ _LOCAL_ENVIRONMENT = {
 }
 _WORKER_ENVIRONMENT = {"TF_USE_LEGACY_KERAS": "1"}  # Ray loads TensorFlow before ctrfast, which would set it
 _NOT_NEEDED = {"DatasetsCallback", "PlacementGroupCleanerCallback"}
-_LOCAL_OBJECT_STORE_BYTES = 80 * 2**20  # nearly nothing goes through it
+_LOCAL_OBJECT_STORE_BYTES = 80 * 2**20  # the least that Ray takes, nearly
 _POLL_S = 0.2
 _PATIENCE_S = 20.0  # for the other workers to meet the same error
 
 log = logging.getLogger(__name__)
 
 
-def require_ray() -> None:
-    """Raise DependencyError where Ray is not installed."""
+def require_ray(setting: str = "cluster.workers") -> None:
+    """Raise DependencyError where Ray is not installed. setting: what asks for it."""
     if importlib.util.find_spec("ray") is None:
-        raise DependencyError(
-            "`cluster.workers` needs Ray. Install it with: pip install 'ctrfast[cluster]'.", path="cluster.workers"
-        )
+        raise DependencyError(f"`{setting}` needs Ray. Install it with: pip install 'ctrfast[cluster]'.", path=setting)
 
 
 def run_on_workers(
@@ -92,7 +90,7 @@ def run_on_workers(
         try:
             while fit.is_alive():
                 fit.join(_POLL_S)
-                _take_back_signals()
+                take_back_signals(signal_handlers())
                 for progress in mail.new_progress():
                     on_progress(progress)
                 if should_stop():
@@ -109,13 +107,17 @@ def run_on_workers(
             raise fit.error
 
 
-def _take_back_signals() -> None:
-    """Have signals reach Python's handlers again: below them, Ray sets one of its own that ends the process."""
+def signal_handlers() -> dict[int, Any]:
+    """Python's handlers of the signals that Ray takes over."""
+    return {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+
+def take_back_signals(handlers: Mapping[int, Any]) -> None:
+    """Have signals reach handlers again: Ray sets its own in their place, or below Python's, which end the process."""
     if threading.current_thread() is threading.main_thread():
-        for name in (signal.SIGINT, signal.SIGTERM):
-            handler = signal.getsignal(name)
+        for number, handler in handlers.items():
             if handler is not None:  # else it is not Python's to give
-                signal.signal(name, handler)
+                signal.signal(number, handler)
 
 
 class _Fit(threading.Thread):
@@ -173,8 +175,13 @@ def _fit(work: Work, cluster: ClusterConfig, mail: Mailbox) -> None:
 
 
 @contextmanager
-def connected(cluster: ClusterConfig) -> Iterator[None]:
-    """Ray, connected: as it is where this process has it already, else to a cluster or one of our own."""
+def connected(cluster: ClusterConfig, object_bytes: int = 0) -> Iterator[None]:
+    """Ray, connected: as it is where this process has it already, else to a cluster or one of our own.
+
+    Args:
+        cluster: how many workers; a Ray of our own has as many CPUs.
+        object_bytes: what workers are sent at a time, at most; a Ray of our own has room for it.
+    """
     address = cluster_address()
     os.environ.setdefault(_START_TIMEOUT, str(_START_TIMEOUT_S))  # Ray hands it on to a cluster
     if address is None:
@@ -190,7 +197,7 @@ def connected(cluster: ClusterConfig) -> Iterator[None]:
             address="local",
             num_cpus=cluster.workers,
             include_dashboard=False,
-            object_store_memory=_LOCAL_OBJECT_STORE_BYTES,
+            object_store_memory=_LOCAL_OBJECT_STORE_BYTES + object_bytes,
             _node_ip_address=_LOOPBACK,
         )
     else:

@@ -18,6 +18,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from ctrfast.errors import ConfigError, unknown_name
+from ctrfast.task_config import TASK_SETTINGS, TaskSettings, check_heads, with_kind
 from ctrfast.tower_config import PLAIN, TOWER_SETTINGS, TowerSettings, check_tower, named
 from ctrfast.yaml_text import parse_yaml, read_yaml
 
@@ -27,26 +28,26 @@ NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 # Each network, and the settings that it has beside those of all networks.
 MODEL_OPTIONS: dict[str, tuple[str, ...]] = {
     "afm": ("interaction_width",),
-    "autoint": ("hidden", "tower", "cross_layers", "interaction_width", "heads"),
-    "dcn": ("hidden", "tower", "cross_layers"),
-    "dcn_mix": ("hidden", "tower", "cross_layers", "low_rank", "experts"),
-    "dcn_v2": ("hidden", "tower", "cross_layers", "low_rank"),
-    "deep_fwfm": ("hidden", "tower"),
-    "deepfm": ("hidden", "tower"),
-    "dlrm": ("hidden", "tower", "interaction_width"),
+    "autoint": ("hidden", "tower", "tasks", "cross_layers", "interaction_width", "heads"),
+    "dcn": ("hidden", "tower", "tasks", "cross_layers"),
+    "dcn_mix": ("hidden", "tower", "tasks", "cross_layers", "low_rank", "experts"),
+    "dcn_v2": ("hidden", "tower", "tasks", "cross_layers", "low_rank"),
+    "deep_fwfm": ("hidden", "tower", "tasks"),
+    "deepfm": ("hidden", "tower", "tasks"),
+    "dlrm": ("hidden", "tower", "tasks", "interaction_width"),
     "eulernet": ("cross_layers", "interaction_width"),
     "fcn": ("cross_layers",),
-    "fibinet": ("hidden", "tower", "variant"),
+    "fibinet": ("hidden", "tower", "tasks", "variant"),
     "final_mlp": ("hidden", "tower", "heads"),
     "fm": (),
     "fwfm": (),
-    "gdcn": ("hidden", "tower", "cross_layers"),
+    "gdcn": ("hidden", "tower", "tasks", "cross_layers"),
     "lr": (),
-    "masknet": ("hidden", "tower", "cross_layers", "interaction_width", "variant"),
-    "nfm": ("hidden", "tower"),
-    "pnn": ("hidden", "tower", "variant"),
-    "wide_deep": ("hidden", "tower"),
-    "xdeepfm": ("hidden", "tower", "cross_layers", "interaction_width"),
+    "masknet": ("hidden", "tower", "tasks", "cross_layers", "interaction_width", "variant"),
+    "nfm": ("hidden", "tower", "tasks"),
+    "pnn": ("hidden", "tower", "tasks", "variant"),
+    "wide_deep": ("hidden", "tower", "tasks"),
+    "xdeepfm": ("hidden", "tower", "tasks", "cross_layers", "interaction_width"),
 }
 # The first one is meant where none is set.
 MODEL_VARIANTS: dict[str, tuple[str, ...]] = {
@@ -66,6 +67,7 @@ BETA_1 = 0.9  # of Adam
 CPU_MICRO_BATCH_ROWS = 8192  # their activations stay in the cache
 ADAPTIVE_CLIPS = ("adaptive_field", "adaptive_column")
 CONSTANT_CLIPS = ("global", "field", "column")
+MOST_WORKERS = 1024
 RULE_NAMES = ("none", "sqrt", "sqrt_star", "linear", "n2_lambda", "cowclip", "adaptive")
 
 
@@ -77,7 +79,8 @@ class ModelConfig(_Settings):
     """The network.
 
     embedding_dim: D, width of an id's vector. hidden: widths of the deep part's layers, where there is one.
-    tower: what they make up (`ctrfast.tower_config`).
+    tower: what they make up (`ctrfast.tower_config`). tasks: heads for a dataset of several labels
+    (`ctrfast.task_config`).
     The others belong to some networks only (`MODEL_OPTIONS`). cross_layers: how many layers of interactions.
     low_rank, experts: of the crosses; `low_rank` not set means a full matrix in dcn_v2. interaction_width: of the
     vectors within the interactions: attention, feature maps, mask blocks, order vectors, dlrm's bottom MLP.
@@ -95,11 +98,17 @@ class ModelConfig(_Settings):
     heads: int | None = Field(default=None, ge=1, le=256)
     variant: str | None = None
     tower: TowerSettings = Field(default=PLAIN, discriminator="name")
+    tasks: TaskSettings | None = Field(default=None, discriminator="kind")
 
     @field_validator("tower", mode="before")
     @classmethod
     def _name_tower(cls, value: Any) -> Any:
         return named(value)
+
+    @field_validator("tasks", mode="before")
+    @classmethod
+    def _name_tasks(cls, value: Any) -> Any:
+        return with_kind(value)
 
 
 class OptimizerConfig(_Settings):
@@ -148,7 +157,7 @@ class ClusterConfig(_Settings):
     gpus_per_worker: each with a share of the worker's rows. Not set: workers train on their CPUs.
     """
 
-    workers: int | None = Field(default=None, ge=1, le=1024)
+    workers: int | None = Field(default=None, ge=1, le=MOST_WORKERS)
     gpus_per_worker: int | None = Field(default=None, ge=1, le=64)
 
 
@@ -234,7 +243,7 @@ def _refuse_model_options(model: ModelConfig) -> None:
         value = getattr(model, option)
         if value != fields[option].default and option not in MODEL_OPTIONS[model.name]:
             having = ", ".join(name for name, options in MODEL_OPTIONS.items() if option in options)
-            shown = value.name if option == "tower" else value
+            shown = getattr(value, "name", getattr(value, "kind", value))
             problem = f"`{option}` has no place in the model {model.name}. Got {option}={shown}."
             raise ConfigError(f"{problem} It belongs to {having}.", path=f"model.{option}")
     variants = MODEL_VARIANTS.get(model.name, ())
@@ -253,9 +262,11 @@ def _refuse_model_options(model: ModelConfig) -> None:
 
 def _refuse_tower(model: ModelConfig) -> None:
     """Refuse a tower that the network's widths or form have no place for."""
-    if model.name == "masknet" and model.variant != "parallel" and model.tower != PLAIN:
-        problem = f"`tower` has no place in masknet of the variant serial. Got tower={model.tower.name}."
-        raise ConfigError(f"{problem} Set variant=parallel.", path="model.tower")
+    if model.name == "masknet" and model.variant != "parallel" and (model.tower != PLAIN or model.tasks):
+        option, got = ("tasks", model.tasks.kind) if model.tasks else ("tower", model.tower.name)
+        problem = f"`{option}` has no place in masknet of the variant serial. Got {option}={got}."
+        raise ConfigError(f"{problem} Set variant=parallel.", path=f"model.{option}")
+    check_heads(model.tasks, model.hidden)
     check_tower(model.tower, model.hidden[:-1] if model.name == "final_mlp" else model.hidden)
 
 
@@ -373,7 +384,11 @@ def _check_keys(values: Any, model: type[BaseModel], path: tuple[str, ...]) -> N
         if field is None:
             raise unknown_name("setting", here, _dotted_names(TrainConfig), path=here)
         if field.annotation == TowerSettings:
-            _check_tower_keys(value, here)
+            _check_choice_keys(named(value), here, "tower", "name", TOWER_SETTINGS)
+            continue
+        if field.annotation == TaskSettings | None:
+            if value is not None:
+                _check_choice_keys(with_kind(value), here, "heads", "kind", TASK_SETTINGS)
             continue
         if isinstance(value, bool):  # would be taken for 0 or 1
             raise ConfigError(f"`{here}` must not be true or false. Got {value!r}.", path=here)
@@ -382,20 +397,21 @@ def _check_keys(values: Any, model: type[BaseModel], path: tuple[str, ...]) -> N
             _check_keys(value, nested, (*path, str(key)))
 
 
-def _check_tower_keys(value: Any, here: str) -> None:
-    """Each tower has settings of its own."""
-    given = named(value)
+def _check_choice_keys(
+    given: Any, here: str, what: str, key_of_name: str, known: Mapping[str, type[BaseModel]]
+) -> None:
+    """Each tower, and each kind of heads, has settings of its own."""
     if not isinstance(given, Mapping):
-        raise ConfigError(f"`{here}` must be a tower's name or settings. Got {value!r}.", path=here)
-    name = str(given["name"])
-    if name not in TOWER_SETTINGS:
-        raise unknown_name("tower", name, TOWER_SETTINGS, path=f"{here}.name")
-    settings = TOWER_SETTINGS[name]
+        article = "a tower's" if what == "tower" else "the heads'"
+        raise ConfigError(f"`{here}` must be {article} {key_of_name} or settings. Got {given!r}.", path=here)
+    name = str(given[key_of_name])
+    if name not in known:
+        raise unknown_name(what, name, known, path=f"{here}.{key_of_name}")
     for key in given:
-        if key not in settings.model_fields:
-            known = [f"{here}.{each}" for each in settings.model_fields]
-            raise unknown_name(f"setting of the tower {name}", f"{here}.{key}", known, path=f"{here}.{key}")
-    _check_keys(given, settings, tuple(here.split(".")))
+        if key not in known[name].model_fields:
+            names = [f"{here}.{each}" for each in known[name].model_fields]
+            raise unknown_name(f"setting of the {what} {name}", f"{here}.{key}", names, path=f"{here}.{key}")
+    _check_keys(given, known[name], tuple(here.split(".")))
 
 
 def _nested_model(annotation: Any) -> type[BaseModel] | None:
@@ -414,7 +430,7 @@ def _dotted_names(model: type[BaseModel], prefix: str = "") -> list[str]:
 def _config_error(error: ValidationError) -> ConfigError:
     first = error.errors()[0]
     parts = [str(part) for part in first["loc"]]
-    if parts[:2] == ["model", "tower"] and len(parts) > 3:  # pydantic names the tower too
+    if parts[0] == "model" and parts[1:2] in (["tower"], ["tasks"]) and len(parts) > 3:  # pydantic names which, too
         del parts[2]
     path = ".".join(parts)
     return ConfigError(f"`{path}` breaks a rule: {first['msg']}. Got {first['input']!r}.", path=path)

@@ -37,6 +37,8 @@ def print_report(report: DataReport) -> None:
     splits = [split for split in SPLITS if report.rows[split]]
     for split in splits:
         console.print(f"{split}: {report.rows[split]:,} rows, label rate {report.label_rate[split]:.4f}")
+        for name, rate in report.label_rates.get(split, {}).items():
+            console.print(f"  {name}: {rate:.4f} of the rows where it is known")
     if report.negative_rate != 1:
         console.print(f"train keeps {report.negative_rate:.4g} of its rows with label 0; models correct for it")
     console.print(f"rejected: {sum(report.rejected.values()):,} rows")

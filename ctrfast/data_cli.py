@@ -29,16 +29,25 @@ def synth(
     rows: Annotated[int, typer.Option(min=1, help="Impressions.")],
     preset: Annotated[str, typer.Option(help="Columns of criteo, criteo_1tb or avazu.")] = "criteo",
     seed: Seed = 1,
+    conversions: Annotated[
+        bool, typer.Option("--conversions", help="Also what follows the clicks, as a second label, with its schema.")
+    ] = False,
 ) -> None:
     """Write raw-format clicks from a known teacher, and the teacher's own AUC."""
+    from ctrfast.data.synth import ConversionReport
     from ctrfast.data.synth import synth as write
 
     with bar("rows") as show:
-        report = write(out, preset, rows, seed, on_progress=show)
+        report = write(out, preset, rows, seed, on_progress=show, conversions=conversions)
     console.print(
         f"{out}: {report.rows:,} rows, label rate {report.label_rate:.4f}, "
         f"teacher AUC {report.teacher_auc:.4f}, teacher log loss {report.teacher_log_loss:.4f}"
     )
+    if isinstance(report, ConversionReport):
+        console.print(
+            f"{out}.schema.yaml: conversions of clicks {report.conversion_rate:.4f}, "
+            f"teacher AUC {report.conversion_auc:.4f}, teacher log loss {report.conversion_log_loss:.4f}"
+        )
 
 
 def prepare(
@@ -65,7 +74,7 @@ def prepare(
     ] = 1.0,
     seed: Seed = 1,
     memory_limit: Annotated[
-        str | None, typer.Option(help="Memory to stay within, as in 4GB; half of what is free.")
+        str | None, typer.Option(help="Memory to stay within, as in 4GB (of each of --workers); half of what is free.")
     ] = None,
     vocabulary_from: Annotated[
         str | None, typer.Option(help="Take vocabularies and statistics from this dataset, run or bundle.")
@@ -74,8 +83,12 @@ def prepare(
     max_bad_rows: Annotated[
         str | None, typer.Option(metavar="N|x%", help="Stop where more rows are bad: a number, or a share as in 0.1%.")
     ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes that do the work, on Ray; else this one's threads.")
+    ] = None,
 ) -> None:
     """Turn raw click logs into a dataset: vocabularies, parquet shards, manifest."""
+    from ctrfast.cluster_tasks import task_pool
     from ctrfast.data.prepare import parse_bytes
     from ctrfast.data.prepare import prepare as write
 
@@ -84,7 +97,7 @@ def prepare(
     meaning = find_preset(preset) if preset is not None else load_schema(schema)  # type: ignore[arg-type]
     output = Output(out)
     earlier = folder_of(vocabulary_from, "vocabulary_from") if vocabulary_from is not None else None
-    with _prepare_bar() as show:
+    with task_pool(workers) as pool, _prepare_bar() as show:
         report = write(
             raw,
             meaning,
@@ -101,6 +114,7 @@ def prepare(
             grow=grow,
             max_bad_rows=max_bad_rows,
             on_progress=show,
+            pool=pool,
         )
     output.deliver()
     rows = ", ".join(f"{name} {count:,}" for name, count in report.rows.items())

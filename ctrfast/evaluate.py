@@ -24,7 +24,7 @@ from ctrfast.data.shards import Dataset
 from ctrfast.data.sources import dataset_folder
 from ctrfast.errors import ArtifactError, ConfigError, DataError, unknown_name
 from ctrfast.loop.split_evaluation import scored_batches
-from ctrfast.metrics import Predictions
+from ctrfast.metrics import Predictions, first_label
 from ctrfast.network import Network
 from ctrfast.run import Run
 from ctrfast.run_network import open_network
@@ -38,7 +38,7 @@ _Floats = npt.NDArray[np.floating]
 class Evaluation:
     """metrics: figures of all rows by name (`ctrfast.metrics`); `calibrated_ece` and the like after calibration.
 
-    segments: by value of the field that was asked for, before calibration.
+    segments: by value of the field that was asked for, before calibration; of the first label, where there are several.
     """
 
     metrics: dict[str, float]
@@ -75,13 +75,13 @@ def evaluate(
     scored = _score_raw(network, data, encoder) if dataset is None else _score_split(network, dataset, split)
 
     weight = 1 / dataset.negative_rate if dataset is not None and split == "train" else 1.0
-    predictions, by_value = Predictions(weight), SegmentPredictions(weight)
+    predictions, by_value = Predictions(weight, encoder.fitted.schema_.tasks), SegmentPredictions(weight)
     for labels, ids, logits in scored:
         predictions.add(labels, logits)
         if field is not None:
             slot = encoder.fitted.schema_.field_slots[field].start
             local = ids[:, slot] - encoder.fitted.slot_offsets[slot]
-            by_value.add(labels, logits, encoder.fitted.id_rows[field].folded(local))
+            by_value.add(first_label(labels), first_label(logits), encoder.fitted.id_rows[field].folded(local))
     metrics = predictions.metrics() | run.calibration().metrics(predictions)
     report = None
     if segment is not None:
@@ -121,7 +121,7 @@ def score_split(run: Run, data: Path, split: str, on_progress: Callable[[int, in
         DataError: the split has no rows.
     """
     dataset = open_split(data, split, run.encoder())
-    predictions, rows, done = Predictions(), dataset.rows(split), 0
+    predictions, rows, done = Predictions(tasks=dataset.fitted.schema_.tasks), dataset.rows(split), 0
     on_progress(done, rows)
     for batch, logits in scored_batches(open_network(run), dataset, split):
         predictions.add(batch.labels, logits)
@@ -131,7 +131,7 @@ def score_split(run: Run, data: Path, split: str, on_progress: Callable[[int, in
 
 
 def _score_split(network: Network, dataset: Dataset, split: str) -> Iterator[tuple[_Floats, _Ids, _Floats]]:
-    """Labels (R,), ids (R, S) as rows of the fused table, logits (R,)."""
+    """Labels (R,) or (R, T), ids (R, S) as rows of the fused table, logits as the labels."""
     for batch, logits in scored_batches(network, dataset, split):
         yield batch.labels, batch.ids, logits
 

@@ -79,6 +79,8 @@ def write_bundle(run: Run, folder: Path, form: Form = TRAINED, *, saved_model: b
         "negative_rate": run.negative_rate,
         "version": VERSION,
     }
+    if network.model.tasks > 1:
+        manifest["labels"] = list(network.labels)
     if form != TRAINED:
         config = run.config.model_copy(update={"model": network.model.config})
         write_file(folder / "config.json", config.model_dump_json(indent=1))
@@ -108,8 +110,10 @@ def _save_model(network: Network, out: Path) -> None:
         tf.TensorSpec((None, model.numeric_fields), tf.float32, name="numbers"),
     )
 
+    output = "probability" if model.tasks == 1 else "probabilities"
+
     def serve(ids: tf.Tensor, numbers: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"probability": tf.sigmoid(network.corrected_logits(network.look_up(ids), numbers))}
+        return {output: tf.sigmoid(network.corrected_logits(network.look_up(ids), numbers))}
 
     module.serve = traced(serve, input_signature=signature)
     tf.saved_model.save(module, str(out), signatures=module.serve)

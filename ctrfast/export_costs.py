@@ -119,9 +119,9 @@ def measure_bundle(bundle: Path, form: Form, dataset: Dataset, split: str) -> tu
 
 def bundle_predictions(scorer: Scorer, dataset: Dataset, split: str) -> Predictions:
     """What a loaded bundle predicts for the rows of a split, before calibration."""
-    predictions = Predictions()
+    predictions = Predictions(tasks=scorer.tasks)
     for batch in batches(dataset, split, _BATCH):
-        predictions.add(batch.labels, logits_of(scorer.score_arrays(batch.ids, batch.numbers)))
+        predictions.add(batch.labels, logits_of(scorer.predict_arrays(batch.ids, batch.numbers)))
     return predictions
 
 

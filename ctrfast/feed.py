@@ -20,13 +20,12 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from ctrfast.config import TrainConfig
-from ctrfast.data.batches import Batch, Shuffle, prefetch, read_words, row_numbers
+from ctrfast.data.batches import Batch, Shuffle, prefetch, read_words, row_bytes, row_numbers
 from ctrfast.data.row_groups import WHOLE, Part
 from ctrfast.data.shards import Dataset
 from ctrfast.loop.epoch_batches import epoch_batches
 from ctrfast.replicas import Replicas, Step
 
-_WORD_BYTES = 4
 _COPIES = 2  # of the split, while its parts are joined
 
 
@@ -53,12 +52,9 @@ class Feed:
         labels: Callable[[Batch], npt.NDArray[np.float32]] | None = None,
     ) -> None:
         self._dataset, self._replicas, self._config, self._part = dataset, replicas, config, part
-        schema = dataset.fitted.schema_
-        row_bytes = (schema.slots + len(schema.numeric_names) + 1) * _WORD_BYTES
+        split_bytes = dataset.rows("train") * row_bytes(dataset.fitted.schema_)
         self._labels = labels
-        self.is_held = (
-            labels is None and room_bytes is not None and _COPIES * dataset.rows("train") * row_bytes <= room_bytes
-        )
+        self.is_held = labels is None and room_bytes is not None and _COPIES * split_bytes <= room_bytes
         self._words: tf.Tensor | None = None
 
     def epoch(self, epoch: int, *, skip: int) -> Generator[Callable[[], Step]]:
@@ -83,6 +79,6 @@ class Feed:
 
 
 def hold_rows(dataset: Dataset, split: str, device: str) -> tf.Tensor:
-    """A split in the memory of a device, (R, S+N+1) float32 as `read_words` gives it."""
+    """A split in the memory of a device, (R, S+N+T) float32 as `read_words` gives it."""
     with tf.device(device), closing(read_words(dataset, split)) as parts:
         return tf.concat([tf.constant(words) for words in parts], axis=0)

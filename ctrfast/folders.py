@@ -87,6 +87,17 @@ def new_file(out: Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
+@contextmanager
+def whole_file(out: Path) -> Iterator[Path]:
+    """As `new_file`, in a folder that is there, and without waiting for the disk: for work that is not a result yet."""
+    partial = out.parent / f"{PARTIAL}{out.name}-{secrets.token_hex(4)}"
+    try:
+        yield partial
+        partial.replace(out)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
 def remove_partials(folder: Path) -> None:
     """Remove what a killed process left half-written in a folder that nobody else writes to now."""
     for partial in folder.glob(f"{PARTIAL}*"):

@@ -1,5 +1,7 @@
 """A network as an ONNX graph: ids (R, S) int32, numbers (R, N) float32 -> probability (R,) float32.
 
+Of a network of several labels the output is `probabilities`, (R, T).
+
 The graph reads the table, and packed kernels, from the bundle's weights file as ONNX external data: a large table
 neither doubles the bundle nor meets protobuf's limit of 2 GB.
 
@@ -58,11 +60,12 @@ def scoring_graph(network: Network, weights: Path) -> onnx.ModelProto:
 
         proto, _ = tf2onnx.convert.from_function(function, input_signature=signature, opset=_OPSET)
     graph = proto.graph
-    rename = {graph.output[0].name: "probability"}
+    output = "probability" if model.tasks == 1 else "probabilities"
+    rename = {graph.output[0].name: output}
     for node in graph.node:
         node.output[:] = [rename.get(name, name) for name in node.output]
         node.input[:] = [rename.get(name, name) for name in node.input]
-    graph.output[0].name = "probability"
+    graph.output[0].name = output
 
     inputs = [value for value in graph.input if value.name == "numbers"]
     del graph.input[:]

@@ -129,12 +129,12 @@ def estimate(
         gradient = V * (D + 2 + D + _PASS_NUMBERS)
     else:
         gradient = (present if config.optimizer.update == "sparse" else V) * (D + _PASS_NUMBERS)
-    size = network_size(config.model, F, N)
+    size = network_size(config.model, F, N, tasks=len(schema.labels))
     P = size.parameters
     pooled = S * (D + 1) if S > F else 0  # the rows of lists, before they are pooled
     activations = M * (size.activations + pooled) * _ACTIVATION_COPIES
     pool_rows = max(config.shuffle_rows, config.batch_size)
-    row_bytes = (S + N + 1) * _BYTES
+    row_bytes = (S + N + len(schema.labels)) * _BYTES
     read_rows = _ROWS_BEING_READ * workers
     if train_rows is not None:
         pool_rows, read_rows = min(pool_rows, train_rows), min(read_rows, train_rows)

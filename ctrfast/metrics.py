@@ -11,10 +11,14 @@ a training split that kept that share. The figures are then those of the log. AU
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
 import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.floating]
+Number = TypeVar("Number", bound=np.floating[Any])
 
 
 def auc(labels: npt.ArrayLike, scores: npt.ArrayLike) -> float | None:
@@ -132,19 +136,27 @@ def sigmoid(logits: npt.ArrayLike) -> npt.NDArray[np.float64]:
         return np.exp(-np.logaddexp(0.0, -np.asarray(logits, np.float64)))
 
 
+def first_label(values: npt.NDArray[Number]) -> npt.NDArray[Number]:
+    """Labels or probabilities (R,), or (R, T) of several labels -> those of the first one, (R,)."""
+    first: npt.NDArray[Number] = values if values.ndim == 1 else values[:, 0]
+    return first
+
+
 class Predictions:
     """Labels and logits of the rows seen so far; two of them merge into the same figures as one over all rows.
 
-    negative_weight: how many rows each one without a click stands for.
+    negative_weight: how many rows each one without a click stands for. tasks: names of the labels, where there are
+    several; rows then have a label and a logit of each, and a label of -1 is unknown.
     """
 
-    def __init__(self, negative_weight: float = 1.0) -> None:
+    def __init__(self, negative_weight: float = 1.0, tasks: Sequence[str] = ()) -> None:
         self.negative_weight = negative_weight
+        self.tasks = tuple(tasks)
         self._labels: list[Floats] = []
         self._logits: list[Floats] = []
 
     def add(self, labels: npt.ArrayLike, logits: npt.ArrayLike) -> None:
-        """Take in rows: labels (R,) 0 or 1, logits (R,)."""
+        """Take in rows: labels (R,) 0 or 1, logits (R,); or (R, T) of several tasks."""
         self._labels.append(np.asarray(labels, np.float32))
         self._logits.append(np.asarray(logits, np.float32))
 
@@ -153,29 +165,47 @@ class Predictions:
         self._labels += other._labels
         self._logits += other._logits
 
-    def arrays(self) -> tuple[Floats, Floats]:
-        """Labels (R,) and logits (R,) of the rows."""
-        none = np.empty(0, np.float32)
+    def stacked(self) -> tuple[Floats, Floats]:
+        """Labels and logits of the rows, (R,), or (R, T) of several tasks."""
+        none = np.empty((0, len(self.tasks)) if self.tasks else 0, np.float32)
         return np.concatenate([none, *self._labels]), np.concatenate([none, *self._logits])
+
+    def arrays(self) -> tuple[Floats, Floats]:
+        """Labels (R,) and logits (R,) of the rows; those of the first task, where there are several."""
+        labels, logits = self.stacked()
+        return (labels[:, 0], logits[:, 0]) if self.tasks else (labels, logits)
 
     def logit_range(self) -> tuple[float, float]:
         """Lowest and highest logit of the rows, of which there must be some."""
         return min(float(part.min()) for part in self._logits), max(float(part.max()) for part in self._logits)
 
     def metrics(self) -> dict[str, float]:
-        """All figures by name, with `rows`; those that the labels leave undefined are absent. Empty without rows."""
-        if not self._labels or not sum(map(len, self._labels)):
-            return {}
-        labels, logits = self.arrays()
-        probabilities, weight = sigmoid(logits), self.negative_weight
-        figures = {
-            "auc": auc(labels, logits),
-            "log_loss": log_loss(labels, logits, weight),
-            "normalised_entropy": normalised_entropy(labels, logits, weight),
-            "pr_auc": pr_auc(labels, logits, weight),
-            "calibration_ratio": calibration_ratio(labels, probabilities, weight),
-            "ece": expected_calibration_error(labels, probabilities, negative_weight=weight),
-            "brier": brier_score(labels, probabilities, weight),
-            "rows": float(len(labels)),
-        }
-        return {name: value for name, value in figures.items() if value is not None}
+        """All figures by name, with `rows`; those that the labels leave undefined are absent. Empty without rows.
+
+        Of several tasks, the first one's have their plain names; another's are `auc.NAME` and so on, over the rows
+        whose label of that name is known.
+        """
+        figures = _figures(*self.arrays(), self.negative_weight)
+        labels, logits = self.stacked()
+        for place, name in list(enumerate(self.tasks))[1:]:
+            is_known = labels[:, place] >= 0
+            of_task = _figures(labels[is_known, place], logits[is_known, place], self.negative_weight)
+            figures |= {f"{figure}.{name}": value for figure, value in of_task.items()}
+        return figures
+
+
+def _figures(labels: Floats, logits: Floats, weight: float) -> dict[str, float]:
+    if not len(labels):
+        return {}
+    probabilities = sigmoid(logits)
+    figures = {
+        "auc": auc(labels, logits),
+        "log_loss": log_loss(labels, logits, weight),
+        "normalised_entropy": normalised_entropy(labels, logits, weight),
+        "pr_auc": pr_auc(labels, logits, weight),
+        "calibration_ratio": calibration_ratio(labels, probabilities, weight),
+        "ece": expected_calibration_error(labels, probabilities, negative_weight=weight),
+        "brier": brier_score(labels, probabilities, weight),
+        "rows": float(len(labels)),
+    }
+    return {name: value for name, value in figures.items() if value is not None}

@@ -34,7 +34,7 @@ class Network:
 
     Args:
         config: the model's settings.
-        fitted: says F, S, N and V.
+        fitted: says F, S, N, T and V. Of several labels, logits are (R, T) wherever (R,) is written here.
         seed: of the initial weights.
         embedding_init_std: of the embeddings' normal start; the linear column starts at 0.
         negative_rate: r, share of the training rows without a click that were kept.
@@ -51,7 +51,8 @@ class Network:
     ) -> None:
         schema = fitted.schema_
         F, N, D = len(schema.id_names), len(schema.numeric_names), config.embedding_dim
-        self.model: CtrModel = build_model(config, id_fields=F, numeric_fields=N, seed=seed)
+        self.labels = schema.labels
+        self.model: CtrModel = build_model(config, id_fields=F, numeric_fields=N, seed=seed, tasks=len(self.labels))
         self.pooling = Pooling.of(fitted)
         self.slots = schema.slots
         start = np.zeros((fitted.table_rows, D + 1), np.float32)
@@ -99,7 +100,8 @@ class Network:
             self._predict(ids[start : start + CHUNK], numbers[start : start + CHUNK]).numpy()
             for start in range(0, len(ids), CHUNK)
         ]
-        return np.concatenate(parts) if parts else np.empty(0, np.float32)
+        none = (0,) if len(self.labels) == 1 else (0, len(self.labels))
+        return np.concatenate(parts) if parts else np.empty(none, np.float32)
 
     def corrected_logits(self, rows: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
         """Pooled rows (R, F, D+1), numbers (R, N) -> logits (R,) of the log's own probabilities."""

@@ -21,6 +21,7 @@ from ctrfast.config import (
     ORDER_VECTORS,
     ModelConfig,
 )
+from ctrfast.task_config import MmoeSettings, PleSettings
 from ctrfast.tower_config import MoeSettings, SharedSettings
 
 
@@ -45,17 +46,26 @@ class Size:
         )
 
 
-def network_size(model: ModelConfig, id_fields: int, numeric_fields: int) -> Size:
+class _Model(ModelConfig):
+    """With the number of its tasks."""
+
+    task_count: int = 1
+
+
+def network_size(model: ModelConfig, id_fields: int, numeric_fields: int, tasks: int = 1) -> Size:
     """Of a whole network: looked-up rows, joined input, linear part and all else.
 
     Args:
         model: its settings.
         id_fields: F.
         numeric_fields: N.
+        tasks: T, which heads are for, where it has some.
     """
     F, N, D = id_fields, numeric_fields, model.embedding_dim
     shared = Size(N + 1, F + N, F * (D + 1) + F * D + N)
-    return shared + _OWN[model.name](model, F, N)
+    of_tasks = Size(tasks, tasks, tasks) if model.tasks is not None else Size()
+    counted = _Model.model_construct(**dict(model), task_count=tasks)
+    return shared + of_tasks + _OWN[model.name](counted, F, N)
 
 
 def _mlp(width: int, hidden: Sequence[int], outputs: int = 1) -> Size:
@@ -63,9 +73,15 @@ def _mlp(width: int, hidden: Sequence[int], outputs: int = 1) -> Size:
     return Size(sum((i + 1) * o for i, o in pairs), sum(i * o for i, o in pairs), sum(hidden))
 
 
-def _tower(model: ModelConfig, width: int, hidden: Sequence[int] | None = None, outputs: int = 1) -> Size:
-    """Of the deep part on an input of this width; by default with the configured widths, and a logit."""
-    tower, hidden = model.tower, model.hidden if hidden is None else hidden
+def _tower(model: _Model, width: int, hidden: Sequence[int] | None = None, outputs: int = 1) -> Size:
+    """Of the deep part on an input of this width; by default the configured one, with a logit, or with heads."""
+    if hidden is None:
+        return _plain_tower(model, width, model.hidden, 1) if model.tasks is None else _heads(model, width)
+    return _plain_tower(model, width, hidden, outputs)
+
+
+def _plain_tower(model: ModelConfig, width: int, hidden: Sequence[int], outputs: int) -> Size:
+    tower = model.tower
     if isinstance(tower, SharedSettings):
         last, repeats = hidden[-1], tower.repeats
         block = _mlp(last, hidden[:-1], last) + Size(0, 0, last)
@@ -83,6 +99,37 @@ def _tower(model: ModelConfig, width: int, hidden: Sequence[int] | None = None, 
     return size + _norms(tower.norm, sum(hidden), hidden[0])
 
 
+def _heads(model: _Model, width: int) -> Size:
+    tasks, T, last = model.tasks, model.task_count, model.hidden[-1]
+    own = tasks.hidden if tasks is not None else ()
+    end = _mlp(last, own) + _norms(model.tower.norm, sum(own), sum(own))
+    size = _times(T, end)
+    if isinstance(tasks, MmoeSettings):
+        return size + _level(model, width, 0, tasks.experts, is_last=True)
+    if isinstance(tasks, PleSettings):
+        for level in range(tasks.levels):
+            inward, is_last = last if level else width, level == tasks.levels - 1
+            size += _level(model, inward, tasks.experts, tasks.shared_experts, is_last=is_last)
+        return size
+    return size + _plain_tower(model, width, model.hidden, 0)
+
+
+def _level(model: _Model, width: int, own: int, shared: int, *, is_last: bool) -> Size:
+    """Of experts of each task and of all, with their gates."""
+    T, last = model.task_count, model.hidden[-1]
+    gate = _gate(width, own + shared, last)
+    size = _times(T * own + shared, _plain_tower(model, width, model.hidden, 0)) + _times(T, gate)
+    return size if is_last else size + _gate(width, T * own + shared, last)
+
+
+def _gate(width: int, experts: int, outputs: int) -> Size:
+    return Size(width * experts, width * experts + experts * outputs, experts * (outputs + 1) + outputs)
+
+
+def _times(count: int, size: Size) -> Size:
+    return Size(count * size.parameters, count * size.multiply_adds, count * size.activations)
+
+
 def _norms(norm: str, widths: int, biases: int) -> Size:
     """Scales and shifts of norms of so many places; batch norms take the place of so many biases."""
     if norm == "none":
@@ -94,44 +141,44 @@ def _pairs(fields: int) -> int:
     return fields * (fields - 1) // 2
 
 
-def _joined(model: ModelConfig, F: int, N: int) -> int:
+def _joined(model: _Model, F: int, N: int) -> int:
     return F * model.embedding_dim + N
 
 
-def _wide_deep(model: ModelConfig, F: int, N: int) -> Size:
+def _wide_deep(model: _Model, F: int, N: int) -> Size:
     return _tower(model, _joined(model, F, N))
 
 
-def _lr(model: ModelConfig, F: int, N: int) -> Size:  # noqa: ARG001  (all have one form)
+def _lr(model: _Model, F: int, N: int) -> Size:  # noqa: ARG001  (all have one form)
     return Size()
 
 
-def _fm(model: ModelConfig, F: int, N: int) -> Size:  # noqa: ARG001
+def _fm(model: _Model, F: int, N: int) -> Size:  # noqa: ARG001
     return Size(0, 2 * F * model.embedding_dim, 2 * model.embedding_dim)
 
 
-def _fwfm(model: ModelConfig, F: int, N: int) -> Size:  # noqa: ARG001
+def _fwfm(model: _Model, F: int, N: int) -> Size:  # noqa: ARG001
     return Size(_pairs(F), F * F * model.embedding_dim + _pairs(F), F * F + _pairs(F))
 
 
-def _nfm(model: ModelConfig, F: int, N: int) -> Size:
+def _nfm(model: _Model, F: int, N: int) -> Size:
     D = model.embedding_dim
     return Size(0, 2 * F * D, 2 * D) + _tower(model, D + N)
 
 
-def _afm(model: ModelConfig, F: int, N: int) -> Size:  # noqa: ARG001
+def _afm(model: _Model, F: int, N: int) -> Size:  # noqa: ARG001
     D, A, P = model.embedding_dim, model.interaction_width or ATTENTION_WIDTH, _pairs(F)
     return Size(D * A + A + A + D, P * (2 * D + D * A + A) + D, P * (2 * D + A + 2))
 
 
-def _pnn(model: ModelConfig, F: int, N: int) -> Size:
+def _pnn(model: _Model, F: int, N: int) -> Size:
     D, P = model.embedding_dim, _pairs(F)
     if model.variant == "outer":
         return Size(0, D * D, D + D * D) + _tower(model, _joined(model, F, N) + D * D)
     return Size(0, F * F * D, F * F + P) + _tower(model, _joined(model, F, N) + P)
 
 
-def _dlrm(model: ModelConfig, F: int, N: int) -> Size:
+def _dlrm(model: _Model, F: int, N: int) -> Size:
     D, width = model.embedding_dim, model.interaction_width or BOTTOM_WIDTH
     bottom = _mlp(N, (width,), D) + Size(0, 0, D) if N else Size()
     vectors = F + (N > 0)
@@ -139,7 +186,7 @@ def _dlrm(model: ModelConfig, F: int, N: int) -> Size:
     return bottom + products + _tower(model, (D if N else 0) + _pairs(vectors))
 
 
-def _xdeepfm(model: ModelConfig, F: int, N: int) -> Size:
+def _xdeepfm(model: _Model, F: int, N: int) -> Size:
     D, H, L = model.embedding_dim, model.interaction_width or CIN_WIDTH, model.cross_layers or CROSS_LAYERS
     size = Size(L * H, L * H, L * H) + _tower(model, _joined(model, F, N))
     for maps in (F, *[H] * (L - 1)):
@@ -147,7 +194,7 @@ def _xdeepfm(model: ModelConfig, F: int, N: int) -> Size:
     return size
 
 
-def _autoint(model: ModelConfig, F: int, N: int) -> Size:
+def _autoint(model: _Model, F: int, N: int) -> Size:
     D, A, L = model.embedding_dim, model.interaction_width or ATTENTION_WIDTH, model.cross_layers or CROSS_LAYERS
     size = Size(F * A, F * A, 0) + _tower(model, _joined(model, F, N))
     for inward in (D, *[A] * (L - 1)):
@@ -156,7 +203,7 @@ def _autoint(model: ModelConfig, F: int, N: int) -> Size:
     return size
 
 
-def _fibinet(model: ModelConfig, F: int, N: int) -> Size:
+def _fibinet(model: _Model, F: int, N: int) -> Size:
     D, P, reduced = model.embedding_dim, _pairs(F), max(1, F // 3)
     matrices = {"all": 1, "each": F}.get(model.variant or "", P)
     turned = F if model.variant == "each" else P
@@ -165,7 +212,7 @@ def _fibinet(model: ModelConfig, F: int, N: int) -> Size:
     return weighted + pairs + pairs + _tower(model, 2 * P * D + N)
 
 
-def _masknet(model: ModelConfig, F: int, N: int) -> Size:
+def _masknet(model: _Model, F: int, N: int) -> Size:
     W, H, L = _joined(model, F, N), model.interaction_width or MASK_WIDTH, model.cross_layers or CROSS_LAYERS
     is_serial = model.variant != "parallel"
     size = Size(2 * F * model.embedding_dim, 0, 2 * W)
@@ -178,42 +225,42 @@ def _masknet(model: ModelConfig, F: int, N: int) -> Size:
     return size + (Size(H + 1, H, 0) if is_serial else _tower(model, L * H))
 
 
-def _final_mlp(model: ModelConfig, F: int, N: int) -> Size:
+def _final_mlp(model: _Model, F: int, N: int) -> Size:
     W, heads, last = _joined(model, F, N), model.heads or HEADS, model.hidden[-1]
     stream = _tower(model, W, model.hidden[:-1], last) + Size(W, W, W + last)
     fused = last * last // heads
     return stream + stream + Size(2 * last + fused + 1, 2 * last + fused, 2 * last)
 
 
-def _crosses(model: ModelConfig, F: int, N: int, parameters: int, products: int, activations: int) -> Size:
+def _crosses(model: _Model, F: int, N: int, parameters: int, products: int, activations: int) -> Size:
     """Of a network of crosses beside an MLP, from what one cross costs."""
     W, L = _joined(model, F, N), model.cross_layers or CROSS_LAYERS
     return Size(L * parameters + W, L * products + W, L * activations) + _tower(model, W)
 
 
-def _dcn(model: ModelConfig, F: int, N: int) -> Size:
+def _dcn(model: _Model, F: int, N: int) -> Size:
     W = _joined(model, F, N)
     return _crosses(model, F, N, 2 * W, 2 * W, W)
 
 
-def _dcn_v2(model: ModelConfig, F: int, N: int) -> Size:
+def _dcn_v2(model: _Model, F: int, N: int) -> Size:
     W, rank = _joined(model, F, N), model.low_rank
     matrix = 2 * W * rank if rank else W * W
     return _crosses(model, F, N, matrix + W, matrix + W, 2 * W)
 
 
-def _dcn_mix(model: ModelConfig, F: int, N: int) -> Size:
+def _dcn_mix(model: _Model, F: int, N: int) -> Size:
     W, E, R = _joined(model, F, N), model.experts or EXPERTS, model.low_rank or EXPERT_RANK
     matrices = E * R * (2 * W + R)
     return _crosses(model, F, N, matrices + W * (E + 1), matrices + W * E, 2 * W + 2 * E * R)
 
 
-def _gdcn(model: ModelConfig, F: int, N: int) -> Size:
+def _gdcn(model: _Model, F: int, N: int) -> Size:
     W = _joined(model, F, N)
     return _crosses(model, F, N, 2 * W * W + W, 2 * W * W + 2 * W, 4 * W)
 
 
-def _eulernet(model: ModelConfig, F: int, N: int) -> Size:  # noqa: ARG001
+def _eulernet(model: _Model, F: int, N: int) -> Size:  # noqa: ARG001
     D, K, L = model.embedding_dim, model.interaction_width or ORDER_VECTORS, model.cross_layers or CROSS_LAYERS
     size = Size(F + 2 * K * D, 2 * K * D, 2 * F * D)
     for fields in (F, *[K] * (L - 1)):
@@ -224,7 +271,7 @@ def _eulernet(model: ModelConfig, F: int, N: int) -> Size:  # noqa: ARG001
     return size
 
 
-def _fcn(model: ModelConfig, F: int, N: int) -> Size:
+def _fcn(model: _Model, F: int, N: int) -> Size:
     W, L = _joined(model, F, N), model.cross_layers or CROSS_LAYERS
     half = -(-W // 2)
     cross = Size(W * half + 2 * half + W, W * half + W, 3 * W)
@@ -233,7 +280,7 @@ def _fcn(model: ModelConfig, F: int, N: int) -> Size:
     )
 
 
-_OWN: dict[str, Callable[[ModelConfig, int, int], Size]] = {
+_OWN: dict[str, Callable[[_Model, int, int], Size]] = {
     "afm": _afm,
     "autoint": _autoint,
     "dcn": _dcn,

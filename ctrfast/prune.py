@@ -36,6 +36,9 @@ def pruned(model: CtrModel, share: float) -> CtrModel:
     if not (model.config.hidden and hasattr(model, "mlp")):
         problem = f"`prune` needs a network with one MLP that has hidden layers. Got {model.config.name}"
         raise ConfigError(f"{problem} with {len(model.config.hidden)}. Export without it.", path="prune")
+    if model.config.tasks is not None:
+        problem = f"`prune` needs a network of one label. Got one with tasks={model.config.tasks.kind}"
+        raise ConfigError(f"{problem}. Export without it.", path="prune")
     tower = model.config.tower
     if tower.name != "mlp" or tower.norm != "none":
         problem = f"`prune` needs the tower mlp without norms. Got {tower.name} with norm={tower.norm}"

@@ -26,6 +26,7 @@ from ctrfast.data.shards import Dataset
 from ctrfast.data.transforms import missing_input
 from ctrfast.errors import ArtifactError
 from ctrfast.folders import write_file
+from ctrfast.metrics import first_label
 from ctrfast.schema import FIRST_ID, MISSING_ID, UNSEEN_ID, FittedSchema
 
 REFERENCE = "reference.json"
@@ -131,7 +132,7 @@ def reference_of(dataset: Dataset) -> Reference:
     train = _sample(dataset, "train")
     empty = Reference(top=_top(train, fitted), edges=_edges(train, fitted), counts=dict.fromkeys(names, ()))
     bins = Bins(empty, fitted)
-    counts = _count(bins, train, fitted, np.where(train.labels > 0, 1.0, 1 / dataset.negative_rate))
+    counts = _count(bins, train, fitted, np.where(first_label(train.labels) > 0, 1.0, 1 / dataset.negative_rate))
     split = next((split for split in ("valid", "test") if dataset.rows(split)), None)
     if split is not None:
         later = _sample(dataset, split)

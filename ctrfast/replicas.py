@@ -26,6 +26,7 @@ import tensorflow as tf
 from ctrfast.config import TrainConfig
 from ctrfast.errors import ConfigError
 from ctrfast.gpus import set_up_gpus
+from ctrfast.gradients import known_labels, task_weights
 from ctrfast.network import Network
 from ctrfast.optim.step_settings import StepSettings
 from ctrfast.row_step import RowStep
@@ -190,7 +191,7 @@ class Replicas:
         context = tf.distribute.get_replica_context()
         index = int(tf.get_static_value(context.replica_id_in_sync_group))  # traced once per replica
         step = self._table_step(index % len(self._steps))
-        loss, rows, dense = step.gradients(ids, numbers, labels)
+        loss, rows, dense = step.gradients(ids, numbers, labels, _weights(context, labels))
         own = [loss, wishes[0], step.optimizer.sum_rows(ids, rows), *dense]
         loss, heard, sums, *dense = context.all_reduce(tf.distribute.ReduceOp.SUM, own)
         present, clipped = step.optimizer.apply_sums(sums, dense)
@@ -201,6 +202,13 @@ class Replicas:
         if not isinstance(step, TableStep):
             raise TypeError(f"Replicas, and rows in a device's memory, take TableSteps. Got {type(step).__name__}.")
         return step
+
+
+def _weights(context: tf.distribute.ReplicaContext, labels: tf.Tensor) -> tf.Tensor | None:
+    """What a label of each task counts, by those that are known in the shares of all replicas; none of one task."""
+    if labels.shape.rank == 1:
+        return None
+    return task_weights(context.all_reduce(tf.distribute.ReduceOp.SUM, known_labels(labels)))
 
 
 def _restore_all(

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from ctrfast.gradients import Gradients
+from ctrfast.gradients import Gradients, weights_of
 from ctrfast.models import CtrModel
 from ctrfast.models.pooling import Pooling
 from ctrfast.optim.row_optimizer import RowOptimizer
@@ -55,7 +55,7 @@ class RowStep:
         self._ahead = ThreadPoolExecutor(1, "taking")
 
     def __call__(self, ids: npt.NDArray[np.int32], numbers: Floats, labels: Floats) -> tuple[float, Floats, Floats]:
-        """Ids (B, S) int32 fused rows, numbers (B, N), labels (B,) -> loss (), present (T,), clipped (T,)."""
+        """Ids (B, S) int32 fused rows, numbers (B, N), labels (B,) or (B, T) -> loss (), present (T,), clipped (T,)."""
         try:
             return self._step(ids, numbers, labels)
         except BaseException:  # Ctrl-C in a notebook, above all
@@ -72,6 +72,7 @@ class RowStep:
         dense: list[tf.Tensor] = []
         size = self._micro_batch_size
         parts = [slice(start, start + size) for start in range(0, self._batch_size, size)]
+        weights = weights_of(labels)
         taking = self._ahead.submit(rows.take, ids[parts[0]])
         for index, part in enumerate(parts):
             looked_up = taking.result()  # (R, S, D+1)
@@ -79,7 +80,9 @@ class RowStep:
                 taking = self._ahead.submit(rows.take, ids[parts[index + 1]])
             else:
                 rows.settle_some()
-            share, row_gradients, gradients = self._gradients(looked_up, ids[part], numbers[part], labels[part])
+            share, row_gradients, gradients = self._gradients(
+                looked_up, ids[part], numbers[part], labels[part], weights
+            )
             rows.add(ids[part], np.asarray(row_gradients))
             loss += float(share)
             dense = self._add(dense, gradients) if dense else gradients

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ctrfast.checkpoint import Checkpoint
-from ctrfast.metrics import sigmoid
+from ctrfast.metrics import first_label, sigmoid
 from ctrfast.network import Network
 from ctrfast.run import Run
 
@@ -34,9 +34,13 @@ class RunScorer:
         self._calibration = run.calibration()
 
     def score_arrays(self, ids: npt.NDArray[np.int32], numbers: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Ids (R, S) rows of the fused table, numbers (R, N) -> probabilities (R,)."""
+        """Ids (R, S) rows of the fused table, numbers (R, N) -> probabilities (R,), of the first label."""
+        return first_label(self.predict_arrays(ids, numbers))
+
+    def predict_arrays(self, ids: npt.NDArray[np.int32], numbers: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Ids (R, S) rows of the fused table, numbers (R, N) -> probabilities (R,), or (R, T) of several labels."""
         return sigmoid(self._network.logits(ids, numbers)).astype(np.float32)
 
     def calibrate(self, probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Probabilities (R,) -> calibrated ones (R,), by the run's `calibration.json`."""
+        """Probabilities (R,) -> calibrated ones (R,), by the run's `calibration.json`; of the first label."""
         return self._calibration.apply(probabilities)

@@ -14,11 +14,12 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from ctrfast.errors import ArtifactError, ConfigError, unknown_name
 from ctrfast.fields import IdField, NumericField, Stored, check_lists, check_shares
@@ -30,8 +31,10 @@ __all__ = [
     "FIRST_ID",
     "LABEL",
     "MISSING_ID",
+    "MOST_LABELS",
     "PRESETS",
     "SPLITS",
+    "UNKNOWN",
     "UNSEEN_ID",
     "FittedSchema",
     "IdField",
@@ -45,6 +48,9 @@ __all__ = [
 
 SPLITS = ("train", "valid", "test")
 LABEL = "label"  # the label's column in shards, whatever it is called in the raw log
+MOST_LABELS = 8
+UNKNOWN = -1  # in shards, of a label that is empty in the raw log
+_TASK_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")  # becomes part of figures' and columns' names
 
 
 class _Frozen(BaseModel):
@@ -55,6 +61,8 @@ class Schema(Stored):
     """The columns of a raw click log, in file order, and the fields made from them.
 
     columns: every column of the raw file, in order; columns that no field uses are ignored.
+    label: the column with 0 or 1; or several, each of which a model gives a probability for. The first must be there in
+        every row; of the others an empty one is unknown.
     header: the file's first line names the columns (they are then found by name, in any order).
     timestamp: the column that tells a row's time, where there is one.
     """
@@ -63,17 +71,31 @@ class Schema(Stored):
 
     name: str = Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")
     columns: tuple[str, ...]
-    label: str
+    label: str | tuple[str, ...]
     numeric_fields: tuple[NumericField, ...] = ()
     id_fields: tuple[IdField, ...]
     separator: str = Field(default="\t", min_length=1, max_length=1)
     header: bool = False
     timestamp: Timestamp | None = None
 
+    @field_validator("label")
+    @classmethod
+    def _one_or_several(cls, label: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        if isinstance(label, str) or len(label) == 1:
+            return label if isinstance(label, str) else label[0]
+        if not 2 <= len(label) <= MOST_LABELS:
+            raise ValueError(f"`label` must name 1 to {MOST_LABELS} columns. Got {len(label)}")
+        bad = [name for name in label if not _TASK_NAME.fullmatch(name)]
+        if bad:
+            raise ValueError(
+                f"Each of several labels must have a name of up to 64 letters, digits, - and _. Got {bad[0][:100]!r}"
+            )
+        return label
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         names = [*self.numeric_names, *self.id_names]
-        for kind, values in (("columns", list(self.columns)), ("fields", [self.label, *names])):
+        for kind, values in (("columns", list(self.columns)), ("fields", [*self.labels, *names])):
             twice = sorted({value for value in values if values.count(value) > 1})
             if twice:
                 raise ValueError(f"`{kind}` must be unique. Got {', '.join(twice)} more than once")
@@ -82,7 +104,7 @@ class Schema(Stored):
         if not self.id_fields:
             raise ValueError("`id_fields` must name at least one field. Got none")
         sources = {
-            self.label,
+            *self.labels,
             *(field.source for field in self.numeric_fields),
             *(field.source for field in self.id_fields),
         }
@@ -100,6 +122,21 @@ class Schema(Stored):
         check_lists(self.id_fields, self.separator)
         check_shares(self.id_fields)
         return self
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The raw columns of the labels, in order: one, or those of all tasks."""
+        return (self.label,) if isinstance(self.label, str) else self.label
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Names of the labels where there are several, else none."""
+        return () if isinstance(self.label, str) else self.label
+
+    @property
+    def label_columns(self) -> tuple[str, ...]:
+        """The columns of the labels in shards. No field can have the name of a further one: it has a slash."""
+        return (LABEL, *(f"{LABEL}/{name}" for name in self.labels[1:]))
 
     @property
     def numeric_names(self) -> tuple[str, ...]:
@@ -137,7 +174,7 @@ class Schema(Stored):
 
     @property
     def input_columns(self) -> tuple[str, ...]:
-        """Raw columns that scoring needs: the sources of all fields, without the label, in file order."""
+        """Raw columns that scoring needs: the sources of all fields, without the labels, in file order."""
         used = {*(field.source for field in self.numeric_fields), *(field.source for field in self.id_fields)}
         return tuple(column for column in self.columns if column in used)
 

@@ -60,6 +60,9 @@ class Teacher:
         if not isinstance(model.tower, MoeSettings) or model.name == "final_mlp":
             problem = "The teacher must be a run of one tower moe. Got"
             raise ConfigError(f"{problem} {model.name} with {model.tower.name}. Train one.", path="run")
+        if model.tasks is not None:
+            problem = f"The teacher must be a run of one label. Got one of {len(dataset.fitted.schema_.labels)}"
+            raise ConfigError(f"{problem} with tasks={model.tasks.kind}. Distil from another.", path="run")
         if not 0 <= share <= 1:
             problem = f"`share` must be at least 0 and at most 1. Got share={share:g}."
             raise ConfigError(f"{problem} 0.5 weighs teacher and labels alike.", path="share")

@@ -64,8 +64,16 @@ class InferenceModel(BaseModel):
             name=served.name,
             versions=[str(served.version)],
             inputs=[_column(name, "BYTES" if name in texts else "FP32") for name in schema.input_columns],
-            outputs=[_column(name, "FP32") for name in ("probability", "calibrated")],
+            outputs=[
+                *(_column(name, "FP32") for name in ("probability", "calibrated")),
+                *_of_labels(len(schema.tasks)),
+            ],
         )
+
+
+def _of_labels(count: int) -> list[TensorPublic]:
+    """Of a model of several labels."""
+    return [TensorPublic(name="probabilities", datatype="FP32", shape=[_ANY_ROWS, count])] if count else []
 
 
 def _column(name: str, datatype: str) -> TensorPublic:

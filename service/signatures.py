@@ -40,9 +40,10 @@ def signature_of(schema: Schema) -> dict[str, Any]:
         column: _tensor(column, "DT_FLOAT" if column in numeric else "DT_STRING", 2 if column in lists else 1)
         for column in schema.input_columns
     }
+    output = "probabilities" if schema.tasks else "probability"
     return {
         "inputs": inputs,
-        "outputs": {"probability": _tensor("probability", "DT_FLOAT", 1)},
+        "outputs": {output: _tensor(output, "DT_FLOAT", 2 if schema.tasks else 1)},
         "method_name": "tensorflow/serving/predict",
     }
 

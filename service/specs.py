@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, ValidationError, model_validator
 
-from ctrfast.config import TrainConfig, parse_config
+from ctrfast.config import MOST_WORKERS, TrainConfig, parse_config
 from ctrfast.data.bad_rows import BadRowLimit
 from ctrfast.data.sources import find_sources, is_address, local_files
 from ctrfast.data.splitter import check_split
@@ -92,6 +92,7 @@ class PrepareSpec(_Spec):
     valid_fraction, test_fraction: shares of the rows. negative_rate: the share of training rows without a click that is
     kept. seed: of what is drawn. max_bad_rows: the most rows that may be bad, a number or a share (`0.1%`); not set: no
     limit. vocabulary_from: a dataset whose vocabularies are used. grow: values that are new are appended to them.
+    workers: processes that do the work, on Ray; not set: the threads of one.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_by_name=False, serialize_by_alias=True)
@@ -110,6 +111,7 @@ class PrepareSpec(_Spec):
     max_bad_rows: StrictInt | StrictStr | None = None
     vocabulary_from: Name | None = None
     grow: bool = Field(default=False, strict=True)
+    workers: int | None = Field(default=None, ge=1, le=MOST_WORKERS, strict=True)
 
     @property
     def declared(self) -> Schema:

@@ -77,7 +77,7 @@ def _require_field(folder: Path, column: str, alias: str) -> None:
     except ArtifactError as error:
         raise ModelUnavailableError(without_server_paths(error.message)) from error
     columns = [
-        name for name in schema.columns if name != schema.label
+        name for name in schema.columns if name not in schema.labels
     ]  # also those that no field uses: rows may have them
     if column not in columns:
         known = ", ".join(columns)

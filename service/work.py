@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import psutil
 
 from ctrfast.allocator import keep_freed_memory
+from ctrfast.cluster_tasks import task_pool
 from ctrfast.data.prepare import prepare
 from ctrfast.data.prepare_progress import Pace, PrepareProgress
 from ctrfast.errors import Cancelled
@@ -178,22 +179,24 @@ def _prepare(assignment: Assignment, tell: Tell, stop: Stop) -> Product:
     spec = parse_prepare_spec(assignment.spec)
     out = assignment.folder / DATASET
     shutil.rmtree(out, ignore_errors=True)
-    report = prepare(
-        _sources(assignment),
-        spec.declared,
-        out,
-        min_count=spec.min_count,
-        split=spec.split,
-        split_column=spec.split_column,
-        valid_fraction=spec.valid_fraction,
-        test_fraction=spec.test_fraction,
-        negative_rate=spec.negative_rate,
-        seed=spec.seed,
-        vocabulary_from=None if assignment.dataset is None else _folder(assignment.dataset),
-        grow=spec.grow,
-        max_bad_rows=spec.max_bad_rows,
-        on_progress=_PrepareReporter(tell, stop),
-    )
+    with task_pool(spec.workers) as pool:
+        report = prepare(
+            _sources(assignment),
+            spec.declared,
+            out,
+            min_count=spec.min_count,
+            split=spec.split,
+            split_column=spec.split_column,
+            valid_fraction=spec.valid_fraction,
+            test_fraction=spec.test_fraction,
+            negative_rate=spec.negative_rate,
+            seed=spec.seed,
+            vocabulary_from=None if assignment.dataset is None else _folder(assignment.dataset),
+            grow=spec.grow,
+            max_bad_rows=spec.max_bad_rows,
+            on_progress=_PrepareReporter(tell, stop),
+            pool=pool,
+        )
     if assignment.targets is not None and assignment.targets.product is not None:
         publish(out, assignment.targets.product / report.dataset_hash)
     return Product(result={"report": report.model_dump(mode="json")})

@@ -103,6 +103,7 @@ def test_refusals_of_files(dataset, bundle_path, raw_clicks, tmp_path):
     assert "cannot be written" in refused("score", bundle_path, raw_clicks, "--out", "/proc/s.parquet")
     assert "`memory_limit` must be at least 768 MiB" in refused(*prepare, raw_clicks, "--memory-limit", "10MB")
     assert "such as 4GB" in refused(*prepare, raw_clicks, "--memory-limit", "much")
+    assert "`workers` must be between 1 and 1024" in refused(*prepare, raw_clicks, "--workers", 0)
 
     shutil.copytree(bundle_path, tmp_path / "bundle")
     (tmp_path / "bundle" / "weights.safetensors").write_bytes(b"x")

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from ctrfast.errors import ArtifactError, ConfigError
-from ctrfast.folders import kind_of, new_folder, read_manifest, verify_files, write_file, write_manifest
+from ctrfast.folders import kind_of, new_folder, read_manifest, verify_files, whole_file, write_file, write_manifest
 
 
 @pytest.fixture
@@ -84,6 +84,19 @@ def test_write_file_replaces_at_once(tmp_path):
     write_file(tmp_path / "a.json", json.dumps(1))
     write_file(tmp_path / "a.json", json.dumps(2))
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("a.json", "2")]
+
+
+def test_writers_of_one_file_do_not_mix(tmp_path):
+    file = tmp_path / "column"
+    with whole_file(file) as first, whole_file(file) as second:
+        first.write_text("first")
+        second.write_text("sec")
+        assert not file.exists()
+    assert file.read_text() == "first"  # the outer block ends last
+    with pytest.raises(ValueError, match="no"), whole_file(file) as broken:
+        broken.write_text("half")
+        raise ValueError("no")
+    assert file.read_text() == "first" and list(tmp_path.iterdir()) == [file]
 
 
 def test_a_new_folder_is_on_the_disk_with_all_its_names(tmp_path, monkeypatch):

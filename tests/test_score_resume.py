@@ -72,11 +72,11 @@ def test_a_stopped_scoring_goes_on_and_ends_with_the_same_bytes(bundle_path, raw
     assert (whole.rows, whole.kept_rows) == (ROWS, 0)
     assert whole.rows_per_s == pytest.approx(ROWS / whole.seconds)
     scored_rows = []
-    score_arrays = Scorer.score_arrays
+    predict_arrays = Scorer.predict_arrays
     monkeypatch.setattr(
         Scorer,
-        "score_arrays",
-        lambda self, ids, numbers: scored_rows.append(len(ids)) or score_arrays(self, ids, numbers),
+        "predict_arrays",
+        lambda self, ids, numbers: scored_rows.append(len(ids)) or predict_arrays(self, ids, numbers),
     )
     assert can_resume(bundle_path, [raw], stopped, calibrated=True)
     again = score_files(bundle_path, [raw], stopped, calibrated=True, resume=True)
@@ -152,14 +152,14 @@ def test_a_second_call_for_the_same_file_is_refused(bundle_path, raw, tmp_path, 
 
 def test_no_more_blocks_are_alive_than_threads_can_use(bundle_path, raw, tmp_path, small_blocks, monkeypatch):
     alive, at_work = [], set()
-    score_arrays = Scorer.score_arrays
+    predict_arrays = Scorer.predict_arrays
 
     def watched(self, ids, numbers):
         alive.append(sum(chunk() is not None for chunk in small_blocks))
         at_work.add(threading.get_ident())
-        return score_arrays(self, ids, numbers)
+        return predict_arrays(self, ids, numbers)
 
-    monkeypatch.setattr(Scorer, "score_arrays", watched)
+    monkeypatch.setattr(Scorer, "predict_arrays", watched)
     score_files(bundle_path, [raw], tmp_path / "s.parquet")
     assert len(small_blocks) == ROWS / PER_BLOCK
     assert max(alive) <= threads() + 2  # one that waits for its turn, and one that is being cut

@@ -87,10 +87,14 @@ class Model(_Answer):
 
 
 class Score(_Answer):
-    """A click probability, and the same after the model's calibration."""
+    """A click probability, and the same after the model's calibration.
+
+    probabilities: by label, where the model has several; the other two are then the first one's.
+    """
 
     probability: float
     calibrated: float
+    probabilities: dict[str, float] | None = None
 
 
 class Scores(_Answer):

@@ -139,6 +139,7 @@ def _check_pruning(dataset: Dataset, points: Sequence[Point], config: Compressio
     for point in points if config.prune else ():
         model = point.config.model
         sizes = {"id_fields": len(schema.id_names), "numeric_fields": len(schema.numeric_names)}
+        sizes["tasks"] = len(schema.labels)
         try:
             pruned(build_model(model, **sizes, seed=0), config.prune[0])
         except ConfigError as error:
@@ -166,6 +167,7 @@ def _measured(
     dataset: Dataset, run: Run, forms: Sequence[Form], about: Mapping[str, Any], scratch: Path
 ) -> list[CompressedRow]:
     schema, scorers, rows = dataset.fitted.schema_, [], []
+    counts = len(schema.id_names), len(schema.numeric_names)
     for index, form in enumerate(forms):
         bundle = scratch / str(index)
         bundle.mkdir()
@@ -189,7 +191,7 @@ def _measured(
                 "auc": cost.metrics.get("auc"),
                 "log_loss": cost.metrics["log_loss"],
                 "calibrated_log_loss": calibrated["calibrated_log_loss"],
-                "weights": network_size(model, len(schema.id_names), len(schema.numeric_names)).parameters,
+                "weights": network_size(model, *counts, tasks=len(schema.labels)).parameters,
                 "model_bytes": cost.model_bytes,
                 "thousand_rows_ms": cost.latency_s[1000] * 1e3,
             }

@@ -32,19 +32,22 @@ from ctrfast.data.ahead import in_order
 from ctrfast.data.lists import flat_lists, in_slots
 from ctrfast.data.row_groups import WHOLE, Part, RowGroup, groups_of_part, row_groups
 from ctrfast.data.shards import Dataset
-from ctrfast.schema import LABEL, FittedSchema
+from ctrfast.schema import FittedSchema, Schema
 
 _WORD = 4  # bytes of an id, a number or a label in memory
 _SPLIT_ROWS = 2048  # gathered rows that stay in the cache until they are taken apart
 
-# (R,) of S ids, N numbers and the label side by side, 4 bytes each: numpy then moves a row as one piece.
+# (R,) of S ids, N numbers and T labels side by side, 4 bytes each: numpy then moves a row as one piece.
 _Records = npt.NDArray[np.void]
 Taken = TypeVar("Taken")
 
 
 @dataclass(frozen=True)
 class Batch:
-    """ids (B, S) int32, rows of the fused table; numbers (B, N) float32; labels (B,) float32."""
+    """ids (B, S) int32, rows of the fused table; numbers (B, N) float32; labels (B,) float32.
+
+    Where the schema has several labels, labels are (B, T), -1 where unknown.
+    """
 
     ids: npt.NDArray[np.int32]
     numbers: npt.NDArray[np.float32]
@@ -84,7 +87,8 @@ def batches(
         part: of the pass's rows, in the order in which its row groups are read; which these are differs by epoch.
     """
     fitted = dataset.fitted
-    read, take = partial(_read, fitted=fitted), partial(_take, slots=fitted.schema_.slots)
+    schema = fitted.schema_
+    read, take = partial(_read, fitted=fitted), partial(_take, slots=schema.slots, labels=len(schema.labels))
     groups = row_groups(dataset.shards(split))
     yield from _pass(groups, read, _record_type(fitted), take, batch_size, shuffle, drop_remainder, skip, part)
 
@@ -98,7 +102,7 @@ def row_numbers(
 
 
 def read_words(dataset: Dataset, split: str) -> Generator[npt.NDArray[np.float32]]:
-    """A split's rows in the order of its shards, part by part, (R, S+N+1): the bits of ids, then numbers, the label."""
+    """A split's rows in the order of its shards, part by part, (R, S+N+T): the bits of ids, then numbers, labels."""
     columns = _record_type(dataset.fitted).itemsize // _WORD
     with closing(in_order(partial(_read, fitted=dataset.fitted), row_groups(dataset.shards(split)))) as parts:
         for records in parts:
@@ -143,6 +147,11 @@ def _pass(
                     yield take(pool, places)
                 refilled += stream.fill(pool, places)
             order, begin, round_ = order[:refilled], 0, round_ + 1
+
+
+def row_bytes(schema: Schema) -> int:
+    """Of a row in memory: its ids, numbers and labels."""
+    return _WORD * (schema.slots + len(schema.numeric_names) + len(schema.labels))
 
 
 def fused_ids(local: npt.NDArray[np.int32], fitted: FittedSchema) -> npt.NDArray[np.int32]:
@@ -231,8 +240,7 @@ class _RowStream:
 
 
 def _record_type(fitted: FittedSchema) -> np.dtype[np.void]:
-    schema = fitted.schema_
-    return np.dtype((np.void, _WORD * (schema.slots + len(schema.numeric_names) + 1)))
+    return np.dtype((np.void, row_bytes(fitted.schema_)))
 
 
 def _read(group: RowGroup, fitted: FittedSchema) -> _Records:
@@ -240,7 +248,7 @@ def _read(group: RowGroup, fitted: FittedSchema) -> _Records:
     schema = fitted.schema_
     with pq.ParquetFile(group.shard, metadata=group.metadata) as file:
         table = file.read_row_group(group.index, use_threads=False).combine_chunks()
-    words = np.empty((len(table), schema.slots + len(schema.numeric_names) + 1), np.int32)
+    words = np.empty((len(table), row_bytes(schema) // _WORD), np.int32)
     for field, slots, id_rows in zip(schema.id_fields, schema.field_slots, fitted.id_rows, strict=True):
         column = table.column(field.name).chunk(0)  # numpy reads it without a copy, unlike the whole column
         if field.separator is None:
@@ -249,7 +257,8 @@ def _read(group: RowGroup, fitted: FittedSchema) -> _Records:
             words[:, slots] = in_slots(*flat_lists(column), field.slots, id_rows.padding)
     for index, name in enumerate(schema.numeric_names, start=schema.slots):
         words[:, index] = table.column(name).chunk(0).to_numpy().view(np.int32)
-    words[:, -1] = table.column(LABEL).chunk(0).to_numpy().astype(np.float32).view(np.int32)
+    for index, name in enumerate(schema.label_columns, start=schema.slots + len(schema.numeric_names)):
+        words[:, index] = table.column(name).chunk(0).to_numpy().astype(np.float32).view(np.int32)
     words[:, : schema.slots] += np.asarray(fitted.slot_offsets, np.int32)
     return words.view(_record_type(fitted))[group.skip : group.skip + group.rows, 0]
 
@@ -264,15 +273,16 @@ def _take_numbers(pool: npt.NDArray[np.int32], places: npt.NDArray[np.intp]) -> 
     return pool.take(places)
 
 
-def _take(pool: _Records, places: npt.NDArray[np.intp], slots: int) -> Batch:
+def _take(pool: _Records, places: npt.NDArray[np.intp], slots: int, labels: int) -> Batch:
     """The rows at places (B,) of the pool, taken apart."""
     B, columns = len(places), pool.itemsize // _WORD
-    ids, numbers = np.empty((B, slots), np.int32), np.empty((B, columns - slots - 1), np.float32)
-    labels = np.empty(B, np.float32)
+    end = columns - labels  # of the numbers
+    ids, numbers = np.empty((B, slots), np.int32), np.empty((B, end - slots), np.float32)
+    taken = np.empty((B, labels), np.float32)
     for start in range(0, B, _SPLIT_ROWS):
         block = slice(start, start + _SPLIT_ROWS)
         words = pool.take(places[block]).view(np.int32).reshape(-1, columns)
         ids[block] = words[:, :slots]
-        numbers[block] = words[:, slots:-1].view(np.float32)
-        labels[block] = words[:, -1].view(np.float32)
-    return Batch(ids, numbers, labels)
+        numbers[block] = words[:, slots:end].view(np.float32)
+        taken[block] = words[:, end:].view(np.float32)
+    return Batch(ids, numbers, taken if labels > 1 else taken[:, 0])

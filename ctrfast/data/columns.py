@@ -18,6 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ctrfast.data.cells import to_arrow
+from ctrfast.folders import whole_file
 
 
 class ColumnFiles:
@@ -60,11 +61,9 @@ class ColumnFiles:
 
 
 def _write(path: Path, parts: Iterable[npt.NDArray[Any]]) -> None:
-    partial = path.with_suffix(f"{path.suffix}.partial")
-    with partial.open("wb") as file:
+    with whole_file(path) as partial, partial.open("wb") as file:
         for part in parts:
             part.tofile(file)
-    partial.replace(path)
 
 
 def _running_sums(parts: Iterable[npt.NDArray[np.int64]]) -> Iterator[npt.NDArray[np.int64]]:

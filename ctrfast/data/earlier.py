@@ -49,7 +49,7 @@ class Earlier:
                 f"{schema.name!r} with other columns or fields. Give the same preset or schema.",
                 path="vocabulary_from",
             )
-        return cls(path, fitted, grow)
+        return cls(path.absolute(), fitted, grow)
 
     def settings(self) -> dict[str, Any]:
         """What the manifest says of it."""

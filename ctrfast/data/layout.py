@@ -49,7 +49,7 @@ def find_layout(
         names = _header_names(first_line, schema.separator, quoted)
         _require_columns(schema, names, file, require_label=require_label, also=also)
         return Layout(names, True, separator, quoted, longest)
-    unlabelled = tuple(name for name in schema.columns if name != schema.label)
+    unlabelled = tuple(name for name in schema.columns if name not in schema.labels)
     if not require_label and _count_columns(first_line, separator, quoted) == len(unlabelled):
         return Layout(unlabelled, False, separator, quoted, longest)
     return Layout(schema.columns, False, separator, quoted, longest)
@@ -69,8 +69,8 @@ def _header_names(line: bytes, separator: str, quoted: bool) -> tuple[str, ...]:
 def _require_columns(
     schema: Schema, names: tuple[str, ...], file: object, *, require_label: bool, also: tuple[str, ...]
 ) -> None:
-    label = (schema.label,) if require_label else ()
-    wanted = tuple(dict.fromkeys((*label, *schema.input_columns, *also)))
+    labels = schema.labels if require_label else ()
+    wanted = tuple(dict.fromkeys((*labels, *schema.input_columns, *also)))
     missing = [name for name in wanted if name not in names]
     if missing:
         raise DataError(

@@ -25,14 +25,25 @@ class Shard(_Part):
     sha256: str
 
 
+class LabelCount(_Part):
+    """rows: where a label is known. positives: where it is 1."""
+
+    rows: int = Field(ge=0)
+    positives: int = Field(ge=0)
+
+
 class Split(_Part):
-    """A split. missing_numbers: per numeric field, values that were missing; a shard holds the mean for them."""
+    """A split. missing_numbers: per numeric field, values that were missing; a shard holds the mean for them.
+
+    positives, label_rate: of the first label. labels: of each, where there are several.
+    """
 
     rows: int = Field(ge=0)
     positives: int = Field(ge=0)
     label_rate: float = Field(ge=0, le=1)
     shards: tuple[Shard, ...]
     missing_numbers: dict[str, int]
+    labels: dict[str, LabelCount] = Field(default_factory=dict)
 
 
 class Rejected(_Part):

@@ -3,7 +3,7 @@
     for chunk in table_chunks(Source.of(Path("clicks.parquet")), schema, require_label=True, rows_per_chunk=262_144):
         chunk.tokens(("C1", "I1")).cells["C1"]
 
-The label may be text, whole numbers, floats or booleans; a numeric field's column text or numbers; an id field's column
+A label may be text, whole numbers, floats or booleans; a numeric field's column text or numbers; an id field's column
 text or whole numbers, whose decimal text is the id, and floats too where buckets are made of them, or lists of texts or
 whole numbers for a field of lists. Null and "" are missing; a float that is not finite is no number.
 Row groups are read one after the other, and large ones in parts, so that memory holds no whole file.
@@ -106,8 +106,8 @@ def table_chunks(
     Raises:
         DataError: the file is damaged, lacks a column, or has one of a type that its field cannot take.
     """
-    label = (schema.label,) if require_label else ()
-    wanted = tuple(dict.fromkeys((*label, *schema.input_columns, *side)))
+    labels = schema.labels if require_label else ()
+    wanted = tuple(dict.fromkeys((*labels, *schema.input_columns, *side)))
     separators, longest = list_separators(schema), longest_cell(schema)
     try:
         with source.open_random() as stored, pq.ParquetFile(stored, buffer_size=_BUFFER_BYTES) as file:
@@ -182,8 +182,8 @@ def _require_columns(
 
 def _uses(schema: Schema, name: str, side: tuple[str, ...]) -> list[tuple[_Check, str]]:
     uses: list[tuple[_Check, str]] = []
-    if name == schema.label:
-        uses.append((_is_label, "text, numbers or booleans, since it is the label"))
+    if name in schema.labels:
+        uses.append((_is_label, "text, numbers or booleans, since it is a label"))
     if name in {field.source for field in schema.numeric_fields}:
         uses.append((is_number_type, "text or numbers, since a numeric field is made from it"))
     if name in {field.source for field in schema.id_fields if field.bucket is not None}:

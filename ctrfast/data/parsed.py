@@ -4,6 +4,7 @@ A block holds one column after the other, as they lie in memory, and nothing els
 
     label (R,) int8 | numbers (R,) float64, NaN = missing | keys (R,) uint64 of each id field (`ctrfast.data.keys`)
     | time (R,) int64, smallest = missing, where the schema has a timestamp | split (R,) int8, where a column tells it
+    | further labels (R,) int8 each, -1 = unknown, where the schema has several
 
 A field of quantile buckets has its numbers, float64, in the place of its keys; a field of lists has the lengths of its
 lists, uint64, and the keys of all values in a file beside the block.
@@ -17,6 +18,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Generator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +26,16 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from ctrfast.data.ahead import in_order
 from ctrfast.data.derived import field_cells
 from ctrfast.data.keys import Keys, is_hashed, keys_of, keys_of_columns
 from ctrfast.data.list_cells import split_lists
 from ctrfast.data.numbers import parse_numbers
 from ctrfast.data.parquet_input import TableChunk
+from ctrfast.data.pool import THREADS, Pool
 from ctrfast.data.raw import Chunk, Rejected, chunks_of, parse_chunk
 from ctrfast.data.side_columns import NO_SIDE_COLUMNS, SideColumns, Splits, Times
 from ctrfast.data.sources import Source
+from ctrfast.folders import whole_file
 from ctrfast.schema import Schema
 
 _REJECTED = pa.schema([("line", pa.int64()), ("reason", pa.string()), ("text", pa.binary())])
@@ -43,7 +46,7 @@ _TEXTS = pa.schema([("field", pa.int32()), ("key", pa.uint64()), ("text", pa.str
 class Block:
     """A parsed chunk on disk. rows: usable ones. numbers: numeric columns. rejected: other rows, per reason.
 
-    fields: columns between the label and the side columns.
+    fields: columns between the label and the side columns. labels: how many there are.
     """
 
     path: Path
@@ -52,6 +55,7 @@ class Block:
     rejected: Counter[str]
     fields: int
     side: SideColumns
+    labels: int = 1
 
     def column(self, index: int) -> npt.NDArray[Any]:
         """(rows,) values of a column: 0 is the label, then the numbers, then the id fields' keys, or their lengths."""
@@ -59,6 +63,13 @@ class Block:
             return np.fromfile(self.path, np.int8, self.rows)
         kind = np.float64 if index <= self.numbers else np.uint64
         return np.fromfile(self.path, kind, self.rows, offset=self.rows * (1 + 8 * (index - 1)))
+
+    def label(self, place: int) -> npt.NDArray[np.int8]:
+        """(rows,) the label at a place of the schema's; 0 is that of `column`."""
+        if place == 0:
+            return self.column(0)
+        before = 1 + 8 * self.fields + self.side.bytes_per_row + place - 1
+        return np.fromfile(self.path, np.int8, self.rows, offset=self.rows * before)
 
     def times(self) -> Times:
         """(rows,) times, the smallest number where missing; the schema has a timestamp."""
@@ -93,17 +104,19 @@ class Block:
         """A block that `write` left."""
         numbers = len(schema.numeric_fields)
         fields = numbers + len(schema.id_fields)
-        rows = path.stat().st_size // (1 + 8 * fields + side.bytes_per_row)
+        labels = len(schema.labels)
+        rows = path.stat().st_size // (labels + 8 * fields + side.bytes_per_row)
         beside = path.with_suffix(".rejected")
         reasons = _read(beside)["reason"].to_pylist() if beside.is_file() else []
-        return cls(path, rows, numbers, Counter(reasons), fields, side)
+        return cls(path, rows, numbers, Counter(reasons), fields, side, labels)
 
     @classmethod
     def write(cls, path: Path, chunk: Chunk | TableChunk, schema: Schema, side: SideColumns = NO_SIDE_COLUMNS) -> Block:
         """Parse a chunk and keep it."""
         block, rejected = parse_chunk(chunk, schema, side=side)
         texts: list[tuple[int, Keys, pa.Array]] = []
-        columns: list[npt.NDArray[Any]] = [block.label, *block.numbers.values()]  # type: ignore[list-item]
+        label, *more_labels = block.label_columns()
+        columns: list[npt.NDArray[Any]] = [label, *block.numbers.values()]
         keyed = {
             index: field_cells(block.texts[field.source], field)
             for index, field in enumerate(schema.id_fields)
@@ -127,20 +140,21 @@ class Block:
                 distinct, first = np.unique(keys[hashed], return_index=True)
                 texts.append((index, distinct, cells[hashed[first]].to_arrow()))
         numbers = len(block.numbers)
-        written = cls(path, block.rows, numbers, Counter(rejected.reasons), numbers + len(schema.id_fields), side)
+        reasons, fields = Counter(rejected.reasons), numbers + len(schema.id_fields)
+        written = cls(path, block.rows, numbers, reasons, fields, side, len(schema.labels))
         columns += [column for column in (block.times, block.splits) if column is not None]
+        columns += more_labels
         if texts:
             _write(written._beside("texts"), pa.concat_tables(_texts(*entry) for entry in texts))
         if rejected.lines:
             table = pa.table([rejected.lines, rejected.reasons, rejected.texts], schema=_REJECTED)
             _write(written._beside("rejected"), table)
         for index, keys in lists.items():
-            keys.tofile(written._beside(f"keys{index:05}"))
-        partial = path.with_name(f"{path.name}.partial")
-        with partial.open("wb") as file:
+            with whole_file(written._beside(f"keys{index:05}")) as file:
+                keys.tofile(file)
+        with whole_file(path) as place, place.open("wb") as file:
             for column in columns:
                 column.tofile(file)
-        partial.replace(path)
         return written
 
     def _beside(self, what: str) -> Path:
@@ -148,22 +162,24 @@ class Block:
 
 
 def parse_file(
-    source: Source, schema: Schema, folder: Path, side: SideColumns = NO_SIDE_COLUMNS
+    source: Source, schema: Schema, folder: Path, side: SideColumns = NO_SIDE_COLUMNS, pool: Pool = THREADS
 ) -> Generator[tuple[Block, int]]:
-    """Parse a raw file into `folder`, or take what is there already.
+    """Cut a raw file into chunks, and have `pool` parse them into `folder`, or take what is there already.
 
     Yields:
         Its blocks in order, each with the bytes of the file that were read for it and those before.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    yield from pool.in_order(partial(_parsed, schema, folder, side), enumerate(chunks_of(source, schema, side=side)))
 
-    def parsed(numbered: tuple[int, Chunk | TableChunk]) -> tuple[Block, int]:
-        index, chunk = numbered
-        place = folder / f"{index:07}.block"
-        block = Block.open(place, schema, side) if place.is_file() else Block.write(place, chunk, schema, side)
-        return block, chunk.consumed
 
-    yield from in_order(parsed, enumerate(chunks_of(source, schema, side=side)))
+def _parsed(
+    schema: Schema, folder: Path, side: SideColumns, numbered: tuple[int, Chunk | TableChunk]
+) -> tuple[Block, int]:
+    index, chunk = numbered
+    place = folder / f"{index:07}.block"
+    block = Block.open(place, schema, side) if place.is_file() else Block.write(place, chunk, schema, side)
+    return block, chunk.consumed
 
 
 def _texts(field: int, keys: Keys, texts: pa.Array) -> pa.Table:
@@ -171,10 +187,8 @@ def _texts(field: int, keys: Keys, texts: pa.Array) -> pa.Table:
 
 
 def _write(path: Path, table: pa.Table) -> None:
-    partial = path.with_name(f"{path.name}.partial")
-    with pa.ipc.new_file(str(partial), table.schema) as writer:
+    with whole_file(path) as file, pa.ipc.new_file(str(file), table.schema) as writer:
         writer.write_table(table)
-    partial.replace(path)
 
 
 def _read(path: Path) -> pa.Table:

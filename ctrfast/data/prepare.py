@@ -6,35 +6,36 @@
 Four stages, each made of tasks that leave a file when they are done (`ctrfast.data.work_folder`):
 
     read     chunk of a raw file  -> parsed block          `parsed`
-    fit      field, or table      -> vocabulary, columns   `fit`
+    fit      field, or table      -> vocabulary, columns   `fit_task`
     write    rows of a split      -> parquet shard         `shard_writer`
     seal     all                  -> manifest
 
+Tasks are done by threads of this process, or by a cluster's workers (`pool`): what they need and leave is in the work
+folder, but for chunks, which this process cuts.
 Work that was killed goes on with the tasks that are not done. The same files and settings give the same bytes. Memory
 holds a chunk per thread, then the distinct values of a field per thread; counts beyond the limit go to the disk.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from ctrfast.data.ahead import in_order, threads
 from ctrfast.data.bad_rows import BadRowGuard, BadRowLimit
 from ctrfast.data.columns import ColumnFiles
 from ctrfast.data.earlier import Earlier
 from ctrfast.data.encode import VOCABULARY_FOLDER
-from ctrfast.data.fit import IdColumn, ParsedRows, fit_edges, fit_ids, fit_numbers
+from ctrfast.data.fit import ParsedRows
+from ctrfast.data.fit_task import FitTask
 from ctrfast.data.lists import list_names
 from ctrfast.data.manifest import TimelinePoint
 from ctrfast.data.parsed import Block, parse_file
+from ctrfast.data.pool import THREADS, Pool
 from ctrfast.data.prepare_progress import PrepareProgress
 from ctrfast.data.raw import no_usable_row
 from ctrfast.data.rejects import RejectWriter
@@ -46,14 +47,14 @@ from ctrfast.data.sources import Source, find_sources
 from ctrfast.data.splitter import Splitter, check_negative_rate, check_split
 from ctrfast.data.timeline import timeline
 from ctrfast.data.vocabulary import hash_vocabularies
-from ctrfast.data.work_folder import WorkFolder
-from ctrfast.errors import ConfigError, DataError
-from ctrfast.folders import write_file
+from ctrfast.data.work_folder import KEEPING, WorkFolder
+from ctrfast.errors import ConfigError, DataError, WorkerLostError
 from ctrfast.machine_memory import available_memory
-from ctrfast.schema import LABEL, SPLITS, FittedSchema, IdField, NumericField, Schema, Statistics
+from ctrfast.schema import SPLITS, FittedSchema, Schema, Statistics
 from ctrfast.storage import storing
 
 REJECTED_FILE = "rejected.parquet"
+_KEEPING = (*KEEPING, WorkerLostError)
 SMALLEST_MEMORY = 768 * 2**20
 BASE_MEMORY = 512 * 2**20  # of the program itself, and of the chunks that threads hold
 
@@ -91,6 +92,7 @@ def prepare(
     grow: bool = False,
     max_bad_rows: int | str | None = None,
     on_progress: Callable[[PrepareProgress], None] | None = None,
+    pool: Pool = THREADS,
 ) -> PrepareReport:
     """Prepare a dataset.
 
@@ -110,25 +112,29 @@ def prepare(
         negative_rate: of the training rows with label 0, each is kept with this probability. Models correct their
             probabilities for it.
         seed: of the random split and of the negatives that are kept.
-        memory_limit: bytes of resident memory, at least `SMALLEST_MEMORY`; by default half of what is available.
+        memory_limit: bytes of resident memory of each process that does tasks, at least `SMALLEST_MEMORY`; by default
+            half of what is available here, shared by them.
         vocabulary_from: an earlier dataset, run or bundle whose vocabularies and statistics are taken over, so that its
             model fits the new rows.
         grow: values that are new, and occur `min_count` times, are appended to the earlier vocabularies.
         max_bad_rows: the most rows that may be bad, as a number or as a share of all (`"0.1%"`); None for no limit.
         on_progress: called after each task; what it raises stops the work.
+        pool: does the tasks; the dataset is the same, byte for byte.
 
     Raises:
         ConfigError: a setting breaks a rule, `out` exists, or another process is preparing it.
         DataError: a file is missing, damaged or of another layout, no row can be used, more rows are bad than
             `max_bad_rows` allows, or a vocabulary does not fit the memory limit.
         StorageError: the disk is full; the next call goes on from there.
+        WorkerLostError: too many workers of a cluster were lost; the next call goes on from there.
     """
     if min_count < 1:
         raise ConfigError(f"`min_count` must be >= 1. Got min_count={min_count}.", path="min_count")
     splitter = Splitter(split, valid_fraction, test_fraction, seed)
     check_split(schema, split, split_column)
-    check_negative_rate(negative_rate)
-    limit = memory_limit if memory_limit is not None else max(SMALLEST_MEMORY, available_memory() // 2)
+    check_negative_rate(schema, negative_rate)
+    fair = available_memory() // 2 // pool.processes
+    limit = memory_limit if memory_limit is not None else max(SMALLEST_MEMORY, fair)
     if limit < SMALLEST_MEMORY:
         needed = f"at least {SMALLEST_MEMORY // 2**20} MiB"
         raise ConfigError(f"`memory_limit` must be {needed}. Got {limit / 2**20:,.1f} MiB.", path="memory_limit")
@@ -136,8 +142,8 @@ def prepare(
     guard = BadRowGuard(BadRowLimit.parse(max_bad_rows) if max_bad_rows is not None else None)
     sources = find_sources(raw)
     report = on_progress or (lambda _: None)
-    with storing(f"The dataset {out}"), WorkFolder(out, "prepare") as work:
-        blocks = _parse(sources, schema, SideColumns(schema.timestamp, split_column), work, guard, report)
+    with storing(f"The dataset {out}"), WorkFolder(out, "prepare", keeping=_KEEPING) as work:
+        blocks = _parse(sources, schema, SideColumns(schema.timestamp, split_column), work, guard, report, pool)
         settings = {
             "raw": [source.name for source in sources],
             "min_count": min_count,
@@ -150,9 +156,9 @@ def prepare(
             **(earlier.settings() if earlier else {}),
         }
         parsed_from = [f"{block.path.parent.name}/{block.path.name}" for _, block in blocks]
-        task = _Preparation(schema, blocks, work.part("dataset", [settings, parsed_from]), report)
+        task = _Preparation(schema, blocks, work.part("dataset", [settings, parsed_from]), report, pool)
         task.split(splitter, negative_rate)
-        memory = (limit - BASE_MEMORY) // threads()
+        memory = (limit - BASE_MEMORY) // pool.threads
         fitted, missing = task.fit(min_count, memory, earlier)
         dataset = task.write(fitted, settings, missing)
         work.deliver(dataset)
@@ -179,6 +185,7 @@ def _parse(
     work: WorkFolder,
     guard: BadRowGuard,
     report: Callable[[PrepareProgress], None],
+    pool: Pool,
 ) -> list[tuple[Source, Block]]:
     """All blocks, each with its raw file."""
     blocks: list[tuple[Source, Block]] = []
@@ -187,7 +194,7 @@ def _parse(
     for index, source in enumerate(sources):
         made_from = [*source.identity, schema.hash, side.names]
         # Closed before the folder may be removed: no thread must write into it by then.
-        with closing(parse_file(source, schema, work.part(f"parsed{index:05}", made_from), side)) as parsed:
+        with closing(parse_file(source, schema, work.part(f"parsed{index:05}", made_from), side, pool)) as parsed:
             for block, consumed in parsed:
                 blocks.append((source, block))
                 rows += block.rows
@@ -212,11 +219,13 @@ class _Preparation:
         blocks: Sequence[tuple[Source, Block]],
         folder: Path,
         report: Callable[[PrepareProgress], None],
+        pool: Pool,
     ) -> None:
         self.schema = schema
         self.blocks = blocks
         self.folder = folder
         self.report = report
+        self.pool = pool
         self.filled = [block for _, block in blocks if block.rows]
         self.total = sum(block.rows for block in self.filled)
         self.columns = ColumnFiles(folder / "columns", column_types(schema), list_names(schema.id_fields))
@@ -225,11 +234,13 @@ class _Preparation:
 
     def split(self, splitter: Splitter, negative_rate: float) -> None:
         """Give each row its split, and gather the labels."""
-        if not self.columns.has(LABEL):
-            self.columns.write(LABEL, (block.column(0) for block in self.filled))
+        labels = self.schema.label_columns
+        for place, column in enumerate(labels):
+            if not self.columns.has(column):
+                self.columns.write(column, (block.label(place) for block in self.filled))
         if not self.columns.has(SPLIT_COLUMN):
             self.columns.write(SPLIT_COLUMN, row_splits(self.filled, splitter, negative_rate))
-        self.plan = plan_shards(self.columns, self.total)
+        self.plan = plan_shards(self.columns, self.total, labels)
         if not self.plan.rows["train"]:
             problem = f"The training split must have rows. Got none of {self.total}."
             raise DataError(f"{problem} Lower the other fractions.")
@@ -237,14 +248,13 @@ class _Preparation:
     def fit(self, min_count: int, memory: int, earlier: Earlier | None) -> tuple[FittedSchema, dict[str, list[int]]]:
         """Learn all fields and write their columns. Returns what was learned, and missing numbers per split."""
         rows = ParsedRows(self.filled, self.columns, SPLIT_COLUMN, kept_bytes=memory // 4)
-        tables = [field for field in self.schema.id_fields if field.share is None]
-        fields: list[NumericField | IdField] = [*self.schema.numeric_fields, *tables]
-        task = partial(self._fit, rows, min_count, memory, earlier)
-        with closing(in_order(task, fields)) as done:
+        vocabularies = self.dataset / VOCABULARY_FOLDER
+        task = FitTask(self.schema, rows, self.folder, vocabularies, min_count, memory, earlier)
+        with closing(self.pool.in_order(task, task.fields)) as done:
             for count, _ in enumerate(done, start=1):
-                done_rows = self.total * count // len(fields)
-                self.report(PrepareProgress.of("fit", done_rows, self.total, count / len(fields)))
-        learned = {field.name: json.loads(self._learned(field.name).read_text()) for field in fields}
+                done_rows = self.total * count // len(task.fields)
+                self.report(PrepareProgress.of("fit", done_rows, self.total, count / len(task.fields)))
+        learned = {field.name: task.found(field) for field in task.fields}
         numbers = {name: learned[name] for name in self.schema.numeric_names}
         ids = {name: learned[name] for name in self.schema.table_names}
         fitted = FittedSchema(
@@ -258,55 +268,11 @@ class _Preparation:
             earlier.check({name: of["earlier"] for name, of in ids.items()})
         return fitted, {name: of["missing"] for name, of in numbers.items()}
 
-    def _fit(
-        self,
-        rows: ParsedRows,
-        min_count: int,
-        memory: int,
-        earlier: Earlier | None,
-        field: NumericField | IdField,
-    ) -> None:
-        learned = self._learned(field.name)
-        if learned.is_file():
-            return
-        if isinstance(field, NumericField):
-            known_statistics = earlier.fitted.statistics[field.name] if earlier else None
-            index = self.schema.numeric_names.index(field.name) + 1
-            statistics, missing = fit_numbers(rows, index, field, known_statistics)
-            found: dict[str, Any] = {"statistics": statistics.model_dump(), "missing": missing}
-        else:
-            columns = [self._id_column(user) for user in self.schema.users_of(field.name)]
-            columns.sort(key=lambda column: column.field is not field)  # its own comes first
-            index, place = columns[0].index, columns[0].place
-            known = earlier.known(field.name) if earlier else None
-            edges = earlier.fitted.edges.get(field.name) if earlier else fit_edges(rows, index, field)
-            vocabulary = fit_ids(
-                rows,
-                columns,
-                edges=edges,
-                min_count=min_count,
-                folder=self.folder / f"counts-{place:05}",
-                memory=memory,
-                known=known,
-            )
-            vocabulary.save(self.dataset / VOCABULARY_FOLDER / f"{field.name}.parquet")
-            found = {"size": len(vocabulary), "hash": vocabulary.hash, "edges": edges}
-            found |= {"earlier": known.vocabulary.hash} if known else {}
-        write_file(learned, json.dumps(found))
-
-    def _id_column(self, field: IdField) -> IdColumn:
-        place = self.schema.id_names.index(field.name)
-        return IdColumn(1 + len(self.schema.numeric_names) + place, place, field)
-
-    def _learned(self, name: str) -> Path:
-        """Where a field's task leaves what it learned, at its end."""
-        return self.folder / "learned" / f"{name}.json"
-
     def write(self, fitted: FittedSchema, settings: dict[str, object], missing: dict[str, list[int]]) -> Path:
         """Write shards, rejected rows and manifest. Returns the dataset."""
         done, total = 0, sum(self.plan.rows.values())
         task = partial(write_shard, self.columns, self.plan, folder=self.dataset)
-        with closing(in_order(task, self.plan.shards)) as written:
+        with closing(self.pool.in_order(task, self.plan.shards)) as written:
             for rows in written:
                 done += rows
                 self.report(PrepareProgress.of("write", done, total, done / total))

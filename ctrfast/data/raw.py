@@ -4,14 +4,14 @@
         for block in read_raw([Path("day_0.tsv.gz")], preset("criteo"), rejects=rejects):
             block.texts["C1"]       # Cells; empty ones are missing
             block.numbers["I1"]     # (R,) float64, NaN where missing
-            block.label             # (R,) int8
+            block.label             # (R,) int8, or (R, T) where the schema has several labels
 
 `chunks_of` and `parse_chunk` are its two halves: what must be done in order, and what may be done anywhere.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ctrfast.data.ahead import in_order
-from ctrfast.data.cells import LONGEST_VALUE, Cells
+from ctrfast.data.cells import LONGEST_VALUE, Cells, Mask
 from ctrfast.data.derived import bad_values, number_cells
 from ctrfast.data.layout import Layout, find_layout
 from ctrfast.data.lines import count_lines, whole_lines
@@ -42,7 +42,8 @@ _MOST_NAMED = 10
 class RawBlock:
     """R usable rows. texts: by column of the id fields. numbers: (R,) by numeric field, NaN = missing.
 
-    label: (R,) 0 or 1, None when not read. first_row: index of the first row among all usable rows of the reading.
+    label: (R,) 0 or 1, or (R, T) of several, -1 where unknown; None when not read.
+    first_row: index of the first row among all usable rows of the reading.
     times, splits: (R,) each, where preparation asks for them (`ctrfast.data.side_columns`).
     """
 
@@ -53,6 +54,12 @@ class RawBlock:
     rows: int
     times: Times | None = None
     splits: Splits | None = None
+
+    def label_columns(self) -> list[Labels]:
+        """(R,) each of the labels, of which there must be some."""
+        if self.label is None:
+            raise ValueError("The labels of this block were not read.")
+        return [self.label] if self.label.ndim == 1 else [np.ascontiguousarray(each) for each in self.label.T]
 
 
 @dataclass(frozen=True)
@@ -169,8 +176,8 @@ def parse_chunk(
     chunk: Chunk | TableChunk, schema: Schema, require_label: bool = True, side: SideColumns = NO_SIDE_COLUMNS
 ) -> tuple[RawBlock, Rejected]:
     """The usable rows of a chunk, and the others. `first_row` of the block is 0."""
-    label_column = (schema.label,) if require_label else ()
-    tokens = chunk.tokens(tuple(dict.fromkeys((*label_column, *schema.input_columns, *side.names))))
+    labels = schema.labels if require_label else ()
+    tokens = chunk.tokens(tuple(dict.fromkeys((*labels, *schema.input_columns, *side.names))))
     codes = tokens.codes
     good = np.flatnonzero(codes == 0)
     cells = tokens.cells if len(good) == len(codes) else {name: cell[good] for name, cell in tokens.cells.items()}
@@ -179,9 +186,7 @@ def parse_chunk(
         field.name: given[field.source] if field.source in given else parse_numbers(cells[field.source])
         for field in schema.numeric_fields
     }
-    label = None
-    if require_label:
-        label = _float_labels(given[schema.label][0]) if schema.label in given else _labels(cells[schema.label])
+    label, bad_labels = _read_labels(labels, cells, given) if require_label else (None, slice(0))
     texts = {
         field.source: cells[field.source] if field.source in cells else number_cells(given[field.source][0])
         for field in schema.id_fields  # of floats, buckets alone are made
@@ -199,8 +204,7 @@ def parse_chunk(
             value_codes[bad_cells] = CODES.index("time" if field.part is not None else "number")
     for _, bad in parsed.values():
         value_codes[bad] = CODES.index("number")
-    if label is not None:
-        value_codes[label < 0] = CODES.index("label")
+    value_codes[bad_labels] = CODES.index("label")
     lists = long_columns(schema)
     for name, column in cells.items() if lists else ():  # the cells of a file with lists are read with their limit
         if name not in lists:
@@ -245,6 +249,28 @@ def _refuse_wrong_layout(text: bytes, layout: Layout, source: Source, first_line
             f"Each line of {source} must have {len(layout.names)} columns separated by {layout.separator.decode()!r}. "
             f"Got {got} on line {first_line} and no line that fits. Check the file and the schema or preset."
         )
+
+
+def _read_labels(
+    names: Sequence[str], cells: Mapping[str, Cells], given: Mapping[str, tuple[Floats, Mask]]
+) -> tuple[Labels, Mask]:
+    """Labels (R,) of one column or (R, T) of several, and the rows (R,) whose label is bad.
+
+    The first must be there; of the others an empty one is `UNKNOWN`, which is what a bad one looks like too.
+    """
+    found: list[Labels] = []
+    bad: list[Mask] = []
+    for name in names:
+        if name in given:
+            values, is_no_number = given[name]
+            found.append(_float_labels(values))
+            is_empty = np.isnan(values) & ~is_no_number
+        else:
+            found.append(_labels(cells[name]))
+            is_empty = cells[name].starts == cells[name].ends
+        is_bad = found[-1] < 0
+        bad.append(is_bad & ~is_empty if bad else is_bad)
+    return (found[0], bad[0]) if len(names) == 1 else (np.stack(found, axis=1), np.any(bad, axis=0))
 
 
 def _labels(cells: Cells) -> Labels:

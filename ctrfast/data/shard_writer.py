@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 
 from ctrfast.data.cells import to_arrow
 from ctrfast.data.columns import ColumnFiles
-from ctrfast.data.encode import SCHEMA_FILE
+from ctrfast.data.encode import SCHEMA_FILE, VOCABULARY_FOLDER
 from ctrfast.data.manifest import FORMAT, KIND, TimelinePoint
 from ctrfast.data.shards import ROWS_PER_GROUP, ROWS_PER_SHARD
 from ctrfast.folders import file_hash, new_file, remove_partials, write_manifest
@@ -36,7 +36,7 @@ def column_types(schema: Schema) -> dict[str, npt.DTypeLike]:
     """The columns of a dataset, in order, and of each row's split."""
     numbers = dict.fromkeys(schema.numeric_names, np.float32)
     ids = dict.fromkeys(schema.id_names, np.int32)
-    return {LABEL: np.int8, **numbers, **ids, SPLIT_COLUMN: np.int8}
+    return {**dict.fromkeys(schema.label_columns, np.int8), **numbers, **ids, SPLIT_COLUMN: np.int8}
 
 
 @dataclass(frozen=True)
@@ -45,11 +45,13 @@ class ShardPlan:
 
     counts: (steps, splits) rows of each split among each `ROWS_PER_GROUP` rows. positives: per split, labels 1.
     dropped: rows whose index is beyond the splits, which no shard takes.
+    known: per label of several and split, rows where it is 0 or 1, and where it is 1: (T, splits, 2).
     """
 
     counts: npt.NDArray[np.int64]
     positives: npt.NDArray[np.int64]
     dropped: int
+    known: npt.NDArray[np.int64]
 
     @property
     def rows(self) -> dict[str, int]:
@@ -66,16 +68,19 @@ class ShardPlan:
         return min(ROWS_PER_SHARD, self.rows[split] - index * ROWS_PER_SHARD)
 
 
-def plan_shards(columns: ColumnFiles, rows: int) -> ShardPlan:
-    """Count labels and splits of all rows."""
-    counts, positives = [], np.zeros(len(SPLITS), np.int64)
+def plan_shards(columns: ColumnFiles, rows: int, labels: Sequence[str] = (LABEL,)) -> ShardPlan:
+    """Count labels and splits of all rows. labels: their columns."""
+    counts = []
+    known = np.zeros((len(labels), len(SPLITS), 2), np.int64)
     for first in range(0, rows, ROWS_PER_GROUP):
         splits = columns.read(SPLIT_COLUMN, first, ROWS_PER_GROUP)
         counts.append(np.bincount(splits, minlength=len(SPLITS))[: len(SPLITS)])
-        is_positive = columns.read(LABEL, first, len(splits)) == 1
-        positives += np.bincount(splits[is_positive], minlength=len(SPLITS))[: len(SPLITS)]
+        for place, column in enumerate(labels):
+            label = columns.read(column, first, len(splits))
+            for what, is_counted in enumerate((label >= 0, label == 1)):
+                known[place, :, what] += np.bincount(splits[is_counted], minlength=len(SPLITS))[: len(SPLITS)]
     table = np.array(counts, np.int64).reshape(-1, len(SPLITS))
-    return ShardPlan(table, positives, dropped=rows - int(table.sum()))
+    return ShardPlan(table, known[0, :, 1], dropped=rows - int(table.sum()), known=known)
 
 
 def shard_name(split: str, index: int) -> str:
@@ -156,10 +161,10 @@ def seal_dataset(
         missing_numbers: per numeric field and split, values that were missing; a shard holds the mean for them.
         timeline: rows over time, where the raw files tell it.
     """
-    for part in (folder, *(folder / split for split in SPLITS)):
+    for part in (folder, folder / VOCABULARY_FOLDER, *(folder / split for split in SPLITS)):
         remove_partials(part)  # of an earlier process, which was killed
     (folder / SCHEMA_FILE).write_text(fitted.to_json(), encoding="utf-8")
-    splits = {}
+    splits: dict[str, dict[str, Any]] = {}
     for place, (split, rows) in enumerate(plan.rows.items()):
         (folder / split).mkdir(exist_ok=True)
         positives = int(plan.positives[place])
@@ -171,6 +176,11 @@ def seal_dataset(
             "shards": [{"file": name, "rows": held, "sha256": file_hash(folder / name)} for name, held in names],
             "missing_numbers": {name: counts[place] for name, counts in missing_numbers.items()},
         }
+        if tasks := fitted.schema_.tasks:
+            counted = plan.known[:, place].tolist()
+            splits[split]["labels"] = {
+                name: {"rows": known, "positives": ones} for name, (known, ones) in zip(tasks, counted, strict=True)
+            }
     content = {
         "kind": KIND,
         "format": FORMAT,

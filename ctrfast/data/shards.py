@@ -2,7 +2,8 @@
 
     manifest.json    schema.json    vocabulary/<field>.parquet    rejected.parquet
     train/ valid/ test/  part-00000.parquet ...    label int8, numeric fields float32, id fields int32 (local ids),
-                                                   or lists of them
+                                                   or lists of them; of several labels the further ones as
+                                                   label/NAME int8, -1 where unknown
 
     dataset = Dataset.open(Path("criteo"))
     dataset.rows("train"), dataset.label_rate("test"), dataset.shards("train")
@@ -76,8 +77,15 @@ class Dataset:
         return self.split(split).rows
 
     def label_rate(self, split: str) -> float:
-        """Share of rows with label 1; 0 for an empty split."""
+        """Share of rows with label 1, the first of several; 0 for an empty split."""
         return self.split(split).label_rate
+
+    def label_rates(self, split: str) -> dict[str, float]:
+        """By label, its share of 1 among the rows where it is known; 0 where it is known of none."""
+        found = self.split(split)
+        if not found.labels:
+            return {self.fitted.schema_.labels[0]: found.label_rate}
+        return {name: count.positives / max(count.rows, 1) for name, count in found.labels.items()}
 
     @property
     def negative_rate(self) -> float:

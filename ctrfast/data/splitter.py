@@ -86,7 +86,10 @@ def check_split(schema: Schema, split: str, split_column: str | None) -> None:
         raise ConfigError(f"{problem} Add it to `columns`, or choose another.", path="split_column")
 
 
-def check_negative_rate(rate: float) -> None:
-    """Raise ConfigError where `negative_rate` is not in (0, 1]."""
+def check_negative_rate(schema: Schema, rate: float) -> None:
+    """Raise ConfigError where `negative_rate` is not in (0, 1], or is below 1 beside several labels."""
     if not 0 < rate <= 1:
         raise ConfigError(f"`negative_rate` must be in (0, 1]. Got negative_rate={rate}.", path="negative_rate")
+    if rate < 1 and schema.tasks:
+        problem = "`negative_rate` must be 1 for several labels: models correct the first one's probabilities alone."
+        raise ConfigError(f"{problem} Got negative_rate={rate}. Leave it out.", path="negative_rate")

@@ -4,6 +4,9 @@
     OUT.teacher.json       rows, label rate, and the teacher's own AUC and log loss on these rows
     OUT.teacher.parquet    `probability`: float32, the teacher's probability per row, in order
 
+With conversions, the log has a last column `conversion`, 0 or 1 beside a click and else empty, drawn from a second
+teacher. `OUT.schema.yaml` is then the log's schema, of two labels, and the other two files tell of that teacher too.
+
 The same seed gives the same bytes. Memory holds a few blocks and one score and label per row.
 """
 
@@ -12,7 +15,8 @@ from __future__ import annotations
 import contextlib
 import gzip
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import IO
@@ -28,13 +32,17 @@ from ctrfast.data.ahead import in_order
 from ctrfast.data.profiles import PROFILES, IdProfile
 from ctrfast.data.teacher import BLOCK_ROWS, Block, Teacher, count_values
 from ctrfast.errors import ConfigError, unknown_name
-from ctrfast.folders import new_file, refuse_existing
+from ctrfast.folders import new_file, refuse_existing, write_file
 from ctrfast.metrics import auc, log_loss
-from ctrfast.schema import PRESETS, Schema
+from ctrfast.schema import PRESETS, UNKNOWN, Schema
 
 _START = datetime(2014, 10, 21)  # Avazu's first hour
 _GZIP_LEVEL = 2  # level 6 takes three times as long for a tenth less
 _HEX = np.array([b"%04x" % number for number in range(65536)], dtype="S4").view(np.uint32)  # 4 digits per uint16
+
+
+CONVERSION = "conversion"
+_SECOND_TEACHER = 2**40  # its seed, beyond all others
 
 
 class SynthReport(BaseModel):
@@ -50,8 +58,58 @@ class SynthReport(BaseModel):
     teacher_log_loss: float
 
 
+class ConversionReport(SynthReport):
+    """conversion_rate: among clicks; conversion_auc, conversion_log_loss: of the second teacher on these."""
+
+    conversion_rate: float
+    conversion_auc: float
+    conversion_log_loss: float
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """What a teacher thinks of R rows, scores (R,), and what was drawn, labels (R,), -1 where unknown."""
+
+    labels: npt.NDArray[np.int8]
+    scores: npt.NDArray[np.floating]
+
+    @classmethod
+    def empty(cls, rows: int) -> _Drawn:
+        return cls(np.empty(rows, np.int8), np.empty(rows, np.float32))
+
+    def put(self, start: int, other: _Drawn) -> None:
+        """Take rows in, from `start` on."""
+        part = slice(start, start + len(other.labels))
+        self.labels[part], self.scores[part] = other.labels, other.scores
+
+    def first(self, rows: int) -> _Drawn:
+        return _Drawn(self.labels[:rows], self.scores[:rows].astype(np.float32))
+
+    def figures(self) -> tuple[float, float, float]:
+        """Rate, AUC and log loss over the known rows."""
+        known = self.labels >= 0
+        labels, scores = self.labels[known], self.scores[known]
+        if not len(labels):
+            return 0.0, 0.5, 0.0
+        loss = log_loss(labels, np.log(scores) - np.log1p(-scores))
+        return float(labels.mean(dtype=np.float64)), auc(labels, scores) or 0.5, loss  # one class: nothing to rank
+
+
+def conversion_schema(preset: str) -> Schema:
+    """A preset's schema with the further label."""
+    schema = PRESETS[preset]
+    more = {"name": f"{schema.name}_conversions", "columns": (*schema.columns, CONVERSION)}
+    return schema.model_copy(update={**more, "label": (*schema.labels, CONVERSION)})
+
+
 def synth(
-    out: Path, preset: str, rows: int, seed: int, on_progress: Callable[[int, int], None] | None = None
+    out: Path,
+    preset: str,
+    rows: int,
+    seed: int,
+    on_progress: Callable[[int, int], None] | None = None,
+    *,
+    conversions: bool = False,
 ) -> SynthReport:
     """Write a synthetic click log.
 
@@ -61,6 +119,7 @@ def synth(
         rows: how many.
         seed: of teacher and rows.
         on_progress: called with (rows so far, rows).
+        conversions: also draw what follows the clicks.
 
     Raises:
         ConfigError: a setting breaks a rule, or `out` cannot be written.
@@ -71,62 +130,83 @@ def synth(
         if value < least:
             raise ConfigError(f"`{name}` must be >= {least}. Got {name}={value}.", path=name)
     teacher_json, teacher_scores = Path(f"{out}.teacher.json"), Path(f"{out}.teacher.parquet")
-    for path in (out, teacher_json, teacher_scores):
+    schema_file = [Path(f"{out}.schema.yaml")] if conversions else []
+    for path in (out, teacher_json, teacher_scores, *schema_file):
         refuse_existing(path)
-    labels, scores = np.empty(rows, np.int8), np.empty(rows, np.float32)
+    drawn = [_Drawn.empty(rows) for _ in range(1 + conversions)]
+    schema = conversion_schema(preset) if conversions else PRESETS[preset]
     # Renamed from the last to the first: the log appears once its teacher is there.
     with new_file(out) as log, new_file(teacher_json) as summary, new_file(teacher_scores) as probabilities:
-        _write_log(log, out.suffix, preset, seed, labels, scores, on_progress)
-        report = SynthReport(
-            preset=preset,
-            rows=rows,
-            seed=seed,
-            label_rate=float(labels.mean(dtype=np.float64)),
-            teacher_auc=auc(labels, scores) or 0.5,  # of one class alone: nothing to rank
-            teacher_log_loss=log_loss(labels, np.log(scores) - np.log1p(-scores)),
-        )
-        pq.write_table(pa.table({"probability": scores}), probabilities, compression="zstd")
+        _write_log(log, out.suffix, preset, schema, seed, drawn, on_progress)
+        report = _report(preset, rows, seed, drawn)
+        names = ("probability", CONVERSION)
+        table = pa.table({name: each.scores for name, each in zip(names, drawn, strict=False)})
+        pq.write_table(table, probabilities, compression="zstd")
         summary.write_text(report.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        for path in schema_file:  # JSON is YAML too
+            write_file(path, schema.model_dump_json(indent=1))
     return report
+
+
+def _report(preset: str, rows: int, seed: int, drawn: Sequence[_Drawn]) -> SynthReport:
+    (rate, area, loss), *of_conversions = [each.figures() for each in drawn]
+    about = SynthReport(preset=preset, rows=rows, seed=seed, label_rate=rate, teacher_auc=area, teacher_log_loss=loss)
+    if not of_conversions:
+        return about
+    rate, area, loss = of_conversions[0]
+    of_second = {"conversion_rate": rate, "conversion_auc": area, "conversion_log_loss": loss}
+    return ConversionReport(**about.model_dump(), **of_second)
 
 
 def _write_log(
     path: Path,
     suffix: str,
     preset: str,
+    schema: Schema,
     seed: int,
-    labels: npt.NDArray[np.int8],
-    scores: npt.NDArray[np.float32],
+    drawn: Sequence[_Drawn],
     on_progress: Callable[[int, int], None] | None,
 ) -> None:
-    schema, teacher, rows = PRESETS[preset], Teacher(PROFILES[preset], seed), len(labels)
+    profile, rows = PROFILES[preset], len(drawn[0].labels)
+    teacher, *others = [Teacher(profile, seed + number * _SECOND_TEACHER) for number in range(len(drawn))]
 
-    def render(index: int) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32], bytes]:
+    def render(index: int) -> tuple[list[_Drawn], bytes]:
         block = teacher.block(index, rows)
         probability = teacher.probabilities(block)
-        label = (block.chance < probability).astype(np.int8)
+        clicks = (block.chance < probability).astype(np.int8)
+        found = [_Drawn(clicks, probability)]
+        for other in others:
+            # Of a click, chance / probability is even in [0, 1): it serves to draw what follows.
+            chance, later = block.chance / probability, other.probabilities(block)
+            found.append(_Drawn(np.where(clicks == 1, chance < later, UNKNOWN).astype(np.int8), later))
         count = min(BLOCK_ROWS, rows - index * BLOCK_ROWS)
-        columns = _columns(block, label, index, preset, teacher)
+        columns = _columns(block, [each.labels for each in found], index, preset, schema, teacher)
         table = pa.table([columns[name] for name in schema.columns], names=list(schema.columns)).slice(0, count)
-        return label[:count], probability[:count].astype(np.float32), _text(table, schema)
+        return [each.first(count) for each in found], _text(table, schema)
 
     with path.open("wb") as target, _compressed(target, suffix) as file:
         if schema.header:
             file.write((schema.separator.join(schema.columns) + "\n").encode())
         done = 0
-        for label, score, text in in_order(render, range(-(-rows // BLOCK_ROWS))):
-            labels[done : done + len(label)], scores[done : done + len(label)] = label, score
+        for found, text in in_order(render, range(-(-rows // BLOCK_ROWS))):
+            for each, part in zip(drawn, found, strict=True):
+                each.put(done, part)
             file.write(text)
-            done += len(label)
+            done += len(found[0].labels)
             if on_progress is not None:
                 on_progress(done, rows)
 
 
 def _columns(
-    block: Block, label: npt.NDArray[np.int8], index: int, preset: str, teacher: Teacher
+    block: Block,
+    labels: Sequence[npt.NDArray[np.int8]],
+    index: int,
+    preset: str,
+    schema: Schema,
+    teacher: Teacher,
 ) -> dict[str, pa.Array]:
-    profile, schema = PROFILES[preset], PRESETS[preset]
-    columns = {schema.label: pa.array(label)}
+    profile = PROFILES[preset]
+    columns = {name: pa.array(label, mask=label == UNKNOWN) for name, label in zip(schema.labels, labels, strict=True)}
     for name, normals in block.normals.items():
         values = count_values(profile.counts[name], normals)
         columns[name] = pa.array(values, from_pandas=True).cast(pa.int64())

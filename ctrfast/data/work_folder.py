@@ -42,7 +42,7 @@ class WorkFolder:
     def __init__(self, out: Path, what: str, *, keeping: tuple[type[CtrFastError], ...] = KEEPING) -> None:
         self._out = out
         self._keeping = keeping
-        self.path = out.parent / f".{out.name}.{what}"
+        self.path = out.absolute().parent / f".{out.name}.{what}"  # absolute: other processes may work in it
         self._lock = -1
 
     def __enter__(self) -> Self:

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from ctrfast.data.batches import Batch
-from ctrfast.gradients import Gradients
+from ctrfast.gradients import Gradients, weights_of
 from ctrfast.run import Run
 from ctrfast.run_network import open_network
 from ctrfast.traced import traced
@@ -36,11 +36,12 @@ class RowGradients:
         """Rows (U,) of the fused table, counts (U,), embeddings (U, D), gradients (U, D)."""
         rows, places, counts = np.unique(batch.ids, return_inverse=True, return_counts=True)
         weights = tf.gather(self._table, rows).numpy()[:, :-1].astype(np.float64)  # without the linear weight
-        sums = np.zeros(weights.shape)
+        sums, of_tasks = np.zeros(weights.shape), weights_of(batch.labels)
         for start in range(0, len(batch), self._size):
             part = slice(start, start + self._size)
             looked_up = tf.gather(self._table, batch.ids[part])  # (R, S, D+1)
-            _, gradients, _ = self._gradients(looked_up, batch.ids[part], batch.numbers[part], batch.labels[part])
+            inputs = (batch.ids[part], batch.numbers[part], batch.labels[part])
+            _, gradients, _ = self._gradients(looked_up, *inputs, of_tasks)
             flat = gradients.numpy().reshape(-1, gradients.shape[-1])[:, :-1]
             np.add.at(sums, places.reshape(batch.ids.shape)[part].reshape(-1), flat)
         return rows.astype(np.int64), counts.astype(np.float64), weights, sums

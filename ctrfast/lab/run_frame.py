@@ -36,10 +36,15 @@ from ctrfast.optim.scaling import Plan
 from ctrfast.run import RECEIPT, Receipt, open_started
 from ctrfast.sweep.folder import POINTS, SETTINGS
 from ctrfast.sweep.grid import SweepConfig, make_point
+from ctrfast.task_config import TASK_SETTINGS
 from ctrfast.tower_config import TOWER_SETTINGS
 
-# Of each tower: they have settings of their own.
-_CONFIGS = tuple(TrainConfig(model=ModelConfig(tower=tower())) for tower in TOWER_SETTINGS.values())
+# Of each tower and of each kind of heads: they have settings of their own.
+_MODELS = (
+    *(ModelConfig(tower=tower()) for tower in TOWER_SETTINGS.values()),
+    *(ModelConfig(tasks=tasks()) for tasks in TASK_SETTINGS.values()),
+)
+_CONFIGS = tuple(TrainConfig(model=model) for model in _MODELS)
 SETTING_NAMES = tuple(dict.fromkeys(name for each in _CONFIGS for name in flat_settings(each.model_dump())))
 Source: TypeAlias = str | Path | Mapping[str, Any] | Iterable[str | Path | Mapping[str, Any]]
 _Row = dict[str, Any]

@@ -1,34 +1,61 @@
-"""What a run needs of the dataset: enough training rows, of both classes, and validation rows where figures decide."""
+"""What a run needs of the dataset: enough training rows, of both classes, and validation rows where figures decide.
+
+A network gives as many probabilities as the dataset has labels, so the labels must fit the network's heads.
+"""
 
 from __future__ import annotations
 
-from ctrfast.config import TrainConfig
+from collections.abc import Sequence
+
+from ctrfast.config import MODEL_OPTIONS, ModelConfig, TrainConfig
 from ctrfast.data.shards import Dataset
 from ctrfast.errors import ConfigError, DataError
+from ctrfast.task_config import TASK_SETTINGS
 
 
 def check_dataset(dataset: Dataset, config: TrainConfig) -> None:
     """Refuse settings that a dataset cannot serve.
 
     Raises:
-        ConfigError: the batch is larger than the training split; or a setting needs validation rows, or rows of both
-            classes, which there are none of. The setting is named.
-        DataError: all training rows have the same label.
+        ConfigError: the labels do not fit the network; or the batch is larger than the training split; or a setting
+            needs validation rows, or rows of both classes, which there are none of. The setting is named.
+        DataError: all training rows have the same label, or of one label all that are known.
     """
+    check_labels(config.model, dataset.fitted.schema_.labels)
     rows = dataset.rows("train")
     if config.batch_size > rows:
         raise ConfigError(
             f"`batch_size` must be at most the training split's {rows:,} rows. Got batch_size={config.batch_size:,}.",
             path="batch_size",
         )
-    rate = dataset.label_rate("train")
-    if rate in (0.0, 1.0):
-        raise DataError(
-            f"The training split must hold rows with label 1 and with label 0. Got a label rate of {rate:g}. "
-            "Check which column is the label.",
-            path="dataset.label",
-        )
+    rates = dataset.label_rates("train")
+    for name, rate in rates.items():
+        if rate in (0.0, 1.0):
+            label = name if len(rates) > 1 else "label"
+            raise DataError(
+                f"The training split must hold rows with {label} 1 and with {label} 0. Got a label rate of {rate:g}. "
+                "Check which column is the label.",
+                path="dataset.label",
+            )
     _check_validation(dataset, config)
+
+
+def check_labels(model: ModelConfig, labels: Sequence[str]) -> None:
+    """Refuse a network that does not give as many probabilities as a dataset has labels.
+
+    Raises:
+        ConfigError: `path` names the setting.
+    """
+    if len(labels) == 1 and model.tasks is not None:
+        problem = f"`tasks` has no place beside a dataset of one label, {labels[0]}. Got tasks={model.tasks.kind}."
+        raise ConfigError(f"{problem} Leave it out, or prepare a dataset of several.", path="model.tasks")
+    if len(labels) > 1 and "tasks" not in MODEL_OPTIONS.get(model.name, ("tasks",)):
+        having = ", ".join(name for name, options in MODEL_OPTIONS.items() if "tasks" in options)
+        problem = f"The model {model.name} has one logit, and the dataset {len(labels)} labels: {', '.join(labels)}."
+        raise ConfigError(f"{problem} Choose one of {having}, with `tasks`.", path="model.name")
+    if len(labels) > 1 and model.tasks is None:
+        problem = f"`tasks` must be set for a dataset of {len(labels)} labels: {', '.join(labels)}. Got none."
+        raise ConfigError(f"{problem} Set it to one of {', '.join(TASK_SETTINGS)}.", path="model.tasks")
 
 
 def _check_validation(dataset: Dataset, config: TrainConfig) -> None:

@@ -28,11 +28,12 @@ def write_golden(path: Path, network: Network, dataset: Dataset) -> None:
 def write_golden_rows(
     path: Path, network: Network, ids: npt.NDArray[np.int32], numbers: npt.NDArray[np.float32]
 ) -> None:
-    """Write rows of the fused table (G, S) and numbers (G, N) with the network's scores."""
+    """Write rows of the fused table (G, S) and numbers (G, N) with the network's scores (G,), or lists of T."""
+    scores = sigmoid(network.logits(ids, numbers)).astype(np.float32)
     columns = {
         "ids": pa.array(list(ids), pa.list_(pa.int32())),
         "numbers": pa.array(list(numbers), pa.list_(pa.float32())),
-        "score": pa.array(sigmoid(network.logits(ids, numbers)).astype(np.float32)),
+        "score": pa.array(scores if scores.ndim == 1 else list(scores)),
     }
     with new_file(path) as partial:
         pq.write_table(pa.table(columns), partial)

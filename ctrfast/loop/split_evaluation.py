@@ -33,18 +33,19 @@ class ScoredSplit:
 def scored_batches(
     network: Network, dataset: Dataset, split: str, part: Part = WHOLE
 ) -> Iterator[tuple[Batch, npt.NDArray[np.float32]]]:
-    """Batches of a split, or of a part of it, with their logits (B,), in the order of its shards."""
+    """Batches of a split, or of a part of it, with their logits (B,) or (B, T), in the order of its shards."""
     for batch in prefetch(batches(dataset, split, _BATCH, part=part)):
         yield batch, network.logits(batch.ids, batch.numbers)
 
 
 def evaluate_split(network: Network, dataset: Dataset, split: str, workers: Workers = ALONE) -> Predictions:
     """Labels and logits of a split's rows, in the order of its shards; each worker scores a part of them."""
-    own = Predictions()
+    tasks = dataset.fitted.schema_.tasks
+    own = Predictions(tasks=tasks)
     for batch, logits in scored_batches(network, dataset, split, workers.part):
         own.add(batch.labels, logits)
     if workers.size == 1:
         return own
-    predictions = Predictions()
-    predictions.add(*map(workers.join, own.arrays()))
+    predictions = Predictions(tasks=tasks)
+    predictions.add(*map(workers.join, own.stacked()))
     return predictions

@@ -5,6 +5,7 @@ Letters, used in all shape comments:
     V  rows of the fused table             D  embedding width      D+1  with the linear weight as last column
     S  slots, columns of the ids: one per field, or one per value of a list, which `pooling` makes F of
     T  tables: one per field, or one for several that share it     H  width of a hidden layer
+       of labels and logits, T are the tasks of a dataset of several labels
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ MODELS: dict[str, type[CtrModel]] = {
 }
 
 
-def build_model(config: ModelConfig, *, id_fields: int, numeric_fields: int, seed: int) -> CtrModel:
+def build_model(config: ModelConfig, *, id_fields: int, numeric_fields: int, seed: int, tasks: int = 1) -> CtrModel:
     """A network by name, with its weights made.
 
     Args:
@@ -69,10 +70,11 @@ def build_model(config: ModelConfig, *, id_fields: int, numeric_fields: int, see
         id_fields: F.
         numeric_fields: N, may be 0.
         seed: of the initial weights.
+        tasks: T, where `config.tasks` gives the network heads for several.
 
     Raises:
         ConfigError: there is no such model.
     """
     if config.name not in MODELS:
         raise unknown_name("model", config.name, MODELS, path="model.name")
-    return MODELS[config.name](config, id_fields=id_fields, numeric_fields=numeric_fields, seed=seed)
+    return MODELS[config.name](config, id_fields=id_fields, numeric_fields=numeric_fields, seed=seed, tasks=tasks)

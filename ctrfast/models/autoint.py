@@ -63,4 +63,4 @@ class AutoInt(CtrModel):
         for layer in self.layers_of_attention:
             fields = layer(fields)  # (B, F, A)
         flat = tf.reshape(fields, (-1, fields.shape[1] * fields.shape[2]))  # (B, F*A)
-        return tf.squeeze(self.of_attention(flat), axis=1) + self.mlp(joined)  # (B,)
+        return self.join_logits(tf.squeeze(self.of_attention(flat), axis=1), self.mlp(joined))  # (B,)

@@ -19,10 +19,14 @@ import tensorflow as tf
 import tf_keras as keras
 
 from ctrfast.config import ModelConfig
+from ctrfast.errors import ConfigError
 from ctrfast.gpus import set_up_gpus
 from ctrfast.models.layers import Linear, join, split_rows
+from ctrfast.models.task_heads import TaskHeads
 from ctrfast.models.tower import Pass, Tower
 from ctrfast.models.towers import make_tower
+
+_MOST_SEEDS = 1000
 
 
 class CtrModel(keras.layers.Layer):  # type: ignore[misc]
@@ -33,17 +37,22 @@ class CtrModel(keras.layers.Layer):  # type: ignore[misc]
         id_fields: F.
         numeric_fields: N, may be 0.
         seed: of the initial weights; one seed, one start.
+        tasks: T, labels of the dataset. Where `config.tasks` is set, logits are (B, T) wherever (B,) is written here.
     """
 
-    def __init__(self, config: ModelConfig, *, id_fields: int, numeric_fields: int, seed: int) -> None:
+    def __init__(self, config: ModelConfig, *, id_fields: int, numeric_fields: int, seed: int, tasks: int = 1) -> None:
         set_up_gpus()
         super().__init__(name=config.name)
         self.config = config
         self.id_fields = id_fields
         self.numeric_fields = numeric_fields
-        self._seeds = iter(range(seed * 1000, seed * 1000 + 1000))
+        self._seeds = iter(range(seed * _MOST_SEEDS, (seed + 1) * _MOST_SEEDS))
         self.width = id_fields * config.embedding_dim + numeric_fields
         self.linear = Linear(numeric_fields)
+        self.tasks = tasks
+        self.shares_of_tasks: tf.Variable | None = None
+        if config.tasks is not None:
+            self.shares_of_tasks = self.add_weight(name="shares_of_tasks", shape=(tasks,), initializer="ones")
         self._make_parts()
         width = config.embedding_dim + 1
         self(tf.zeros((1, id_fields, width)), tf.zeros((1, numeric_fields)))  # makes the variables
@@ -63,15 +72,32 @@ class CtrModel(keras.layers.Layer):  # type: ignore[misc]
     def logits(self, rows: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
         """Rows (B, F, D+1) float32, numbers (B, N) float32 -> logits (B,) float32."""
         joined, shallow = self.arrange(rows, numbers)
-        return shallow + self.deep(joined)  # (B,)
+        return self.join_logits(shallow, self.deep(joined))  # (B,)
+
+    def join_logits(self, beside: tf.Tensor, deep: tf.Tensor) -> tf.Tensor:
+        """Terms beside the tower (B,), and the tower's, or what was joined with it -> (B,).
+
+        Tasks share the terms beside the tower; each adds them times a learned weight: (B,), (B, T) -> (B, T).
+        """
+        if self.shares_of_tasks is None:
+            return beside + deep
+        return beside[:, tf.newaxis] * self.shares_of_tasks + deep
 
     def call(self, rows: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
         """Keras's name for `logits`."""
         return self.logits(rows, numbers)
 
     def next_seed(self) -> int:
-        """A seed for one more layer, in the order of construction."""
-        return next(self._seeds)
+        """A seed for one more layer, in the order of construction.
+
+        Raises:
+            ConfigError: there are too many layers.
+        """
+        seed = next(self._seeds, None)
+        if seed is None:
+            problem = f"A network must have at most {_MOST_SEEDS:,} layers of random weights. Got more."
+            raise ConfigError(f"{problem} Choose fewer experts, levels or widths.", path="model")
+        return seed
 
     @property
     def dense_variables(self) -> list[tf.Variable]:
@@ -104,9 +130,12 @@ class CtrModel(keras.layers.Layer):  # type: ignore[misc]
                     stack.enter_context(part.watched(seen))
             yield seen
 
-    def _make_mlp(self, width: int | None = None) -> Tower:
-        """The configured tower, by default on the deep part's input."""
-        return make_tower(self.config.tower, width or self.width, self.config.hidden, self.next_seed)
+    def _make_mlp(self, width: int | None = None) -> Tower | TaskHeads:
+        """The configured tower, by default on the deep part's input; or heads for several tasks, made of such."""
+        config, width = self.config, width or self.width
+        if config.tasks is not None:
+            return TaskHeads(config.tasks, config.tower, width, config.hidden, self.tasks, self.next_seed)
+        return make_tower(config.tower, width, config.hidden, self.next_seed)
 
     def _glorot(self) -> keras.initializers.Initializer:
         return keras.initializers.GlorotUniform(self.next_seed())

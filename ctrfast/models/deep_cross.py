@@ -35,4 +35,4 @@ class DeepCross(CtrModel):
         for cross in self.crosses:
             crossed = cross(start, crossed)  # (B, F*D + N)
         of_crosses = tf.squeeze(self.of_crosses(crossed), axis=1)  # (B,)
-        return of_crosses + self.mlp(joined)  # (B,)
+        return self.join_logits(of_crosses, self.mlp(joined))  # (B,)

@@ -37,6 +37,6 @@ class Mlp(Tower):
     def hidden(self, inputs: tf.Tensor, seen: Pass | None) -> tf.Tensor:
         """Inputs (B, H0) -> (B, H)."""
         dtype = inputs.dtype
-        for index, layer in enumerate(self.affines[:-1]):
+        for index, layer in enumerate(self.hidden_affines):
             inputs = self._end(index, layer(inputs), dtype, seen)
         return inputs

@@ -43,7 +43,7 @@ class SharedTower(Tower):
     def hidden(self, inputs: tf.Tensor, seen: Pass | None) -> tf.Tensor:
         """Inputs (B, H0) -> (B, H)."""
         dtype = inputs.dtype
-        first, *block = self.affines[:-1]
+        first, *block = self.hidden_affines
         for index, layer in enumerate([first, *(block * self._repeats)]):
             inputs = self._end(index, layer(inputs), dtype, seen)
         return inputs

@@ -54,7 +54,7 @@ class Tower(keras.layers.Layer):  # type: ignore[misc]
     Args:
         settings: of the tower.
         next_seed: gives a seed for one more layer.
-        outputs: width of the last layer; `None` for a logit, (B,).
+        outputs: width of the last layer; `None` for a logit, (B,); 0 for none, so that a hidden one ends the tower.
         name: of the layer.
     """
 
@@ -64,7 +64,7 @@ class Tower(keras.layers.Layer):  # type: ignore[misc]
         super().__init__(name=name, autocast=False)
         self.settings = settings
         self._next_seed = next_seed
-        self._is_scalar = outputs is None
+        self._is_scalar, self._is_open = outputs is None, outputs == 0
         self._seen: Pass | None = None
         self.affines: list[Affine] = []
         self.ends: list[HiddenEnd] = []
@@ -83,15 +83,22 @@ class Tower(keras.layers.Layer):  # type: ignore[misc]
             self._seen = None
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """Inputs (B, H0) -> (B,) float32, or (B, outputs)."""
+        """Inputs (B, H0) -> (B,) float32, or (B, outputs); without a last layer (B, H) of the inputs' type."""
         if self._seen is not None and self._seen.is_training and self.passes is not None:
             self.passes.assign_add(1)
+        if self._is_open:
+            return self.hidden(inputs, self._seen)  # (B, H)
         outputs = self.affines[-1](self.hidden(inputs, self._seen))  # (B, outputs)
         return tf.squeeze(outputs, axis=1) if self._is_scalar else outputs
 
     def hidden(self, inputs: tf.Tensor, seen: Pass | None) -> tf.Tensor:
         """Inputs (B, H0) -> what the last layer gets (B, H), of the same type."""
         raise NotImplementedError
+
+    @property
+    def hidden_affines(self) -> list[Affine]:
+        """The layers before the last one."""
+        return self.affines if self._is_open else self.affines[:-1]
 
     @property
     def kernels(self) -> list[tf.Variable]:
@@ -109,6 +116,8 @@ class Tower(keras.layers.Layer):  # type: ignore[misc]
         self.affines.append(Affine(inward, outward, self._next_seed(), name, has_bias=has_bias))
 
     def _add_output(self, inward: int, outputs: int | None) -> None:
+        if self._is_open:
+            return
         self.affines.append(Affine(inward, outputs or 1, self._next_seed(), "output"))
 
     def _add_end(self, width: int) -> None:

@@ -29,7 +29,7 @@ def make_tower(
         width: of its input, H0.
         hidden: of its layers.
         next_seed: gives a seed for one more layer.
-        outputs: width of the last layer; `None` for a logit, (B,).
+        outputs: width of the last layer; `None` for a logit, (B,); 0 for none.
         name: of the layer.
     """
     return TOWERS[settings.name](width, hidden, next_seed, settings=settings, outputs=outputs, name=name)

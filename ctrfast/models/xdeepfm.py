@@ -53,4 +53,4 @@ class XDeepFM(CtrModel):
         for layer in self.cin:
             maps = layer(maps, start)  # (B, D, H)
             sums.append(tf.reduce_sum(maps, axis=1))  # (B, H)
-        return tf.squeeze(self.of_cin(tf.concat(sums, axis=1)), axis=1) + self.mlp(joined)  # (B,)
+        return self.join_logits(tf.squeeze(self.of_cin(tf.concat(sums, axis=1)), axis=1), self.mlp(joined))  # (B,)

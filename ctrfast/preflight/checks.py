@@ -135,7 +135,7 @@ def _of_groups(
 ) -> Iterator[Finding]:
     """Row groups that are too large for the memory, too large for the pool, or too small to be read fast."""
     rows, schema = dataset.rows("train"), dataset.fitted.schema_
-    row_bytes = (schema.slots + len(schema.numeric_names) + 1) * _WORD
+    row_bytes = (schema.slots + len(schema.numeric_names) + len(schema.labels)) * _WORD
     if groups.largest > ROWS_PER_GROUP:
         held = min(_GROUPS_IN_MEMORY * groups.largest, rows) * row_bytes
         is_too_large = available_bytes is not None and needs.host_bytes + held > available_bytes

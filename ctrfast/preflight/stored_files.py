@@ -23,7 +23,7 @@ from ctrfast.data.shards import Dataset
 from ctrfast.errors import DataError
 from ctrfast.file_stamps import Stamp, file_stamp
 from ctrfast.preflight.findings import DATASET
-from ctrfast.schema import LABEL, SPLITS
+from ctrfast.schema import SPLITS
 
 _MOST_SHARDS = 64
 _FOOTERS_KEPT = 4096
@@ -125,7 +125,7 @@ def _check_columns(dataset: Dataset, shard: Shard, footer: _Footer) -> None:
 
 def _columns(dataset: Dataset) -> Iterator[tuple[str, pa.DataType]]:
     schema = dataset.fitted.schema_
-    yield LABEL, pa.int8()
+    yield from ((name, pa.int8()) for name in schema.label_columns)
     yield from ((name, pa.float32()) for name in schema.numeric_names)
     for field in schema.id_fields:
         yield field.name, pa.int32() if field.separator is None else pa.list_(pa.int32())

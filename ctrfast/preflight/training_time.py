@@ -59,7 +59,8 @@ def estimate_time(dataset: Dataset, config: TrainConfig, speed: Speed) -> TimeEs
     fitted, model, B = dataset.fitted, config.model, config.batch_size
     F, N, D = len(fitted.schema_.id_names), len(fitted.schema_.numeric_names), model.embedding_dim
     S = fitted.schema_.slots
-    row_s = 6 * network_size(model, F, N).multiply_adds / speed.flops + _ROW_BYTES * S * (D + 1) / speed.bandwidth
+    size = network_size(model, F, N, tasks=len(fitted.schema_.labels))
+    row_s = 6 * size.multiply_adds / speed.flops + _ROW_BYTES * S * (D + 1) / speed.bandwidth
     if config.optimizer.update == "sparse":
         pass_s = _ROW_BYTES * min(fitted.table_rows, B * S) * (D + 1) / speed.bandwidth
     else:

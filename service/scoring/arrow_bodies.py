@@ -10,10 +10,14 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.types as types
 
 from service.problems import BadValueError, MalformedBodyError, TooLargeError
+
+Scores = npt.NDArray[np.float32]
 
 MEDIA_TYPE = "application/vnd.apache.arrow.stream"
 
@@ -61,9 +65,10 @@ def read_stream(body: bytes, max_rows: int) -> tuple[Mapping[str, Sequence[objec
     return {name: [value for batch in batches for value in _values(batch.column(name))] for name in names}, rows
 
 
-def write_stream(columns: Mapping[str, pa.Array], about: Mapping[str, str]) -> bytes:
-    """One record batch. about: the schema's metadata."""
-    batch = pa.record_batch(dict(columns)).replace_schema_metadata(dict(about))
+def write_stream(columns: Mapping[str, Scores], about: Mapping[str, str]) -> bytes:
+    """One record batch; an array (R, T) becomes a column of lists. about: the schema's metadata."""
+    arrays = {name: pa.array(values if values.ndim == 1 else list(values)) for name, values in columns.items()}
+    batch = pa.record_batch(arrays).replace_schema_metadata(dict(about))
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, batch.schema) as writer:
         writer.write_batch(batch)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from ctrfast.errors import DataError
+from ctrfast.metrics import first_label
 from service.problems import BadRowError, OverloadedError
 from service.registry import LATEST
 from service.scoring.bodies import Impressions
@@ -33,12 +34,22 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """probabilities: (R,). ids: (R, S), local. at: when it was done."""
+    """by_label: probabilities (R,), or (R, T) of several labels. ids: (R, S), local. at: when it was done."""
 
     served: Served
-    probabilities: Scores
+    by_label: Scores
     ids: Ids
     at: float
+
+    @property
+    def probabilities(self) -> Scores:
+        """Probabilities (R,), of the first label."""
+        return first_label(self.by_label)
+
+    @property
+    def tasks(self) -> Sequence[str]:
+        """Names of the labels, where there are several."""
+        return self.served.scorer.tasks
 
     @property
     def unseen(self) -> Mapping[str, int]:
@@ -47,7 +58,7 @@ class Scored:
 
     @property
     def calibrated(self) -> Scores:
-        """Calibrated probabilities (R,)."""
+        """Calibrated probabilities (R,), of the first label."""
         return self.served.scorer.calibrate(self.probabilities)
 
 

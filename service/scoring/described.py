@@ -12,6 +12,7 @@ _JSON = "application/json"
 _ROW = {"type": "object", "additionalProperties": {"type": ["string", "number", "null", "array"]}}
 _ROWS = {"type": "array", "items": _ROW}
 _SHARE = {"type": "number", "minimum": 0, "maximum": 1}
+_SHARES = {"anyOf": [_SHARE, {"type": "array", "items": _SHARE}]}  # a list where the model has several labels
 _NAME = {"type": "string", "pattern": NAME_PATTERN}
 _VERSION = {"type": "integer", "minimum": 1, "maximum": LARGEST_VERSION}
 _REFUSALS = (400, 401, 403, 404, 409, 410, 413, 422, 429, 503)
@@ -28,8 +29,8 @@ _PREDICT_BODY = {
 _PREDICTIONS = {
     "type": "object",
     "properties": {
-        "predictions": {"type": "array", "items": _SHARE},
-        "outputs": {"type": "array", "items": _SHARE},
+        "predictions": {"type": "array", "items": _SHARES},
+        "outputs": {"type": "array", "items": _SHARES},
     },
 }
 _TENSOR = {
@@ -99,7 +100,11 @@ _SCORES = {
             "items": {
                 "type": "object",
                 "required": ["probability", "calibrated"],
-                "properties": {"probability": _SHARE, "calibrated": _SHARE},
+                "properties": {
+                    "probability": _SHARE,
+                    "calibrated": _SHARE,
+                    "probabilities": {"type": "object", "additionalProperties": _SHARE},
+                },
             },
         },
         "unseen": {"type": "object", "additionalProperties": {"type": "integer", "minimum": 0}},

@@ -27,7 +27,7 @@ from service.problems import (
     NotFoundError,
     OverloadedError,
 )
-from service.scoring.answers import predict_answer, score_answer
+from service.scoring.answers import predict_answer, score_answer, tensors
 from service.scoring.arrow_bodies import MEDIA_TYPE as ARROW
 from service.scoring.arrow_bodies import in_arrow, is_arrow, read_stream, write_stream
 from service.scoring.bodies import Impressions, read_score
@@ -154,10 +154,9 @@ class ScoringRoutes:
 
         scored = await self._course.run(_named_in_path(call), read)
         if is_arrow(call.headers.get("accept")):
-            outputs = {"probability": scored.probabilities, "calibrated": scored.calibrated}
             about = {"model": scored.served.name, "version": str(scored.served.version)}
-            return self._answer(scored, write_stream(outputs, about), ARROW)
-        return self._answer(scored, predict_answer(scored.probabilities, columnar))
+            return self._answer(scored, write_stream(tensors(scored), about), ARROW)
+        return self._answer(scored, predict_answer(scored.by_label, columnar))
 
     async def _score(self, call: Call) -> Answer:
         body = read_score(call.body)
@@ -169,17 +168,14 @@ class ScoringRoutes:
             scored = await self._course.run(target, lambda served: served.bodies.score(body, max_rows))
         except NotFoundError as error:
             raise BadValueError(error.detail, path="model") from error
-        served = scored.served
-        content = score_answer(served.name, served.version, scored.probabilities, scored.calibrated, scored.unseen)
-        return self._answer(scored, content)
+        return self._answer(scored, score_answer(scored))
 
     async def _infer(self, call: Call) -> Answer:
         request = read_infer(call.body, call.headers.get(JSON_LENGTH), self._settings.max_instances)
         scored = await self._course.run(
             _named_in_path(call), lambda served: served.bodies.columns(request.columns, request.rows, request.place)
         )
-        outputs = {"probability": scored.probabilities, "calibrated": scored.calibrated}
-        content, json_length = infer_answer(request, scored.served.name, scored.served.version, outputs)
+        content, json_length = infer_answer(request, scored.served.name, scored.served.version, tensors(scored))
         media_type = "application/json" if json_length is None else "application/octet-stream"
         return self._answer(scored, content, media_type, json_length)
 

@@ -1,5 +1,7 @@
 """Open Inference Protocol v2: a tensor for each raw column in, `probability` and `calibrated` out.
 
+Of a model of several labels these are the first one's, and there is a third tensor, `probabilities`, [rows, labels].
+
     {"inputs": [{"name": "C1", "datatype": "BYTES", "shape": [2], "data": ["68fd1e64", "05db9164"]},
                 {"name": "I1", "datatype": "FP32", "shape": [2], "data": [3, 1]}]}
 
@@ -79,12 +81,16 @@ class _Answer(Struct):
 
 @dataclass(frozen=True, slots=True)
 class InferRequest:
-    """columns: raw values (R,) by name, of `rows` impressions. wanted: outputs by name, and whether each is binary."""
+    """columns: raw values (R,) by name, of `rows` impressions.
+
+    wanted: outputs by name, and whether each is binary; None for all. is_binary: whether these are.
+    """
 
     id: str | None
     columns: Mapping[str, Sequence[object]]
     rows: int
-    wanted: Mapping[str, bool]
+    wanted: Mapping[str, bool] | None
+    is_binary: bool
 
     def place(self, path: str | None) -> str:
         """An encoder's "row.column" -> the value's path in the body."""
@@ -96,6 +102,7 @@ class InferRequest:
 _decoder = msgspec.json.Decoder(_Body)
 _encoder = msgspec.json.Encoder()
 _OUTPUTS = ("probability", "calibrated")
+_OF_LABELS = "probabilities"
 
 
 def read_infer(body: bytes, json_length: str | None, max_rows: int) -> InferRequest:
@@ -129,39 +136,52 @@ def read_infer(body: bytes, json_length: str | None, max_rows: int) -> InferRequ
     if len(set(rows.values())) > 1:
         shown = ", ".join(f"{name[:64]}: {count}" for name, count in list(rows.items())[:5])
         raise BadValueError(f"All inputs must have the same length. Got {shown}.", path="inputs")
-    return InferRequest(parsed.id, columns, next(iter(rows.values()), 0), _wanted(parsed))
+    return InferRequest(parsed.id, columns, next(iter(rows.values()), 0), _wanted(parsed), _usual(parsed))
 
 
 def infer_answer(
     request: InferRequest, model: str, version: int, outputs: Mapping[str, Scores]
 ) -> tuple[bytes, int | None]:
-    """The body of the answer, and the length of its JSON where tensors follow it."""
+    """The body of the answer, and the length of its JSON where tensors follow it.
+
+    outputs: (R,) or (R, T) by name.
+
+    Raises:
+        BadValueError: an output is wanted that a model of one label has not.
+    """
+    wanted = dict.fromkeys(outputs, request.is_binary) if request.wanted is None else request.wanted
     tensors, tails = [], []
-    for name, is_binary in request.wanted.items():
+    for index, (name, is_binary) in enumerate(wanted.items()):
+        if name not in outputs:
+            problem = f"There is no output {name!r}: the model has one label."
+            raise BadValueError(f"{problem} Ask for {' and '.join(_OUTPUTS)}.", path=f"outputs[{index}].name")
         values = outputs[name]
-        tensor = _Tensor(name, [len(values)], "FP32")
+        tensor = _Tensor(name, list(values.shape), "FP32")
         if is_binary:
             tails.append(values.astype("<f4").tobytes())
             tensor.parameters = {"binary_data_size": len(tails[-1])}
         else:
-            tensor.data = values.tolist()
+            tensor.data = values.ravel().tolist()
         tensors.append(tensor)
     head = _encoder.encode(_Answer(model, str(version), tensors, UNSET if request.id is None else request.id))
     return head + b"".join(tails), len(head) if tails else None
 
 
-def _wanted(body: _Body) -> Mapping[str, bool]:
-    usual = body.parameters.get("binary_data_output", False) is True
+def _usual(body: _Body) -> bool:
+    return body.parameters.get("binary_data_output", False) is True
+
+
+def _wanted(body: _Body) -> Mapping[str, bool] | None:
     if body.outputs is None:
-        return dict.fromkeys(_OUTPUTS, usual)
+        return None
     wanted: dict[str, bool] = {}
     for index, output in enumerate(body.outputs):
-        if output.name not in _OUTPUTS:
+        if output.name not in (*_OUTPUTS, _OF_LABELS):
             raise BadValueError(
                 f"There is no output {output.name[:100]!r}. There are {' and '.join(_OUTPUTS)}.",
                 path=f"outputs[{index}].name",
             )
-        wanted[output.name] = output.parameters.get("binary_data", usual) is True
+        wanted[output.name] = output.parameters.get("binary_data", _usual(body)) is True
     return wanted
 
 

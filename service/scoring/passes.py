@@ -22,7 +22,7 @@ Scores = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What one request gets. probabilities: (R,). ids: (R, S), local."""
+    """What one request gets. probabilities: (R,), or (R, T) of several labels. ids: (R, S), local."""
 
     probabilities: Scores
     ids: Ids
@@ -43,7 +43,7 @@ def score_together(scorer: Scorer, requests: Sequence[Impressions]) -> Pass:
     started = time.perf_counter()
     encoded, errors = _encoded(scorer.encoder, requests)
     coded = time.perf_counter()
-    probabilities = scorer.score(encoded)
+    probabilities = scorer.predict(encoded)
     parts: list[Part | DataError] = []
     start = 0
     for request, error in zip(requests, errors, strict=True):

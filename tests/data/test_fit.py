@@ -1,6 +1,4 @@
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pyarrow as pa
@@ -152,20 +150,3 @@ def test_a_fields_own_min_count_comes_first(tiny, tmp_path):
     vocabularies = learned(raw, schema, tmp_path, test_fraction=0.0, min_count=2).vocabularies
     assert vocabularies["a"].values.to_pylist() == ["x"]
     assert vocabularies["a1"].values.to_pylist() == ["x", "y"]
-
-
-def test_single_rows_are_encoded_without_compiled_code(tiny, tmp_path):
-    fields = [
-        {"name": "part", "column": "n", "bucket": "quantile", "buckets": 4},
-        {"name": "logs", "column": "n", "bucket": "log_squared", "unseen_buckets": 3},
-        {"name": "hashed", "column": "a", "hash_buckets": 9},
-    ]
-    schema = tiny.model_validate({**tiny.model_dump(), "id_fields": fields})
-    learned(b"1\t1\tx\t\n0\t3\tx\t\n", schema, tmp_path)
-    program = (
-        "import sys\nfrom pathlib import Path\nfrom ctrfast.data.encode import Encoder\n"
-        f"encoder = Encoder.load(Path({str(tmp_path / 'out')!r}))\n"
-        "assert encoder.encode_rows([{'n': 90, 'a': 'new'}]).unseen['logs'] == 1\n"
-        "assert not {'numba', 'tensorflow', 'matplotlib'} & set(sys.modules)\n"
-    )
-    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)

@@ -13,7 +13,7 @@ from ctrfast.data.rejects import RefuseRejects
 from ctrfast.data.synth import synth
 from ctrfast.data.teacher import BLOCK_ROWS, Teacher, expected_auc
 from ctrfast.errors import ConfigError
-from ctrfast.schema import PRESETS, preset
+from ctrfast.schema import PRESETS, load_schema, preset
 
 ROWS = 40_000
 
@@ -128,3 +128,26 @@ def test_every_preset_can_be_drawn_and_the_1tb_log_is_criteos(tmp_path):
     assert (tmp_path / "criteo_1tb.tsv").read_bytes() == (tmp_path / "criteo.tsv").read_bytes()
     (block,) = read_raw([tmp_path / "criteo_1tb.tsv"], preset("criteo_1tb"), rejects=RefuseRejects())
     assert block.rows == 50
+
+
+@pytest.mark.parametrize("name", ["criteo", "avazu"])
+def test_conversions_follow_clicks_and_the_second_teacher_knows_them(name, tmp_path):
+    plain = synth(tmp_path / "plain", name, ROWS, 7)
+    report = synth(tmp_path / "log", name, ROWS, 7, conversions=True)
+    schema = load_schema(tmp_path / "log.schema.yaml")
+    assert schema.labels == (*preset(name).labels, "conversion")
+    rejects = RefuseRejects()
+    labels = np.concatenate([block.label for block in read_raw([tmp_path / "log"], schema, rejects=rejects)])
+    clicks = np.concatenate([block.label for block in read_raw([tmp_path / "plain"], preset(name), rejects=rejects)])
+    np.testing.assert_array_equal(labels[:, 0], clicks)
+    np.testing.assert_array_equal(labels[:, 1] >= 0, clicks == 1)
+    known = labels[clicks == 1, 1]
+    scores = pq.read_table(tmp_path / "log.teacher.parquet")
+    of_clicks = scores["conversion"].to_numpy()[clicks == 1]
+    assert known.mean() == pytest.approx(report.conversion_rate)
+    assert of_clicks.mean() == pytest.approx(known.mean(), abs=0.02)
+    assert report.conversion_auc == pytest.approx(roc_auc_score(known, of_clicks), abs=1e-12)
+    assert report.conversion_auc > 0.7
+    assert report.conversion_log_loss == pytest.approx(log_loss(known, of_clicks.astype(float)), abs=1e-9)
+    assert plain.model_dump() == {key: value for key, value in report.model_dump().items() if key in plain.model_dump()}
+    assert json.loads((tmp_path / "log.teacher.json").read_text()) == report.model_dump()

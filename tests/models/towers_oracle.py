@@ -38,6 +38,13 @@ BESIDE = {"deepfm": fm, "dcn_v2": crosses}
 
 
 def tower(layer, inputs, is_training=False, balances=None):
+    """The logit of a tower, (B,)."""
+    outputs = hidden(layer, inputs, 1, is_training, balances)
+    return (outputs @ value(layer.affines[-1].kernel) + value(layer.affines[-1].bias))[:, 0]
+
+
+def hidden(layer, inputs, last_layers, is_training=False, balances=None):
+    """What a tower's layers before the last ones give, of which it has one or none."""
     settings = layer.settings
     kernels = [value(affine.kernel) for affine in layer.affines]
     biases = [0.0 if affine.bias is None else value(affine.bias) for affine in layer.affines]
@@ -48,13 +55,14 @@ def tower(layer, inputs, is_training=False, balances=None):
         for mixture in layer.by_depth:
             outputs = end(next(ends), mixed(mixture, outputs, settings, balances), settings, is_training)
     else:
-        hidden = [*zip(kernels[:-1], biases[:-1], strict=True)]
+        steps = [*zip(kernels, biases, strict=True)]
+        steps = steps[: len(steps) - last_layers]
         if settings.name == "shared":
-            hidden = [hidden[0]] + hidden[1:] * settings.repeats
-        for kernel, bias in hidden:
+            steps = [steps[0]] + steps[1:] * settings.repeats
+        for kernel, bias in steps:
             outputs = end(next(ends), outputs @ kernel + bias, settings, is_training)
     assert next(ends, None) is None
-    return (outputs @ kernels[-1] + biases[-1])[:, 0]
+    return outputs
 
 
 def end(layer, products, settings, is_training):

@@ -72,6 +72,8 @@ def test_near_names_are_suggested() -> None:
         ({"vocabulary_from": "../d"}, "prepare.vocabulary_from"),
         ({"max_bad_rows": -1}, "prepare.max_bad_rows"),
         ({"max_bad_rows": "much"}, "prepare.max_bad_rows"),
+        ({"workers": 0}, "prepare.workers"),
+        ({"workers": 1025}, "prepare.workers"),
         ({"seeed": 1}, "prepare.seeed"),
         ({"name": ".hidden"}, "prepare.name"),
     ],

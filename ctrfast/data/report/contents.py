@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from ctrfast.data.manifest import TimelinePoint
 
@@ -120,6 +120,7 @@ class DataReport(_Frozen):
     """A dataset. table_bytes: of the fused embedding table with its linear weights, at `embedding_dim`.
 
     training_bytes: with Adam's two moments. rejected: raw rows that could not be used, by reason.
+    label_rates: per split and label, where there are several; all else is of the first.
     label_slices: per split, up to 50 equal slices in row order. timeline: rows by time, where the dataset knows it.
     negative_rate: share of the training rows without a click that were kept; the timeline counts all of them.
     repeated: per split other than train. largest_fields: at most ten, by their rows in the table.
@@ -143,6 +144,7 @@ class DataReport(_Frozen):
     largest_fields: tuple[LargestField, ...]
     repeated: dict[str, Repeats]
     negative_rate: float = 1.0
+    label_rates: dict[str, dict[str, float]] = Field(default_factory=dict)
     warnings: tuple[DataWarning, ...] = ()
 
     def frame(self) -> pd.DataFrame:

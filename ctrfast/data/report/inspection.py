@@ -62,6 +62,7 @@ class _Inspection:
             schema_name=fitted.schema_.name,
             rows={split: dataset.rows(split) for split in SPLITS},
             label_rate={split: dataset.label_rate(split) for split in SPLITS},
+            label_rates={split: dataset.label_rates(split) for split in SPLITS} if fitted.schema_.tasks else {},
             rejected=dict(dataset.manifest.rejected.reasons),
             label_slices={split: _slices(self.figures.splits[split]) for split in SPLITS},
             timeline=dataset.manifest.timeline,

@@ -69,9 +69,17 @@ def _summary(report: DataReport) -> str:
     rows.append(["all", _count(sum(report.rows.values())), ""])
     kept = f" Of its rows with label 0, train keeps {_share(report.negative_rate, 2)}; models correct for it."
     note = kept if report.negative_rate != 1 else ""
+    rates: list[list[Cell]] = [
+        [split, plain(name), _share(rate, 2)]
+        for split, by_label in report.label_rates.items()
+        for name, rate in by_label.items()
+    ]
+    head = ("split", "label", "rate")
+    of_labels = table("Rates by label, of the rows where it is known", head, rates) if rates else ""
     rejected = ", ".join(f"{text(reason)} {count:,}" for reason, count in report.rejected.items()) or "none"
     return (
         table("Rows by split", ("split", "rows", "label rate"), rows)
+        + of_labels
         + f"<p>Fields: {len(report.id_fields)} id, {len(report.numeric_fields)} numeric. "
         f"{_size(report.dataset_bytes)} on disk. Rejected rows: {rejected}.{note}</p>"
     )

@@ -1,0 +1,121 @@
+"""Tasks on Ray: workers of a cluster, or of a Ray that is started here, in place of this process's threads.
+
+    with task_pool(workers=4) as pool:
+        prepare(raw, schema, out, pool=pool)
+
+`CTRFAST_RAY_ADDRESS` names the cluster, as for training (`ctrfast.cluster`). A worker is sent a function and an item,
+and leaves what it makes as files, under paths that all workers see. A task whose worker is lost is done again by
+another: what it left unfinished counts for nothing (`ctrfast.folders.whole_file`), what it finished is kept.
+
+Source: Ray 2.60, `ray.remote`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from ctrfast.cluster import connected, require_ray, signal_handlers, take_back_signals
+from ctrfast.config import MOST_WORKERS, ClusterConfig
+from ctrfast.data.pool import THREADS, Pool
+from ctrfast.errors import ConfigError, WorkerLostError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+MOST_RETRIES = 3
+
+_ITEM_BYTES = 32 * 2**20  # a chunk of a raw file has 8 MiB of text; one of a parquet file more, once unpacked
+
+
+@contextmanager
+def task_pool(workers: int | None) -> Iterator[Pool]:
+    """What does tasks: `workers` processes on Ray, or this process's threads.
+
+    Args:
+        workers: tasks at a time, 1 to `MOST_WORKERS`, one CPU each; None for threads.
+
+    Raises:
+        ConfigError: there cannot be so many.
+        DependencyError: Ray is not installed.
+    """
+    if workers is None:
+        yield THREADS
+        return
+    if not 1 <= workers <= MOST_WORKERS:
+        raise ConfigError(
+            f"`workers` must be between 1 and {MOST_WORKERS}. Got workers={workers}. Leave it out for none.",
+            path="workers",
+        )
+    require_ray("workers")
+    handlers = signal_handlers()
+    with connected(ClusterConfig(workers=workers), object_bytes=(workers + 1) * _ITEM_BYTES):
+        take_back_signals(handlers)
+        yield RayTasks(workers)
+
+
+@dataclass(frozen=True)
+class RayTasks:
+    """Does tasks on the Ray that this process is connected to. workers: tasks at a time, each in a process."""
+
+    workers: int
+
+    @property
+    def processes(self) -> int:
+        """As many as tasks."""
+        return self.workers
+
+    @property
+    def threads(self) -> int:
+        """A process does one task at a time."""
+        return 1
+
+    def in_order(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Generator[Result]:
+        """See `ctrfast.data.pool.Pool`.
+
+        Raises:
+            WorkerLostError: one task lost its worker more than `MOST_RETRIES` times.
+        """
+        import ray
+
+        # Spread, since neighbours on a machine share its memory.
+        spread = {"num_cpus": 1, "max_retries": MOST_RETRIES, "scheduling_strategy": "SPREAD"}
+        task: Any = ray.remote(_do).options(**spread)
+        sent_function = ray.put(function)  # once: it may hold much more than an item
+        pending: deque[Future[Any]] = deque()
+        try:
+            for item in items:
+                sent_item = ray.put(item)
+                running = [future for future in pending if not future.done()]
+                if len(running) >= self.workers:
+                    wait(running, return_when=FIRST_COMPLETED)  # not in Ray's own, which swallows what a signal raises
+                pending.append(task.remote(sent_function, sent_item).future())
+                while pending and pending[0].done():
+                    yield _result(pending.popleft())
+            while pending:
+                yield _result(pending.popleft())
+        finally:
+            wait(pending)  # nobody may write files any more
+
+
+def _do(function: Callable[[Item], Result], item: Item) -> Result:
+    return function(item)
+
+
+def _result(future: Future[Any]) -> Any:
+    from ray.exceptions import RayError, RayTaskError
+
+    try:
+        return future.result()
+    except RayTaskError as error:
+        raise error.cause from error
+    except RayError as error:
+        last = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise WorkerLostError(
+            f"A task must not lose its worker more than {MOST_RETRIES} times. The last loss: {last} "
+            "Mend what ends them, and start the work again: it goes on from there."
+        ) from error

@@ -1,0 +1,136 @@
+"""Preparation by two workers, as a program of its own: Ray takes over a part of the process that it is started in.
+
+python -m tests.cluster.tasks_program RAW OUT
+OUT/here and OUT/workers hold datasets that threads and workers made; those of OUT/hurt were made by workers that were
+killed, once in each stage, with what they wrote still under its temporary name. Prints what the tests look at, as JSON.
+"""
+
+import json
+import os
+import secrets
+import signal
+import sys
+import threading
+import time
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ctrfast.cluster_tasks import task_pool
+from ctrfast.data import parsed
+from ctrfast.data.pool import THREADS
+from ctrfast.data.prepare import prepare
+from ctrfast.data.raw import chunks_of
+from ctrfast.errors import Cancelled, CtrFastError, DataError
+from ctrfast.schema import preset
+from tests import list_clicks
+
+
+class KilledOnce:
+    """Does tasks with workers of which one at least is killed at each call, at its first rename."""
+
+    processes = 2
+    threads = 1
+
+    def __init__(self, pool, folder):
+        self.pool, self.folder, self.calls = pool, folder, 0
+
+    def in_order(self, function, items):
+        self.calls += 1
+        return self.pool.in_order(partial(_die_once, function, self.folder / f"died-{self.calls}"), items)
+
+
+def _die_once(function, marker, item):
+    if not marker.exists():
+        marker.touch()
+        Path.replace = lambda *_: _die()
+    return function(item)
+
+
+def _die(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _refuse(item):
+    raise DataError(f"The task {item} must not fail.", path="raw")
+
+
+def _slower_at_first(item):
+    time.sleep(0.4 / (1 + item))
+    return item, os.getpid()
+
+
+def _touch_late(folder, item):
+    time.sleep(0.3)
+    (folder / str(item)).touch()
+
+
+def make_datasets(raw, out, pool):
+    """Text with numbers and ids; lists as parquet; the first with its vocabularies grown. Paths may be relative."""
+    out.mkdir()
+    prepare([raw], preset("criteo"), out / "text", min_count=3, pool=pool)
+    prepare(["lists.parquet"], list_clicks.SCHEMA, out / "lists", split="sequential", pool=pool)
+    prepare([raw], preset("criteo"), out / "grown", vocabulary_from=out / "text", grow=True, pool=pool)
+
+
+def error_of(work):
+    """What a caller is told."""
+    try:
+        work()
+    except CtrFastError as error:
+        return [type(error).__name__, error.message, error.path]
+    return None
+
+
+def stopped_early(pool, folder):
+    """Items that were taken, and files that their tasks had left when the generator was closed, and later."""
+    folder.mkdir()
+    taken = []
+    items = (taken.append(item) or item for item in range(100))
+    with closing(pool.in_order(partial(_touch_late, folder), items)) as done:
+        next(done)
+    counts = len(taken), len(list(folder.iterdir()))
+    time.sleep(1.0)
+    return *counts, len(list(folder.iterdir()))
+
+
+def stop(*_):
+    raise Cancelled("Stopped.")
+
+
+def ended_by_signal(pool):
+    """The error of the handler that SIGTERM calls while tasks are waited for, and how many of 40 were done."""
+    threading.Timer(1.0, partial(os.kill, os.getpid(), signal.SIGTERM)).start()
+    done = []
+    error = error_of(lambda: done.extend(pool.in_order(time.sleep, [0.5] * 40)))
+    return error, len(done)
+
+
+def main(raw, out):
+    os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+    os.chdir(out)
+    parsed.chunks_of = partial(chunks_of, rows_per_block=1000)
+    columns = zip(list_clicks.SCHEMA.columns, zip(*list_clicks.learnable(3000), strict=True), strict=True)
+    pq.write_table(pa.table(dict(columns)), "lists.parquet")
+    make_datasets(raw, Path("here"), THREADS)
+    told = {}
+    signal.signal(signal.SIGTERM, stop)
+    with task_pool(2) as pool:
+        make_datasets(raw, Path("workers"), pool)
+        fragile = KilledOnce(pool, out)
+        make_datasets(raw, Path("hurt"), fragile)
+        told["calls"] = fragile.calls
+        told["results"] = list(pool.in_order(_slower_at_first, range(8)))
+        told["refused"] = error_of(lambda: list(pool.in_order(_refuse, [1, 2])))
+        told["lost"] = error_of(lambda: list(pool.in_order(_die, [1])))
+        told["stopped_early"] = stopped_early(pool, out / "late")
+        told["signal"] = ended_by_signal(pool)
+    told["pid"] = os.getpid()
+    sys.stdout.write(json.dumps(told) + "\n")
+
+
+if __name__ == "__main__":
+    main(*(Path(path).absolute() for path in sys.argv[1:]))
