@@ -5,7 +5,7 @@ PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
 BENCHES := bench-train bench-prepare bench-input bench-bounded bench-memory bench-scaling bench-allocator bench-rules \
 	bench-better-rule bench-gpu bench-jobs bench-pages bench-serve bench-swap bench-soak bench-cluster bench-scale-model bench-zoo \
-	bench-zoo-auc
+	bench-zoo-auc bench-student
 
 .PHONY: setup demo test fuzz hot-swap image-steps kill-matrix lint networks-page parity screenshots serve $(BENCHES) clean
 

@@ -94,7 +94,7 @@ def export_compressed(
         losses = _losses(costs[0], cost)
         if gate is not None:
             _refuse(form, losses, gate)
-        valid = predictions if split == "valid" else _predictions(Scorer.load(folder), dataset, "valid")
+        valid = predictions if split == "valid" else bundle_predictions(Scorer.load(folder), dataset, "valid")
         calibration = calibrate_run(folder, dataset, valid, run.config.seed)
         _record(folder, cost.metrics | calibration.metrics(predictions), losses, split)
     return costs
@@ -110,14 +110,15 @@ def _forms(form: Form, *, compare: bool) -> Sequence[Form]:
 def measure_bundle(bundle: Path, form: Form, dataset: Dataset, split: str) -> tuple[Cost, Predictions]:
     """A bundle's price, and its predictions of the split."""
     scorer = Scorer.load(bundle)
-    predictions = _predictions(scorer, dataset, split)
+    predictions = bundle_predictions(scorer, dataset, split)
     few = next(batches(dataset, split, max(_REPEATS)))
     latency = {rows: _latency(scorer, few.ids, few.numbers, rows) for rows in _REPEATS}
     size = sum((bundle / name).stat().st_size for name in (WEIGHTS, GRAPH))
     return Cost(form, predictions.metrics(), size, latency), predictions
 
 
-def _predictions(scorer: Scorer, dataset: Dataset, split: str) -> Predictions:
+def bundle_predictions(scorer: Scorer, dataset: Dataset, split: str) -> Predictions:
+    """What a loaded bundle predicts for the rows of a split, before calibration."""
     predictions = Predictions(tasks=scorer.tasks)
     for batch in batches(dataset, split, _BATCH):
         predictions.add(batch.labels, logits_of(scorer.predict_arrays(batch.ids, batch.numbers)))

@@ -11,11 +11,14 @@ picture cannot be drawn of is refused with a `DataError`. A notebook shows figur
 run_frame, curve_frame                                 runs; what they recorded
 batch_size, training_time                              final figures and times against the batch size
 learning                                               curves, clipped shares and embedding norms over the epochs
+compressed_frame, compression_front                    wide networks, compressed, beside small ones
 id_frequency, id_gradients, reliability_diagram        of a dataset; of a run on a dataset
 groups, theme, figure_names, records, published        lines and their spread; looks; what pictures share
 """
 
 from ctrfast.lab.batch_size import draw_auc_by_batch_size, draw_by_batch_size, draw_change_by_scale
+from ctrfast.lab.compressed_frame import compressed, form_means
+from ctrfast.lab.compression_front import draw_front
 from ctrfast.lab.curve_frame import curves
 from ctrfast.lab.id_frequency import draw_id_frequency, id_counts
 from ctrfast.lab.id_gradients import draw_gradient_norms, gradient_norms
@@ -27,6 +30,7 @@ from ctrfast.lab.training_time import draw_epoch_time, draw_pareto, draw_time_to
 
 __all__ = [
     "PUBLISHED_AUC",
+    "compressed",
     "curves",
     "draw_auc_by_batch_size",
     "draw_by_batch_size",
@@ -34,12 +38,14 @@ __all__ = [
     "draw_clipped_share",
     "draw_embedding_norm",
     "draw_epoch_time",
+    "draw_front",
     "draw_gradient_norms",
     "draw_id_frequency",
     "draw_learning_curves",
     "draw_pareto",
     "draw_reliability",
     "draw_time_to_auc",
+    "form_means",
     "gradient_norms",
     "id_counts",
     "runs",

@@ -84,13 +84,19 @@ def parse_sweep(values: Mapping[str, Any]) -> SweepConfig:
 
 def read_sweep(file: Path) -> tuple[SweepConfig, Path | None]:
     """A sweep's settings from YAML, and the dataset's folder where `data` names it. Raises ConfigError."""
+    values, data = read_values(file)
+    return parse_sweep(values), data
+
+
+def read_values(file: Path) -> tuple[dict[str, Any], Path | None]:
+    """Settings by name from YAML, without `data`; and that, the dataset's folder. Raises ConfigError."""
     values = read_yaml(file)
     if not isinstance(values, dict):
         raise ConfigError(f"The file {file} must hold settings by name. Got {type(values).__name__}.")
     data = values.pop("data", None)
     if not isinstance(data, str | None):
         raise ConfigError(f"`data` must be the folder of a dataset. Got {data!r}.", path="data")
-    return parse_sweep(values), None if data is None else Path(data)
+    return values, None if data is None else Path(data)
 
 
 def points_to_check(config: SweepConfig) -> tuple[Point, ...]:
