@@ -12,6 +12,7 @@ Source: Ray 2.60, `ray.remote`.
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -52,6 +53,8 @@ def task_pool(workers: int | None) -> Iterator[Pool]:
             path="workers",
         )
     require_ray("workers")
+    # Ray counts tasks that it ends for want of memory apart, and would try these without end.
+    os.environ.setdefault("RAY_task_oom_retries", str(MOST_RETRIES))
     handlers = signal_handlers()
     with connected(ClusterConfig(workers=workers), object_bytes=(workers + 1) * _ITEM_BYTES):
         take_back_signals(handlers)
@@ -95,9 +98,11 @@ class RayTasks:
                     wait(running, return_when=FIRST_COMPLETED)  # not in Ray's own, which swallows what a signal raises
                 pending.append(task.remote(sent_function, sent_item).future())
                 while pending and pending[0].done():
-                    yield _result(pending.popleft())
+                    yield _result(pending[0])
+                    pending.popleft()
             while pending:
-                yield _result(pending.popleft())
+                yield _result(pending[0])  # left in its place, to be waited for below if a signal raises here
+                pending.popleft()
         finally:
             wait(pending)  # nobody may write files any more
 

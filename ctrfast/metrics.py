@@ -175,9 +175,11 @@ class Predictions:
         labels, logits = self.stacked()
         return (labels[:, 0], logits[:, 0]) if self.tasks else (labels, logits)
 
-    def logit_range(self) -> tuple[float, float]:
-        """Lowest and highest logit of the rows, of which there must be some."""
-        return min(float(part.min()) for part in self._logits), max(float(part.max()) for part in self._logits)
+    def logit_ranges(self) -> dict[str, tuple[float, float]]:
+        """Lowest and highest logit of the rows, of which there must be some, by task: "" where there is one."""
+        lowest = np.min([part.min(axis=0) for part in self._logits], axis=0).reshape(-1).tolist()
+        highest = np.max([part.max(axis=0) for part in self._logits], axis=0).reshape(-1).tolist()
+        return dict(zip(self.tasks or ("",), zip(lowest, highest, strict=True), strict=True))
 
     def metrics(self) -> dict[str, float]:
         """All figures by name, with `rows`; those that the labels leave undefined are absent. Empty without rows.

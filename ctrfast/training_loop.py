@@ -284,7 +284,8 @@ class TrainingLoop:
         if split == "test":
             figures |= self.calibration.metrics(predictions)
         check_figures(split, figures, step)
-        check_output(split, *predictions.logit_range(), rows=self.dataset.rows(split), step=step)
+        for task, logits in predictions.logit_ranges().items():
+            check_output(f"{split}, {task}" if task else split, *logits, rows=self.dataset.rows(split), step=step)
         return figures | self._embedding_norms() if split == "valid" else figures
 
     def _embedding_norms(self) -> dict[str, dict[str, float]]:

@@ -82,8 +82,8 @@ class EventFeed:
                     waiter.woken.set_exception(error)
             return
         for waiter in waiting:
-            is_gone = waiter.job_id not in newest  # the next reading says so
-            if not waiter.woken.done() and (is_gone or newest[waiter.job_id] > waiter.after):
+            # Also where the job is gone, or the place is beyond its last event, as after a restore: reading says so.
+            if not waiter.woken.done() and newest.get(waiter.job_id) != waiter.after:
                 waiter.woken.set_result(None)
 
     async def _news(self, job_id: str, after: int) -> None:

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, Validat
 from ctrfast.config import MOST_WORKERS, TrainConfig, parse_config
 from ctrfast.data.bad_rows import BadRowLimit
 from ctrfast.data.sources import find_sources, is_address, local_files
-from ctrfast.data.splitter import check_split
+from ctrfast.data.splitter import check_negative_rate, check_split
 from ctrfast.errors import ConfigError, DataError, unknown_name
 from ctrfast.schema import Schema, preset
 from ctrfast.store.address import Address, is_stored
@@ -224,6 +224,7 @@ def parse_prepare_spec(values: Mapping[str, Any], prefix: str = "spec") -> Prepa
     spec = parse_spec(PrepareSpec, values, prefix)
     try:
         check_split(spec.declared, spec.split, spec.split_column)
+        check_negative_rate(spec.declared, spec.negative_rate)
     except ConfigError as error:
         raise ConfigError(error.message, path=_join(prefix, error.path or "preset")) from error
     if spec.max_bad_rows is not None:

@@ -88,6 +88,11 @@ class TrafficTable:
         self.shadow = traffic.shadow
         self.aliases = [*self._aliases, *([traffic.shadow.alias] if traffic.shadow is not None else [])]
 
+    @property
+    def reads_row(self) -> bool:
+        """Whether `alias_for` looks at the row."""
+        return bool(self._ends) and self._by is not None
+
     def alias_for(self, row: Mapping[str, Any] | None) -> str:
         """The alias that answers a request. row: its first one, raw."""
         if not self._ends:

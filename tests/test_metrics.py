@@ -106,3 +106,10 @@ def test_merged_parts_equal_the_whole():
     left.merge(right)
     assert left.metrics() == pytest.approx(whole.metrics(), abs=1e-12)
     assert Predictions().metrics() == {}
+
+
+def test_the_range_of_logits_is_each_tasks():
+    """One that is the same for all rows must be seen beside another that is not."""
+    predictions = Predictions(tasks=("click", "buy"))
+    predictions.add(np.zeros((3, 2), np.float32), np.array([[-1, 2], [-1, 4], [-1, 3]], np.float32))
+    assert predictions.logit_ranges() == {"click": (-1, -1), "buy": (2, 4)}

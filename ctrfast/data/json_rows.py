@@ -86,7 +86,10 @@ class JsonRows:
         R = int(np.count_nonzero(text == _OPEN)) - 1  # at least so many as there are objects in the list
         if not 0 < R <= most:
             return None
-        quotes = np.empty(np.count_nonzero(text == _QUOTE) + 1, np.int64)
+        quotes_found = int(np.count_nonzero(text == _QUOTE))
+        if quotes_found > 4 * len(self._kinds) * (R + 1):  # more than so many names and values have
+            return None
+        quotes = np.empty(quotes_found + 1, np.int64)
         starts, ends = np.zeros((2, R + 1, self._ids), np.int64)  # of the shared values first; empty where missing
         numbers = np.full((R + 1, self._numbers), np.nan)
         names = (self._names, self._bounds, self._table, self._kinds, self._places)
@@ -260,7 +263,7 @@ def _scan(
                     return _NOT_PLAIN
                 if kind == _NUMBER:
                     worth /= _POWERS[broken]
-                    numbers[row, place] = 0.0 - worth if is_negative else worth
+                    numbers[row, place] = -worth if is_negative and (broken or worth) else worth
             if kind == _ID:
                 starts[row, place], ends[row, place] = start, stop
             while text[at] <= _SPACE:

@@ -131,7 +131,12 @@ def _list(value: object, row: int, field: IdField) -> list[str | None]:
 
 def is_plain(value: object) -> bool:
     """Whether a value is a text that can be taken as it is: the common case."""
-    return type(value) is str and 0 < len(value) <= _SURELY_SHORT and value.isascii()
+    return type(value) is str and 0 < len(value) <= _SURELY_SHORT and (value.isascii() or _is_unicode(value))
+
+
+def is_whole(value: object) -> bool:
+    """Whether a value is a whole number whose decimal text is an id's."""
+    return type(value) is int and abs(value) < 2**127
 
 
 def _text(value: object, row: int, name: str, longest: int = LONGEST_VALUE) -> str | None:

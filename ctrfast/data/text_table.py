@@ -25,7 +25,7 @@ Longs = npt.NDArray[np.int64]
 _SMALLEST = 8  # slots
 _AHEAD = 8  # look-ups whose slots are fetched before they are needed
 _SALT = np.uint64(0x9E3779B97F4A7C15)  # of splitmix64; tells one text in two vocabularies apart
-_ONE, _TWO = np.uint64(1), np.uint64(2)
+_ONE, _TWO, _HALF, _LOW = np.uint64(1), np.uint64(2), np.uint64(32), np.uint64(2**32 - 1)
 
 
 class TextTable:
@@ -39,7 +39,8 @@ class TextTable:
         total, slots = sum(map(len, vocabularies)), _SMALLEST
         while 2 * slots < 3 * total:
             slots *= 2
-        self._slots = np.zeros(2 * slots, np.uint64)  # key and id, key and id, ...; no text has the key 0
+        # Key, and vocabulary and id, of each slot; no text has the key 0.
+        self._slots = np.zeros(2 * slots, np.uint64)
         for number, values in enumerate(vocabularies):
             _insert(keys_of(Cells.of(values)), number, self._slots)
 
@@ -83,7 +84,7 @@ def _insert(keys: Keys, number: int, slots: Keys) -> None:
         while slots[_TWO * slot] != 0:
             slot = (slot + _ONE) & last
         slots[_TWO * slot] = key
-        slots[_TWO * slot + _ONE] = np.uint64(place + FIRST_ID)
+        slots[_TWO * slot + _ONE] = np.uint64(number) << _HALF | np.uint64(place + FIRST_ID)
 
 
 @compiled
@@ -99,7 +100,9 @@ def _look_up(keys: Keys, numbers: Longs, slots: Keys, found: Ids) -> None:
         key = _salted(keys[place], numbers[place])
         slot = key & last
         while slots[_TWO * slot] != 0:
-            if slots[_TWO * slot] == key:
-                found[place] = np.int32(slots[_TWO * slot + _ONE])
+            # The vocabulary is compared too: keys are no secret, and one could be made to equal another's salted one.
+            value = slots[_TWO * slot + _ONE]
+            if slots[_TWO * slot] == key and value >> _HALF == np.uint64(numbers[place]):
+                found[place] = np.int32(value & _LOW)
                 break
             slot = (slot + _ONE) & last

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from ctrfast.data.field_ids import FieldIds
 from ctrfast.data.lists import in_slots
-from ctrfast.data.rows import Column, Repeated, is_plain, read_texts
+from ctrfast.data.rows import Column, Repeated, is_plain, is_whole, read_texts
 from ctrfast.id_rows import ABSENT
 from ctrfast.schema import MISSING_ID, UNSEEN_ID, FittedSchema, IdField
 
@@ -110,11 +110,18 @@ class ValueIds:
         """Ids of values, so many of each field one after the other."""
         ids = self._table.find(values, np.repeat(self._tables, lengths))
         absent = np.flatnonzero(ids == ABSENT)
+        fields = np.repeat(np.arange(len(lengths)), lengths)[absent]
+        whole = [index for index, place in enumerate(absent.tolist()) if is_whole(values[place])]
+        if whole:
+            values = [str(value) if is_whole(value) else value for value in values]
+            again = absent[whole]
+            ids[again] = self._table.find([values[place] for place in again.tolist()], self._tables[fields[whole]])
+            is_left = ids[absent] == ABSENT
+            absent, fields = absent[is_left], fields[is_left]
         if not len(absent):
             return ids
         found: list[int] = []
         unread: list[int] = []
-        fields = np.repeat(np.arange(len(lengths)), lengths)[absent]
         for place, field in zip(absent.tolist(), fields.tolist(), strict=True):
             value = values[place]
             if value is None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -34,8 +34,8 @@ _PLACE = re.compile(r" - at `(?:key in )?\$\.?(.*?)(?:\[\.\.\.\])?`$")
 
 # What is around the list of a predict request; the list itself is for `JsonRows` to check.
 _AROUND_INSTANCES = re.compile(
-    rb'[ \t\r\n]*\{[ \t\r\n]*(?:"signature_name"[ \t\r\n]*:[ \t\r\n]*"[ !#-\[\]-~]*"[ \t\r\n]*,)?[ \t\r\n]*'
-    rb'"instances"[ \t\r\n]*:'
+    rb"[ \t\r\n]*+\{[ \t\r\n]*+"
+    rb'(?:"signature_name"[ \t\r\n]*+:[ \t\r\n]*+"[ !#-\[\]-~]*+"[ \t\r\n]*+,[ \t\r\n]*+)?+"instances"[ \t\r\n]*+:'
 )
 _UNREADABLE = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
 
@@ -65,6 +65,11 @@ class Impressions:
         return {
             name: column.value if isinstance(column, Repeated) else column[0] for name, column in self.values().items()
         }
+
+    def decoded(self) -> Impressions:
+        """The same with its values at hand, for what outlives the request: it holds no body."""
+        values = self.values()
+        return replace(self, values=lambda: values)
 
     def encoded_by(self, encoder: Encoder) -> Encoded:
         """Inputs of the version that it was read for. Raises DataError."""

@@ -88,14 +88,15 @@ class Course:
         served = await self._version(target)
         started = time.perf_counter()
         impressions = read(served)
-        if is_any and self._shelf.traffic(target.project, target.name) is not None:
-            default, served = served, await self._shelf.by_traffic(target.project, target.name, impressions.first())
+        if is_any and (traffic := self._shelf.traffic(target.project, target.name)) is not None:
+            first = impressions.first() if traffic.reads_row else None
+            default, served = served, await self._shelf.by_traffic(target.project, target.name, first)
             if served is not default:
                 impressions = read(served)
         self._telemetry.scoring_seconds["parse"] += time.perf_counter() - started
         scored = await self._score(served, impressions)
         if is_any and impressions.rows and self._shadow.due(target.project, target.name):
-            self._shadow.take(served, impressions.scored_by, scored.probabilities)
+            self._shadow.take(served, impressions.decoded().scored_by, scored.probabilities)
         return scored
 
     async def _version(self, target: Target) -> Served:

@@ -116,11 +116,18 @@ def test_what_is_not_plain(text):
     assert READER.read(text.encode(), 2) is None
 
 
-@pytest.mark.parametrize("number", ["0", "-0", "7", "-12", "0.1", "-0.125", "123456789012345", "3.14159265358979"])
+def test_more_quotes_than_names_and_values_have():
+    assert READER.read(b"[" + b'"' * 2**20 + b"{}]", 10) is None
+
+
+@pytest.mark.parametrize(
+    "number", ["0", "-0", "-0.0", "7", "-12", "0.1", "-0.125", "123456789012345", "3.14159265358979"]
+)
 def test_numbers_are_the_nearest(number):
     _, numbers = READER.read(f'[{{"n": {number}}}]'.encode(), 1)
-    assert numbers[0, 0] == float(number)
-    assert math.copysign(1, numbers[0, 0]) == math.copysign(1, json.loads(number))
+    expected = float(json.loads(number))  # -0 is a whole number, and 0
+    assert numbers[0, 0] == expected
+    assert math.copysign(1, numbers[0, 0]) == math.copysign(1, expected)
 
 
 @pytest.mark.parametrize(

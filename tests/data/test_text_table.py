@@ -7,6 +7,7 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ctrfast.data.text_keys import key_of_text
 from ctrfast.data.text_table import TextTable
 from ctrfast.id_rows import ABSENT
 
@@ -38,3 +39,10 @@ def test_a_large_vocabulary():
 def test_what_is_no_text_is_absent():
     values = ["a", [], {}, b"a", 1, "\ud800", "a"]
     assert TextTable([pa.array(["a"])]).find(values, np.zeros(7, int)).tolist() == [2, *[ABSENT] * 5, 2]
+
+
+def test_a_key_that_is_made_to_meet_another_vocabularys():
+    table = TextTable([pa.array(["a"]), pa.array([f"v{number}" for number in range(50)])])
+    keys = np.array([(key_of_text("v7") + 0x9E3779B97F4A7C15) % 2**64], np.uint64)
+    assert table.find_keys(keys, np.array([0])).tolist() == [ABSENT]
+    assert table.find(["v7", "a"], np.array([1, 0])).tolist() == [9, 2]

@@ -142,3 +142,10 @@ def test_places_of_bad_values():
     impressions = reader.score(body, 10)
     assert [impressions.place(f"{row}.n") for row in range(2)] == ["context.n", "candidates[1].n"]
     assert np.array_equal(impressions.values()["n"], [1, 2])
+
+
+def test_white_space_takes_no_longer_the_more_there_is():
+    spaces = b" " * 2**21  # with a quadratic way to match it, hours
+    impressions, columnar = reader_of(SCHEMA).predict(b"{%b%b" % (spaces, b'"inputs": {"n": [1]}}'), 10)
+    assert columnar and impressions.rows == 1
+    assert reader_of(SCHEMA).predict(b'{%b"instances": [{}]}' % spaces, 10)[0].coded is not None

@@ -44,11 +44,11 @@ class FakeScorer:
     def __init__(self, encoder):
         self.encoder = encoder
 
-    def score(self, encoded):
+    def predict(self, encoded):
         return (encoded.ids @ np.array([1, 100]) + encoded.numbers[:, 0] / 100).astype(np.float32)
 
 
-VALUES = st.sampled_from([None, "", "a", "c", "z", "unseen", 7, "é"])
+VALUES = st.sampled_from([None, "", "a", "c", "z", "unseen", 7, 10**20, "é"])
 BAD = st.sampled_from([True, 1.5, [1], {}, "\ud800"])
 
 
@@ -78,7 +78,7 @@ def test_each_gets_what_it_gets_alone(scorer, requests):
             assert isinstance(part, DataError) and (part.path, part.message) == (error.path, error.message)
             continue
         np.testing.assert_array_equal(part.ids, alone.ids)
-        np.testing.assert_array_equal(part.probabilities, scorer.score(alone))
+        np.testing.assert_array_equal(part.probabilities, scorer.predict(alone))
         rows += request.rows
         unseen = {field: count + alone.unseen[field] for field, count in unseen.items()}
     assert (done.encoded.rows, done.encoded.unseen) == (rows, unseen)
