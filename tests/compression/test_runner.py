@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+
 import pyarrow.parquet as pq
 import pytest
 import yaml
@@ -157,3 +159,12 @@ def test_a_broken_table_is_named(rows, out, data):
     with pytest.raises(ArtifactError, match=r"forms\.jsonl cannot be read. Remove it"):
         compress(data, parse_compression(VALUES), out)
     file.write_text(whole)
+
+
+def test_one_process_at_a_time(data, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    with (out / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(ConfigError, match="Another process"):
+            compress(data, parse_compression(VALUES), out)
