@@ -16,7 +16,9 @@ MEASURED = {  # rows per second by batch size, as `python -m bench.train` printe
 
 
 def of_shape(id_fields, numbers, table_rows, rows):
-    schema = SimpleNamespace(id_names=range(id_fields), slots=id_fields, numeric_names=range(numbers))
+    schema = SimpleNamespace(
+        id_names=range(id_fields), slots=id_fields, numeric_names=range(numbers), labels=("label",)
+    )
     fitted = SimpleNamespace(schema_=schema, table_rows=table_rows)
     return SimpleNamespace(fitted=fitted, rows={"train": rows, "valid": 0, "test": 0}.get)
 
