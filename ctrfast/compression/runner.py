@@ -12,10 +12,8 @@ that is wanted. Those of one run are in memory together, to be timed in turns.
 
 from __future__ import annotations
 
-import fcntl
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,13 +41,12 @@ from ctrfast.run import Run
 from ctrfast.score import Scorer
 from ctrfast.storage import storing
 from ctrfast.sweep import Point, SweepProgress, SweepResult, run_sweep, sweep_points
-from ctrfast.sweep.folder import Row
+from ctrfast.sweep.folder import LOCK, Row, held
 from ctrfast.sweep.grid import settings_text
 from ctrfast.sweep.process import COMMAND
 from ctrfast.sweep.space import SEED
 
 FORMS = "forms.jsonl"
-_LOCK = "lock"
 _SPLIT = "test"
 _Key = tuple[str, str, str, float | None]  # run, its seal, precision, share that is pruned
 _SCHEMA = pa.schema(
@@ -104,11 +101,11 @@ def compress(
     """
     if not dataset.rows(_SPLIT):
         raise DataError("The dataset must have test rows, which the forms are compared on. Prepare it with some.")
-    if not ((out / KINDS[0]).is_dir() or (out / _LOCK).is_file()):
+    if not ((out / KINDS[0]).is_dir() or (out / LOCK).is_file()):
         refuse_existing(out)
     points = {kind: sweep_points(config.sweep(kind)) for kind in KINDS}
     _check_pruning(dataset, points["wide"], config)
-    with storing(f"The comparison {out}"), _held(out):
+    with storing(f"The comparison {out}"), held(out):
         total, done = 2 * sum(map(len, points.values())), 0
         results: dict[Kind, SweepResult] = {}
         for kind in KINDS:
@@ -135,18 +132,6 @@ def compress(
         _write(out / RESULTS, rows)
         on_progress(CompressionProgress(total, total, ""))
         return CompressionResult(tuple(rows), tuple(row for result in results.values() for row in result.failed))
-
-
-@contextmanager
-def _held(out: Path) -> Iterator[None]:
-    """Keep other processes from the folder. Raises ConfigError: one is at work there."""
-    out.mkdir(parents=True, exist_ok=True)
-    with (out / _LOCK).open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ConfigError(f"Another process is at work on {out}. Wait for its end.", path="out") from error
-        yield
 
 
 def _check_pruning(dataset: Dataset, points: Sequence[Point], config: CompressionConfig) -> None:

@@ -82,7 +82,7 @@ class JsonRows:
         Returns:
             None where the list or the object is not plain, not JSON, empty or too long.
         """
-        text = np.frombuffer(b"%b\x7f%b\x7f" % (shared, rows), np.uint8).copy()
+        text = np.frombuffer(bytearray([_END]).join((shared, rows, b"")), np.uint8)
         R = int(np.count_nonzero(text == _OPEN)) - 1  # at least so many as there are objects in the list
         if not 0 < R <= most:
             return None

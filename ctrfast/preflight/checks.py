@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ctrfast.cluster_address import is_elsewhere
 from ctrfast.config import TrainConfig, check_config
+from ctrfast.data.batches import row_bytes
 from ctrfast.data.shards import ROWS_PER_GROUP, Dataset
 from ctrfast.errors import CtrFastError
 from ctrfast.loop.dataset_needs import check_dataset
@@ -134,10 +135,9 @@ def _of_groups(
     dataset: Dataset, config: TrainConfig, groups: RowGroups, needs: MemoryEstimate, available_bytes: int | None
 ) -> Iterator[Finding]:
     """Row groups that are too large for the memory, too large for the pool, or too small to be read fast."""
-    rows, schema = dataset.rows("train"), dataset.fitted.schema_
-    row_bytes = (schema.slots + len(schema.numeric_names) + len(schema.labels)) * _WORD
+    rows = dataset.rows("train")
     if groups.largest > ROWS_PER_GROUP:
-        held = min(_GROUPS_IN_MEMORY * groups.largest, rows) * row_bytes
+        held = min(_GROUPS_IN_MEMORY * groups.largest, rows) * row_bytes(dataset.fitted.schema_)
         is_too_large = available_bytes is not None and needs.host_bytes + held > available_bytes
         yield Finding(
             "error" if is_too_large else "warning",

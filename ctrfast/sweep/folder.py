@@ -35,6 +35,7 @@ from ctrfast.sweep.grid import SweepConfig
 from ctrfast.sweep.groups import Group, Outcome
 
 POINTS, RESULTS, SUMMARY, SETTINGS = "points.jsonl", "results.parquet", "summary.json", "sweep.json"
+LOCK = "lock"
 _FORMAT = 2
 _PATIENCE_S = 10.0  # a point's process ends a moment after its sweep was killed
 
@@ -96,12 +97,10 @@ def opened(path: Path, config: SweepConfig, dataset_hash: str) -> Iterator[Sweep
     Raises:
         ConfigError: it holds something else, a sweep on another dataset, or one that is at work.
     """
-    if not (path / SETTINGS).is_file() and not (path / "lock").is_file():
+    if not (path / SETTINGS).is_file() and not (path / LOCK).is_file():
         refuse_existing(path)
-    path.mkdir(parents=True, exist_ok=True)
-    with (path / "lock").open("w") as lock:
-        _take(path, lock.fileno())
-        folder = SweepFolder(path, lock.fileno())
+    with held(path) as lock:
+        folder = SweepFolder(path, lock)
         folder.runs.mkdir(exist_ok=True)
         for place in (path, folder.runs):
             remove_partials(place)
@@ -110,6 +109,19 @@ def opened(path: Path, config: SweepConfig, dataset_hash: str) -> Iterator[Sweep
         wanted = {"dataset": dataset_hash, **config.model_dump(mode="json")}
         write_file(path / SETTINGS, json.dumps({"kind": "sweep", "format": _FORMAT, **wanted}, indent=1))
         yield folder
+
+
+@contextmanager
+def held(path: Path) -> Iterator[int]:
+    """A folder, made where it is not there, with its file `lock` locked; the lock's descriptor.
+
+    Raises:
+        ConfigError: another process holds it.
+    """
+    path.mkdir(parents=True, exist_ok=True)
+    with (path / LOCK).open("w") as lock:
+        _take(path, lock.fileno())
+        yield lock.fileno()
 
 
 def _take(path: Path, lock: int) -> None:

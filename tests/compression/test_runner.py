@@ -166,5 +166,5 @@ def test_one_process_at_a_time(data, tmp_path):
     out.mkdir()
     with (out / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(ConfigError, match="Another process"):
+        with pytest.raises(ConfigError, match="Another sweep is at work"):
             compress(data, parse_compression(VALUES), out)

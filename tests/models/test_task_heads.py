@@ -10,11 +10,11 @@ from ctrfast.gradients import Gradients, weights_of
 from ctrfast.loop.dataset_needs import check_labels
 from ctrfast.models import build_model
 from ctrfast.network_sizes import network_size
-from ctrfast.optim.step_settings import StepSettings
 from ctrfast.prune import pruned
 from ctrfast.step import Execution, make_step
 from ctrfast.task_config import TASK_SETTINGS
 from tests.models import heads_oracle
+from tests.models.step_settings import STEP
 
 F, D, N, B, T = 4, 3, 2, 9, 3
 CASES = {
@@ -149,16 +149,6 @@ def test_an_unknown_label_counts_nothing_whatever_its_logit():
 
 
 SIZES = [5, 40]
-STEP = StepSettings(
-    lr_dense=1e-2,
-    lr_embed=1e-2,
-    l2=1e-3,
-    clip="adaptive_column",
-    clip_ratio=0.003,
-    bound=1e-2,
-    warmup_steps=0,
-    total_steps=3,
-)
 
 
 def after_steps(execution, case, precision="float32"):

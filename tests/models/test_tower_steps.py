@@ -5,22 +5,12 @@ import tensorflow as tf
 
 from ctrfast.config import ModelConfig
 from ctrfast.models import build_model
-from ctrfast.optim.step_settings import StepSettings
 from ctrfast.step import Execution, make_step
+from tests.models.step_settings import STEP
 
 SIZES, D, N, B = [5, 40], 3, 2, 36
 MOE = {"name": "moe", "experts": 3, "norm": "batch", "balance": 0.3}
 MICRO = 20  # the second micro-batch is smaller
-SETTINGS = StepSettings(
-    lr_dense=1e-2,
-    lr_embed=1e-2,
-    l2=1e-3,
-    clip="adaptive_column",
-    clip_ratio=0.003,
-    bound=1e-2,
-    warmup_steps=0,
-    total_steps=3,
-)
 
 
 def after_steps(execution, tower, precision="float32"):
@@ -29,7 +19,7 @@ def after_steps(execution, tower, precision="float32"):
     config = ModelConfig(name="deepfm", embedding_dim=D, hidden=(6, 5, 4), tower=tower)
     model = build_model(config, id_fields=len(SIZES), numeric_fields=N, seed=1)
     table = tf.Variable(rng.normal(0, 0.5, (sum(SIZES), D + 1)).astype(np.float32))
-    step = make_step(model, table, [0, SIZES[0]], SETTINGS, batch_size=B, execution=execution, precision=precision)
+    step = make_step(model, table, [0, SIZES[0]], STEP, batch_size=B, execution=execution, precision=precision)
     for _ in range(3):
         ids = (rng.random((B, len(SIZES))) * SIZES).astype(np.int32) + np.array([0, SIZES[0]], np.int32)
         step(ids, rng.normal(size=(B, N)).astype(np.float32), (rng.random(B) < 0.3).astype(np.float32))

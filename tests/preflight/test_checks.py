@@ -101,7 +101,7 @@ def test_row_groups_that_are_too_large_or_too_small(copy, monkeypatch):
         large = [each for each in examine(copy.open(), settings, available) if "at most 89 rows" in each.message]
         levels += [each.level for each in large]
     assert levels == ["warning", "warning"]
-    monkeypatch.setattr("ctrfast.preflight.checks._WORD", host)  # bytes of a number
+    monkeypatch.setattr("ctrfast.preflight.checks.row_bytes", lambda schema: host)
     assert ("error", "dataset") in summary(examine(copy.open(), settings, host))
 
 
