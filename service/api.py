@@ -10,6 +10,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from service.app import create_app
+from service.collector import spare_after
 from service.protocol import LimitedProtocol
 from service.settings import Settings
 from service.traces import traces_from_environment
@@ -38,8 +39,14 @@ def serve(settings: Settings, listener: socket.socket) -> None:
             number, lambda *_: None
         )  # uvicorn raises the signal again when it is done: that is a good end here
     traces = traces_from_environment("ctrfast-api")
-    config = server_config(create_app(settings, traces))
-    server = uvicorn.Server(config)
+    app = create_app(settings, traces)
+    config = server_config(app)
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-        runner.run(server.serve(sockets=[listener]))
+        runner.run(_serve(uvicorn.Server(config), listener, app.state.services.shelf.first_load))
     traces.close()
+
+
+async def _serve(server: uvicorn.Server, listener: socket.socket, first_load: asyncio.Event) -> None:
+    sparing = asyncio.create_task(spare_after(first_load))
+    await server.serve(sockets=[listener])
+    sparing.cancel()

@@ -43,7 +43,7 @@ _FIRST_WAIT_S, _LONGEST_WAIT_S = 10.0, 300.0
 
 @dataclass(frozen=True)
 class Served:
-    """A model version that can score."""
+    """A model version that can score. Nothing in it refers back to it: it is freed when the last holder lets go."""
 
     project: str
     name: str
@@ -59,19 +59,21 @@ class Served:
     @cached_property
     def batches(self) -> Batches:
         """Scores the rows of several requests at once."""
-        return Batches(partial(score_together, self.scorer), self._count)
+        count = partial(_count, self.live, self.telemetry, qualified(self.project, self.name))
+        return Batches(partial(score_together, self.scorer), count)
 
     @cached_property
     def live(self) -> LiveRows:
         """Its live traffic in this process."""
         return LiveRows(self.scorer)
 
-    def _count(self, done: Pass) -> None:
-        encoded = done.encoded
-        self.live.add(encoded.ids, encoded.numbers)
-        self.telemetry.count_scores(qualified(self.project, self.name), encoded.rows, encoded.unseen)
-        self.telemetry.scoring_seconds["encode"] += done.encode_s
-        self.telemetry.scoring_seconds["model"] += done.model_s
+
+def _count(live: LiveRows, telemetry: Telemetry, model: str, done: Pass) -> None:
+    encoded = done.encoded
+    live.add(encoded.ids, encoded.numbers)
+    telemetry.count_scores(model, encoded.rows, encoded.unseen)
+    telemetry.scoring_seconds["encode"] += done.encode_s
+    telemetry.scoring_seconds["model"] += done.model_s
 
 
 class Shelf:
@@ -112,6 +114,7 @@ class Shelf:
         self._loaded: OrderedDict[Key, Served] = OrderedDict()
         self._loading: dict[Key, asyncio.Task[Served]] = {}
         self._retries: Retries[Key] = Retries(_FIRST_WAIT_S, _LONGEST_WAIT_S)
+        self.first_load = asyncio.Event()  # set once a version was loaded
         self._one_at_a_time = asyncio.Semaphore(1)  # loading takes a core from scoring: never more than one
 
     async def by_traffic(self, project: str, name: str, row: Mapping[str, Any] | None) -> Served:
@@ -314,6 +317,7 @@ class Shelf:
             raise ModelUnavailableError(detail) from error
         self._retries.forget(key)
         self._loaded[key] = served
+        self.first_load.set()
         return served
 
 
