@@ -46,11 +46,11 @@ def test_what_was_there_is_spared_and_again_after_the_first_load() -> None:
 def test_a_version_that_is_let_go_of_is_freed_at_once(api: Api, bundle: Path) -> None:
     served = Served("default", "ctr", 1, Scorer.load(bundle), api.services.telemetry)
 
-    async def score() -> None:
+    async def score(served: Served) -> None:
         impressions = served.bodies.predict(b'{"instances": [{"I1": 3}]}', 1)[0]
         await served.batches.score(impressions)
 
-    asyncio.run(score())
+    asyncio.run(score(served))
     assert served.live.report() is not None
     gone = [weakref.ref(part) for part in (served, served.scorer, served.bodies, served.live)]
     gc.collect()
