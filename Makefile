@@ -60,7 +60,7 @@ test: lint
 
 # 10,000 mutated raw files, where the tests take a few hundred.
 fuzz: .venv/.ready-dev
-	$(BIN)/python -m pytest tests/data/test_raw_fuzz.py --hypothesis-profile=fuzz
+	$(BIN)/python -m pytest tests/data/test_raw_fuzz.py --hypothesis-profile=fuzz --timeout 3600
 
 # Each part of the service killed at each moment of a job, five times on both databases; about an hour.
 kill-matrix: .venv/.ready-dev
