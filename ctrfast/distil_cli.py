@@ -9,9 +9,9 @@ import typer
 
 from ctrfast.allocator import keep_freed_memory
 from ctrfast.cli_options import Split
-from ctrfast.config import MODEL_NAMES
 from ctrfast.console import aligned, console
 from ctrfast.errors import unknown_name
+from ctrfast.model_config import MODEL_NAMES
 from ctrfast.quiet_start import load_tensorflow
 from ctrfast.schema import SPLITS
 from ctrfast.stored_folders import folder_of

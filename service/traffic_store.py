@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from ctrfast.data.encode import SCHEMA_FILE
 from ctrfast.errors import ArtifactError
-from ctrfast.schema import FittedSchema
+from ctrfast.fitted_schema import FittedSchema
 from service.database import Database
 from service.paths import without_server_paths
 from service.places import is_small

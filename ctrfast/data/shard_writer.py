@@ -26,8 +26,9 @@ from ctrfast.data.columns import ColumnFiles
 from ctrfast.data.encode import SCHEMA_FILE, VOCABULARY_FOLDER
 from ctrfast.data.manifest import FORMAT, KIND, TimelinePoint
 from ctrfast.data.shards import ROWS_PER_GROUP, ROWS_PER_SHARD
+from ctrfast.fitted_schema import FittedSchema
 from ctrfast.folders import file_hash, new_file, remove_partials, write_manifest
-from ctrfast.schema import LABEL, SPLITS, FittedSchema, Schema
+from ctrfast.schema import LABEL, SPLITS, Schema
 
 SPLIT_COLUMN = "/split"  # no field can have this name
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ctrfast.config import MODEL_OPTIONS, ModelConfig, TrainConfig
+from ctrfast.config import TrainConfig
 from ctrfast.data.shards import Dataset
 from ctrfast.errors import ConfigError, DataError
+from ctrfast.model_config import MODEL_OPTIONS, ModelConfig
 from ctrfast.task_config import TASK_SETTINGS
 
 
