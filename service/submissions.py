@@ -129,7 +129,7 @@ class Submissions:
     def _check_train(self, values: Mapping[str, Any], prefix: str) -> None:
         spec = parse_train_spec(values, prefix)
         dataset = self._dataset(spec.dataset, f"{prefix}.dataset")
-        refuse_batch_above_rows(spec.config.batch_size, dataset, f"{prefix}.batch_size")
+        _refuse_batch_above_rows(spec.config.batch_size, dataset, f"{prefix}.batch_size")
         _refuse_by_preflight(dataset, spec.config, prefix)
         if spec.warm_start is not None:
             start = spec.warm_start
@@ -235,7 +235,7 @@ def _refuse_by_preflight(dataset: DatasetRow, config: TrainConfig, prefix: str) 
         raise
 
 
-def refuse_batch_above_rows(batch_size: int, dataset: DatasetRow, path: str) -> None:
+def _refuse_batch_above_rows(batch_size: int, dataset: DatasetRow, path: str) -> None:
     """Raise ConfigError where one batch needs more rows than the training split has."""
     rows = int(dataset.rows["train"])
     if batch_size > rows:
