@@ -26,7 +26,8 @@ def check_dataset(dataset: Dataset, config: TrainConfig) -> None:
     rows = dataset.rows("train")
     if config.batch_size > rows:
         raise ConfigError(
-            f"`batch_size` must be at most the training split's {rows:,} rows. Got batch_size={config.batch_size:,}.",
+            f"`batch_size` must be at most the training split's {rows:,} rows. Got batch_size={config.batch_size:,}. "
+            "Choose a smaller one.",
             path="batch_size",
         )
     rates = dataset.label_rates("train")
