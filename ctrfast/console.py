@@ -26,7 +26,6 @@ if TYPE_CHECKING:  # numpy and arrow are loaded by the commands that need them
 
 console = Console(soft_wrap=True, highlight=False, markup=False)
 
-
 _MOST_WARNINGS = 20
 _LONGEST_VALUE = 30  # characters shown
 _COSTS_WIDTH = 112  # characters: a figure that a narrow terminal cuts off tells nothing

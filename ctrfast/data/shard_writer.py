@@ -6,7 +6,7 @@ is there already is kept.
     columns = ColumnFiles(folder / "columns", column_types(schema))       # label, numbers, ids, and the splits
     plan = plan_shards(columns, rows)
     for shard in plan.shards: write_shard(columns, plan, shard, dataset)
-    seal_dataset(dataset, fitted, columns, plan, ...)
+    seal_dataset(dataset, fitted, plan, ...)
 """
 
 from __future__ import annotations
