@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from ctrfast.dotted import assign
 from ctrfast.errors import ConfigError, unknown_name
 from ctrfast.model_config import ModelConfig, check_model
 from ctrfast.task_config import TASK_SETTINGS, TaskSettings, with_kind
@@ -175,11 +176,7 @@ def _refuse_contradictions(config: TrainConfig) -> None:
     cluster, shares = config.cluster, config.shares
     without = f"has no effect with clip {clip}"
     contradictions = (
-        (
-            "optimizer.clip_ratio",
-            optimizer.clip_ratio is not None and not is_adaptive,
-            without,
-        ),
+        ("optimizer.clip_ratio", optimizer.clip_ratio is not None and not is_adaptive, without),
         ("optimizer.bound", optimizer.bound is not None and not is_adaptive, without),
         ("optimizer.clip_norm", optimizer.clip_norm is not None and not is_constant, without),
         ("optimizer.clip_norm", optimizer.clip_norm is None and is_constant, f"must be set with clip {clip}"),
@@ -244,12 +241,12 @@ def load_config(
     values = _read_settings(file) if file else {}
     for name, value in (overrides or {}).items():
         if value is not None:
-            _assign(values, name, value)
+            assign(values, name, value)
     for assignment in assignments:
         name, equals, text = (part.strip() for part in assignment.partition("="))
         if not (name and equals and text):
             raise ConfigError(f"A setting must read section.key=value. Got {assignment!r}.", path=name or None)
-        _assign(values, name, parse_yaml(text, f"The value of `{name}`"))
+        assign(values, name, parse_yaml(text, f"The value of `{name}`"))
     return parse_config(values)
 
 
@@ -260,15 +257,6 @@ def _read_settings(file: Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise ConfigError(f"The file {file} must hold settings by name. Got {type(values).__name__}.")
     return values
-
-
-def _assign(values: dict[str, Any], name: str, value: Any) -> None:
-    *parents, last = name.split(".")
-    for parent in parents:
-        values = values.setdefault(parent, {})
-        if not isinstance(values, dict):
-            raise ConfigError(f"`{parent}` holds a value, not settings. Got {name!r}.", path=name)
-    values[last] = value
 
 
 def _check_keys(values: Any, model: type[BaseModel], path: tuple[str, ...]) -> None:

@@ -17,7 +17,6 @@ from ctrfast.terminal import bar, stop_on_interrupt
 if TYPE_CHECKING:
     from ctrfast.data.shards import Dataset
 
-
 _COMPRESS = "compress"
 
 
