@@ -241,7 +241,7 @@ class Shelf:
 
     def _switch_unless_moved(self, alias: Alias, version: int) -> None:
         """Switch to a version that took time to get; the alias may have moved on meanwhile, and must not go back."""
-        if self._pointers.aliases.get(alias) == version:
+        if self.version_behind(*alias) == version:
             self._switch(alias, version)
 
     def _switch(self, alias: Alias, version: int) -> None:
