@@ -23,8 +23,9 @@ from ctrfast.data.columns import ColumnFiles
 from ctrfast.data.encode import Encoder
 from ctrfast.data.shard_writer import SPLIT_COLUMN, column_types, plan_shards, seal_dataset, write_shard
 from ctrfast.data.vocabulary import Vocabulary, hash_vocabularies
+from ctrfast.fitted_schema import FittedSchema, Statistics
 from ctrfast.folders import new_folder
-from ctrfast.schema import FIRST_ID, LABEL, PRESETS, SPLITS, FittedSchema, Statistics
+from ctrfast.schema import FIRST_ID, LABEL, PRESETS, SPLITS
 
 ROWS = 2_097_152  # 16 batches of the largest size
 _BLOCK = 262_144  # rows drawn at a time

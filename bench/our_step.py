@@ -27,9 +27,9 @@ from bench.workload import (
     start_kernels,
     start_table,
 )
-from ctrfast.config import ModelConfig
 from ctrfast.data.batches import Batch, Shuffle, batches, prefetch, row_numbers
 from ctrfast.data.shards import Dataset
+from ctrfast.model_config import ModelConfig
 from ctrfast.network import Network
 from ctrfast.optim.step_settings import StepSettings
 from ctrfast.step import make_step

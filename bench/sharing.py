@@ -28,7 +28,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.workload import HIDDEN, NUMBERS
-from ctrfast.config import ModelConfig
+from ctrfast.model_config import ModelConfig
 from ctrfast.network_sizes import Size, network_size
 
 _BYTES = 4

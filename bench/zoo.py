@@ -25,7 +25,7 @@ from bench.train import Entry
 from bench.turns import System, SystemFailedError, in_turns
 from bench.workload import FIELDS, HIDDEN, NUMBERS, TABLE_ROWS, WIDTH
 from bench.zoo_networks import DEEPCTR, FUXICTR, settings_of
-from ctrfast.config import MODEL_NAMES
+from ctrfast.model_config import MODEL_NAMES
 
 OURS = "ctrfast"
 PEERS = {"DeepCTR": ("bench.peers.deepctr_zoo", DEEPCTR), "FuxiCTR": ("bench.peers.fuxictr_zoo", FUXICTR)}

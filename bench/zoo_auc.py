@@ -24,11 +24,12 @@ from matplotlib.axes import Axes
 from bench.better_rule import BASE_BATCH_SIZE, SAMPLE, SYNTHETIC_ROWS, Case, make_dataset, settings_of
 from bench.better_rule import CASES as RULES
 from bench.report import Report, Table, write
-from ctrfast.config import MODEL_NAMES, parse_config
+from ctrfast.config import parse_config
 from ctrfast.data.shards import Dataset
 from ctrfast.data.synth import synth
 from ctrfast.errors import TrainingError
 from ctrfast.folders import write_file
+from ctrfast.model_config import MODEL_NAMES
 from ctrfast.train import train
 
 _CHOSEN = {("base, published values", 1): "base", ("cowclip", 64): "cowclip_64", ("adaptive", 64): "adaptive_64"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bench.workload import HIDDEN, WIDTH
-from ctrfast.config import (
+from ctrfast.model_config import (
     ATTENTION_WIDTH,
     BOTTOM_WIDTH,
     CIN_WIDTH,

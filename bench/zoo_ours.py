@@ -27,8 +27,8 @@ def main(turns: Turns) -> None:
     arguments = parser.parse_args()
     keep_freed_memory()  # as `ctrfast train` does, before TensorFlow is imported
     from bench.our_step import endless, step_settings
-    from ctrfast.config import ModelConfig
     from ctrfast.data.shards import Dataset
+    from ctrfast.model_config import ModelConfig
     from ctrfast.network import Network
     from ctrfast.step import make_step
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ctrfast.config import MODEL_OPTIONS, MODEL_VARIANTS, ModelConfig
+from ctrfast.model_config import MODEL_OPTIONS, MODEL_VARIANTS, ModelConfig
 from ctrfast.network_sizes import network_size
 
 # One line each; the docstrings under `ctrfast/models` have equations, sources and differences.

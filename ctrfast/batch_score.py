@@ -37,10 +37,11 @@ from ctrfast.data.shards import Dataset
 from ctrfast.data.sources import Source, dataset_folder, find_sources
 from ctrfast.data.work_folder import KEEPING, WorkFolder
 from ctrfast.errors import ArtifactError, Cancelled, ConfigError
+from ctrfast.fitted_schema import FittedSchema
 from ctrfast.folders import file_hash, kind_of, read_manifest
 from ctrfast.metrics import first_label
 from ctrfast.run import RECEIPT, Run
-from ctrfast.schema import SPLITS, FittedSchema
+from ctrfast.schema import SPLITS
 from ctrfast.score import Scorer
 from ctrfast.score_parts import ScoreParts
 from ctrfast.storage import storing

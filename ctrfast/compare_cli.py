@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ctrfast.console import aligned, console
+from ctrfast.console import console, print_aligned
 from ctrfast.quiet_start import load_tensorflow
 from ctrfast.terminal import bar
 
@@ -70,11 +70,9 @@ def _print(told: Comparison) -> None:
     for column, run in zip(columns, told.runs, strict=True):
         console.print(f"{column} {run.run}")
     console.print()
-    for line in aligned([("setting", *columns), *((row.name, *map(_text, row.values)) for row in told.settings)]):
-        console.print(line)
+    print_aligned([("setting", *columns), *((row.name, *map(_text, row.values)) for row in told.settings)])
     console.print()
-    for line in aligned([("test figure", *columns), *_figure_rows(told)]):
-        console.print(line)
+    print_aligned([("test figure", *columns), *_figure_rows(told)])
     for lines in (told.verdicts, told.notes):
         if lines:
             console.print()

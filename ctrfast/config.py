@@ -15,54 +15,23 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from ctrfast.dotted import assign
 from ctrfast.errors import ConfigError, unknown_name
-from ctrfast.task_config import TASK_SETTINGS, TaskSettings, check_heads, with_kind
-from ctrfast.tower_config import PLAIN, TOWER_SETTINGS, TowerSettings, check_tower, named
+from ctrfast.model_config import ModelConfig, check_model
+from ctrfast.task_config import TASK_SETTINGS, TaskSettings, with_kind
+from ctrfast.tower_config import TOWER_SETTINGS, TowerSettings, with_name
 from ctrfast.yaml_text import parse_yaml, read_yaml
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
-# Each network, and the settings that it has beside those of all networks.
-MODEL_OPTIONS: dict[str, tuple[str, ...]] = {
-    "afm": ("interaction_width",),
-    "autoint": ("hidden", "tower", "tasks", "cross_layers", "interaction_width", "heads"),
-    "dcn": ("hidden", "tower", "tasks", "cross_layers"),
-    "dcn_mix": ("hidden", "tower", "tasks", "cross_layers", "low_rank", "experts"),
-    "dcn_v2": ("hidden", "tower", "tasks", "cross_layers", "low_rank"),
-    "deep_fwfm": ("hidden", "tower", "tasks"),
-    "deepfm": ("hidden", "tower", "tasks"),
-    "dlrm": ("hidden", "tower", "tasks", "interaction_width"),
-    "eulernet": ("cross_layers", "interaction_width"),
-    "fcn": ("cross_layers",),
-    "fibinet": ("hidden", "tower", "tasks", "variant"),
-    "final_mlp": ("hidden", "tower", "heads"),
-    "fm": (),
-    "fwfm": (),
-    "gdcn": ("hidden", "tower", "tasks", "cross_layers"),
-    "lr": (),
-    "masknet": ("hidden", "tower", "tasks", "cross_layers", "interaction_width", "variant"),
-    "nfm": ("hidden", "tower", "tasks"),
-    "pnn": ("hidden", "tower", "tasks", "variant"),
-    "wide_deep": ("hidden", "tower", "tasks"),
-    "xdeepfm": ("hidden", "tower", "tasks", "cross_layers", "interaction_width"),
-}
-# The first one is meant where none is set.
-MODEL_VARIANTS: dict[str, tuple[str, ...]] = {
-    "fibinet": ("interaction", "each", "all"),
-    "masknet": ("serial", "parallel"),
-    "pnn": ("inner", "outer"),
-}
-MODEL_NAMES = tuple(MODEL_OPTIONS)
 Clip = Literal["none", "global", "field", "column", "adaptive_field", "adaptive_column"]
 OptimizerName = Literal["adam", "lamb", "lars"]
 LrDecay = Literal["constant", "cosine", "cooldown", "plateau"]
 Update = Literal["dense", "sparse"]
 # What settings mean that are not set.
-CROSS_LAYERS, EXPERTS, EXPERT_RANK, HEADS = 3, 4, 32, 2
-ATTENTION_WIDTH, BOTTOM_WIDTH, CIN_WIDTH, MASK_WIDTH, ORDER_VECTORS = 32, 64, 32, 64, 8  # interaction_width
 BETA_1 = 0.9  # of Adam
 CPU_MICRO_BATCH_ROWS = 8192  # their activations stay in the cache
 ADAPTIVE_CLIPS = ("adaptive_field", "adaptive_column")
@@ -73,42 +42,6 @@ RULE_NAMES = ("none", "sqrt", "sqrt_star", "linear", "n2_lambda", "cowclip", "ad
 
 class _Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class ModelConfig(_Settings):
-    """The network.
-
-    embedding_dim: D, width of an id's vector. hidden: widths of the deep part's layers, where there is one.
-    tower: what they make up (`ctrfast.tower_config`). tasks: heads for a dataset of several labels
-    (`ctrfast.task_config`).
-    The others belong to some networks only (`MODEL_OPTIONS`). cross_layers: how many layers of interactions.
-    low_rank, experts: of the crosses; `low_rank` not set means a full matrix in dcn_v2. interaction_width: of the
-    vectors within the interactions: attention, feature maps, mask blocks, order vectors, dlrm's bottom MLP.
-    heads: into how many parts these (autoint), or what the MLPs put out (final_mlp), are cut. variant: which form
-    (`MODEL_VARIANTS`).
-    """
-
-    name: str = "deepfm"
-    embedding_dim: int = Field(default=10, ge=1, le=1024)
-    hidden: tuple[Annotated[int, Field(ge=1, le=65536)], ...] = Field(default=(400, 400, 400), max_length=32)
-    cross_layers: int | None = Field(default=None, ge=1, le=32)
-    low_rank: int | None = Field(default=None, ge=1, le=65536)
-    experts: int | None = Field(default=None, ge=1, le=256)
-    interaction_width: int | None = Field(default=None, ge=1, le=65536)
-    heads: int | None = Field(default=None, ge=1, le=256)
-    variant: str | None = None
-    tower: TowerSettings = Field(default=PLAIN, discriminator="name")
-    tasks: TaskSettings | None = Field(default=None, discriminator="kind")
-
-    @field_validator("tower", mode="before")
-    @classmethod
-    def _name_tower(cls, value: Any) -> Any:
-        return named(value)
-
-    @field_validator("tasks", mode="before")
-    @classmethod
-    def _name_tasks(cls, value: Any) -> Any:
-        return with_kind(value)
 
 
 class OptimizerConfig(_Settings):
@@ -229,61 +162,21 @@ def check_config(config: TrainConfig) -> None:
     Raises:
         ConfigError: `path` names the setting.
     """
-    if config.model.name not in MODEL_NAMES:
-        raise unknown_name("model", config.model.name, MODEL_NAMES, path="model.name")
+    check_model(config.model)
     if config.scaling.rule not in RULE_NAMES:
         raise unknown_name("scaling rule", config.scaling.rule, RULE_NAMES, path="scaling.rule")
     _refuse_contradictions(config)
 
 
-def _refuse_model_options(model: ModelConfig) -> None:
-    """Refuse settings that the network has no place for, or that do not fit each other."""
-    fields = ModelConfig.model_fields
-    for option in sorted({option for options in MODEL_OPTIONS.values() for option in options}):
-        value = getattr(model, option)
-        if value != fields[option].default and option not in MODEL_OPTIONS[model.name]:
-            having = ", ".join(name for name, options in MODEL_OPTIONS.items() if option in options)
-            shown = getattr(value, "name", getattr(value, "kind", value))
-            problem = f"`{option}` has no place in the model {model.name}. Got {option}={shown}."
-            raise ConfigError(f"{problem} It belongs to {having}.", path=f"model.{option}")
-    variants = MODEL_VARIANTS.get(model.name, ())
-    if model.variant is not None and model.variant not in variants:
-        problem = f"`variant` of {model.name} must be one of {', '.join(variants)}. Got {model.variant[:100]!r}."
-        raise ConfigError(problem, path="model.variant")
-    cut = {"autoint": model.interaction_width or ATTENTION_WIDTH, "final_mlp": (model.hidden or (0,))[-1]}
-    if model.name == "final_mlp" and not model.hidden:
-        raise ConfigError("`hidden` of final_mlp must hold one width at least. Got none.", path="model.hidden")
-    if model.name in cut and cut[model.name] % (model.heads or HEADS):
-        what = "interaction_width" if model.name == "autoint" else "the last of hidden"
-        problem = f"`heads` must divide {what}, {cut[model.name]}. Got {model.heads or HEADS}."
-        raise ConfigError(f"{problem} Choose another number.", path="model.heads")
-    _refuse_tower(model)
-
-
-def _refuse_tower(model: ModelConfig) -> None:
-    """Refuse a tower that the network's widths or form have no place for."""
-    if model.name == "masknet" and model.variant != "parallel" and (model.tower != PLAIN or model.tasks):
-        option, got = ("tasks", model.tasks.kind) if model.tasks else ("tower", model.tower.name)
-        problem = f"`{option}` has no place in masknet of the variant serial. Got {option}={got}."
-        raise ConfigError(f"{problem} Set variant=parallel.", path=f"model.{option}")
-    check_heads(model.tasks, model.hidden)
-    check_tower(model.tower, model.hidden[:-1] if model.name == "final_mlp" else model.hidden)
-
-
 def _refuse_contradictions(config: TrainConfig) -> None:
     """Refuse settings that have no effect beside the others, or cannot hold together."""
-    _refuse_model_options(config.model)
     optimizer, clip = config.optimizer, config.clip
     is_adaptive, is_constant = clip in ADAPTIVE_CLIPS, clip in CONSTANT_CLIPS
     warmup = optimizer.warmup_epochs or 0.0
     cluster, shares = config.cluster, config.shares
     without = f"has no effect with clip {clip}"
     contradictions = (
-        (
-            "optimizer.clip_ratio",
-            optimizer.clip_ratio is not None and not is_adaptive,
-            without,
-        ),
+        ("optimizer.clip_ratio", optimizer.clip_ratio is not None and not is_adaptive, without),
         ("optimizer.bound", optimizer.bound is not None and not is_adaptive, without),
         ("optimizer.clip_norm", optimizer.clip_norm is not None and not is_constant, without),
         ("optimizer.clip_norm", optimizer.clip_norm is None and is_constant, f"must be set with clip {clip}"),
@@ -348,12 +241,12 @@ def load_config(
     values = _read_settings(file) if file else {}
     for name, value in (overrides or {}).items():
         if value is not None:
-            _assign(values, name, value)
+            assign(values, name, value)
     for assignment in assignments:
         name, equals, text = (part.strip() for part in assignment.partition("="))
         if not (name and equals and text):
             raise ConfigError(f"A setting must read section.key=value. Got {assignment!r}.", path=name or None)
-        _assign(values, name, parse_yaml(text, f"The value of `{name}`"))
+        assign(values, name, parse_yaml(text, f"The value of `{name}`"))
     return parse_config(values)
 
 
@@ -366,15 +259,6 @@ def _read_settings(file: Path) -> dict[str, Any]:
     return values
 
 
-def _assign(values: dict[str, Any], name: str, value: Any) -> None:
-    *parents, last = name.split(".")
-    for parent in parents:
-        values = values.setdefault(parent, {})
-        if not isinstance(values, dict):
-            raise ConfigError(f"`{parent}` holds a value, not settings. Got {name!r}.", path=name)
-    values[last] = value
-
-
 def _check_keys(values: Any, model: type[BaseModel], path: tuple[str, ...]) -> None:
     if not isinstance(values, Mapping):
         return
@@ -384,7 +268,7 @@ def _check_keys(values: Any, model: type[BaseModel], path: tuple[str, ...]) -> N
         if field is None:
             raise unknown_name("setting", here, _dotted_names(TrainConfig), path=here)
         if field.annotation == TowerSettings:
-            _check_choice_keys(named(value), here, "tower", "name", TOWER_SETTINGS)
+            _check_choice_keys(with_name(value), here, "tower", "name", TOWER_SETTINGS)
             continue
         if field.annotation == TaskSettings | None:
             if value is not None:

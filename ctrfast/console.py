@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:  # numpy and arrow are loaded by the commands that need them
     from ctrfast.sweep.groups import Group, Spread
 
 console = Console(soft_wrap=True, highlight=False, markup=False)
-
 
 _MOST_WARNINGS = 20
 _LONGEST_VALUE = 30  # characters shown
@@ -141,19 +140,18 @@ def print_segments(report: SegmentReport) -> None:
     console.print(f"gauc {gauc} over {report.values:,} values of {report.field}; {left_out}")
 
 
-def aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+def print_aligned(rows: Sequence[Sequence[str]]) -> None:
     """Lines with aligned columns; none is cut, whatever the terminal's width."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
-        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        console.print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def print_sweep(result: SweepResult) -> None:
     """A line per group of points that differ in their seed alone, then the points that failed, and the best."""
     if result.groups:
         head = (*result.groups[0].settings, "runs", "test AUC", "test log loss", "minutes", "rows/s")
-        for line in aligned([head, *map(_group_cells, result.groups)]):
-            console.print(line)
+        print_aligned([head, *map(_group_cells, result.groups)])
     if result.best is not None:
         console.print(f"best by validation AUC: {result.best.name} ({result.best.figures['valid_auc']:.4f})")
     for row in result.pruned:

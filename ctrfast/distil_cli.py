@@ -9,9 +9,9 @@ import typer
 
 from ctrfast.allocator import keep_freed_memory
 from ctrfast.cli_options import Split
-from ctrfast.config import MODEL_NAMES
-from ctrfast.console import aligned, console
+from ctrfast.console import console, print_aligned
 from ctrfast.errors import unknown_name
+from ctrfast.model_config import MODEL_NAMES
 from ctrfast.quiet_start import load_tensorflow
 from ctrfast.schema import SPLITS
 from ctrfast.stored_folders import folder_of
@@ -76,5 +76,4 @@ def _print(told: Distillation) -> None:
         )
         for each in told.networks
     ]
-    for line in aligned([("", "network", "tower", "AUC", "log loss", "weights", "MiB", "1 row, us"), *rows]):
-        console.print(line)
+    print_aligned([("", "network", "tower", "AUC", "log loss", "weights", "MiB", "1 row, us"), *rows])

@@ -22,8 +22,9 @@ from typing import Literal
 import numpy as np
 
 from ctrfast.data.report.drift import LARGE, SOME, psi, psi_by_chance
+from ctrfast.fitted_schema import FittedSchema
 from ctrfast.reference import Bins, Counts, Ids, Numbers, Reference
-from ctrfast.schema import MISSING_ID, UNSEEN_ID, FittedSchema
+from ctrfast.schema import MISSING_ID, UNSEEN_ID
 
 Reading = Literal["none", "some", "large", "too_few_rows"]
 

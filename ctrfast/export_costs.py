@@ -28,7 +28,7 @@ from ctrfast.data.shards import Dataset
 from ctrfast.errors import ConfigError
 from ctrfast.evaluate import open_split
 from ctrfast.export import write_bundle
-from ctrfast.folders import new_folder, read_manifest, write_file, write_manifest
+from ctrfast.folders import PARTIAL, new_folder, read_manifest, write_file, write_manifest
 from ctrfast.forms import TRAINED, Cost, Form, Gate
 from ctrfast.loop.final_calibration import calibrate_run
 from ctrfast.metrics import Predictions
@@ -39,7 +39,6 @@ from ctrfast.score import Scorer
 
 _BATCH = 65_536
 _REPEATS = {1: 300, 1000: 30}  # calls by rows: the median tells the latency
-_SCRATCH = ".partial-"  # as `ctrfast.folders` names what is not whole
 
 
 def export_compressed(
@@ -86,7 +85,7 @@ def export_compressed(
                 write_bundle(run, folder, form, saved_model=saved_model)
                 cost, predictions = measure_bundle(folder, other, dataset, split)
             else:
-                with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=folder.parent) as scratch:
+                with tempfile.TemporaryDirectory(prefix=PARTIAL, dir=folder.parent) as scratch:
                     write_bundle(run, Path(scratch), other)
                     cost, predictions = measure_bundle(Path(scratch), other, dataset, split)
             costs.append(cost)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ctrfast.console import aligned, console
+from ctrfast.console import console, print_aligned
 from ctrfast.errors import ConfigError, unknown_name
 from ctrfast.yaml_text import parse_yaml, read_yaml
 
@@ -74,8 +74,7 @@ def list_(
         console.print_json(page.model_dump_json())
         return
     head = ("id", "kind", "state", "progress", "attempt", "created", "labels")
-    for line in aligned([head, *(_cells(job) for job in page.jobs)]):
-        console.print(line)
+    print_aligned([head, *(_cells(job) for job in page.jobs)])
     if page.next_cursor is not None:
         console.print("there are more: see --limit")
 
@@ -199,8 +198,7 @@ def _print(job: Job, as_json: bool) -> None:
         console.print_json(job.model_dump_json())
         return
     members = job.model_dump().items()
-    for line in aligned([(name, _shown(value)) for name, value in members if value is not None and value != {}]):
-        console.print(line)
+    print_aligned([(name, _shown(value)) for name, value in members if value is not None and value != {}])
 
 
 def _shown(value: Any) -> str:

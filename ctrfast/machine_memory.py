@@ -15,6 +15,13 @@ import psutil
 _VERSION_2 = ("memory.max", "memory.current", ("inactive_file", "active_file"))
 _VERSION_1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", ("total_inactive_file", "total_active_file"))
 
+_OUT_OF_MEMORY = {"ResourceExhaustedError", "ArrowMemoryError"}  # of TensorFlow and arrow, which need not be loaded
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that there is too little memory, whichever library raised it."""
+    return isinstance(error, MemoryError) or type(error).__name__ in _OUT_OF_MEMORY
+
 
 def available_memory(root: Path = Path("/")) -> int:
     """Bytes that this process can have, with those that it has, before the system swaps or ends it.

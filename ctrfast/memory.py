@@ -32,10 +32,10 @@ from dataclasses import dataclass
 
 from ctrfast.config import CPU_MICRO_BATCH_ROWS, TrainConfig
 from ctrfast.errors import ConfigError
+from ctrfast.fitted_schema import FittedSchema
 from ctrfast.network_sizes import network_size
 from ctrfast.optim.scaling import make_plan
 from ctrfast.optim.step_settings import StepSettings
-from ctrfast.schema import FittedSchema
 
 SLOTS = {"adam": 2, "lamb": 2, "lars": 1}
 

@@ -20,10 +20,10 @@ import tensorflow as tf
 
 from ctrfast.checkpoint import Checkpoint
 from ctrfast.config import CPU_MICRO_BATCH_ROWS as CHUNK
-from ctrfast.config import ModelConfig
+from ctrfast.fitted_schema import FittedSchema
+from ctrfast.model_config import ModelConfig
 from ctrfast.models import CtrModel, build_model
 from ctrfast.models.pooling import Pooling
-from ctrfast.schema import FittedSchema
 from ctrfast.traced import traced
 
 _ROWS_AT_ONCE = 1_000_000

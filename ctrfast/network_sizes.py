@@ -9,7 +9,7 @@ import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from ctrfast.config import (
+from ctrfast.model_config import (
     ATTENTION_WIDTH,
     BOTTOM_WIDTH,
     CIN_WIDTH,

@@ -25,9 +25,10 @@ from ctrfast.data.batches import Batch, batches
 from ctrfast.data.shards import Dataset
 from ctrfast.data.transforms import missing_input
 from ctrfast.errors import ArtifactError
+from ctrfast.fitted_schema import FittedSchema
 from ctrfast.folders import write_file
 from ctrfast.metrics import first_label
-from ctrfast.schema import FIRST_ID, MISSING_ID, UNSEEN_ID, FittedSchema
+from ctrfast.schema import FIRST_ID, MISSING_ID, UNSEEN_ID
 
 REFERENCE = "reference.json"
 TOP_VALUES = 100

@@ -4,7 +4,7 @@ Each replica computes the gradients of its share of the batch. Their row sums an
 gradients are added up over the replicas **before** the clip, so that N replicas at batch B/N take the step of one at B.
 Every replica then applies the same sums to its own copy.
 
-    replicas = Replicas(lambda: (network, optimizer), choose_devices(config.replicas), batch_size=8192)
+    replicas = Replicas(make_network, starts, settings, choose_devices(config.replicas), batch_size=8192)
     loss, present, clipped = replicas.step(batch.ids, batch.numbers, batch.labels)
 
 Workers of a cluster do the same across processes: each has replicas on its own devices and its own share of the rows.
@@ -128,7 +128,7 @@ class Replicas:
             self.step = self._together
 
     def step_of_rows(self, words: tf.Tensor, rows: npt.NDArray[np.int32]) -> Step:
-        """One step of the only replica on rows (B,) of a split in its device's memory (`ctrfast.loop.feed`)."""
+        """One step of the only replica on rows (B,) of a split in its device's memory (`ctrfast.feed`)."""
         return self._table_step(0).of_rows(words, rows)
 
     def agreed(self, stop: bool, save: bool) -> tuple[bool, bool]:

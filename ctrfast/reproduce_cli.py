@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ctrfast.console import aligned, console
+from ctrfast.console import console, print_aligned
 from ctrfast.quiet_start import load_tensorflow
 from ctrfast.terminal import bar, stop_on_interrupt
 
@@ -98,8 +98,7 @@ def _print_reproduction(told: Reproduction) -> None:
         )
         for figure in told.figures
     ]
-    for line in aligned([("figure", "recorded", "now", "difference"), *rows]):
-        console.print(line)
+    print_aligned([("figure", "recorded", "now", "difference"), *rows])
     if told.agreement == "bit for bit":
         scores = ", and so does the score of each test row" if told.same_scores else ""
         console.print(f"reproduced: all figures agree bit for bit{scores}")
@@ -144,7 +143,6 @@ def _print_plan(plan: PaperPlan) -> None:
 
 
 def _print_table(table: PaperTable) -> None:
-    for line in aligned([table.HEAD, *table.cells()]):
-        console.print(line)
+    print_aligned([table.HEAD, *table.cells()])
     for note in table.notes:
         console.print(note)

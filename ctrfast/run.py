@@ -46,6 +46,7 @@ from ctrfast.optim.scaling import Plan
 
 RECEIPT = "receipt.json"
 CHECKPOINTS = "checkpoints"
+RECORDS = "metrics.jsonl"
 RELIABILITY = "report/reliability.png"
 EndedBy = Literal["epochs", "early_stop", "callback"]
 _KIND, _FORMAT = "run", 1

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ctrfast.console import aligned, console, print_sweep
+from ctrfast.console import console, print_aligned, print_sweep
 from ctrfast.errors import DataError, TrainingError, unknown_name
 from ctrfast.quiet_start import load_tensorflow
 from ctrfast.store.outputs import local_path
@@ -16,7 +16,6 @@ from ctrfast.terminal import bar, stop_on_interrupt
 
 if TYPE_CHECKING:
     from ctrfast.data.shards import Dataset
-
 
 _COMPRESS = "compress"
 
@@ -96,8 +95,7 @@ def _print_front(folder: Path) -> None:
     from ctrfast.lab.compression_page import HEAD, PICTURE, cells, notes, write_front
 
     forms = compressed(folder)
-    for line in aligned([HEAD, *cells(forms)]):
-        console.print(line)
+    print_aligned([HEAD, *cells(forms)])
     for note in notes(forms):
         console.print(note)
     page = write_front(folder)

@@ -21,12 +21,13 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from ctrfast.checkpoint import Checkpoint, set_value
-from ctrfast.config import CPU_MICRO_BATCH_ROWS, MODEL_NAMES, ModelConfig, TrainConfig
+from ctrfast.config import CPU_MICRO_BATCH_ROWS, TrainConfig
 from ctrfast.data.batches import Batch, batches
 from ctrfast.data.shards import Dataset
 from ctrfast.errors import ArtifactError, ConfigError, unknown_name
 from ctrfast.expert_merge import merge_experts
 from ctrfast.metrics import sigmoid
+from ctrfast.model_config import MODEL_NAMES, ModelConfig
 from ctrfast.models import CtrModel, build_model
 from ctrfast.models.moe_tower import MoeTower
 from ctrfast.network import Network

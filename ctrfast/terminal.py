@@ -1,4 +1,4 @@
-"""What a long command needs of its terminal: a progress bar, a way to be stopped, silence while TensorFlow loads."""
+"""What a long command needs of its terminal: a progress bar, and a way to be stopped."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -28,9 +29,16 @@ def stop_on_interrupt() -> Iterator[Callable[[], bool]]:
             signal.signal(name, handler)
 
 
+class Show(Protocol):
+    """Draws a bar anew."""
+
+    def __call__(self, done: float, total: float | None, note: str = "") -> None:
+        """Show how much is done, of how much where that is known, and a few words."""
+
+
 @contextmanager
-def bar(unit: str) -> Iterator[Callable[..., None]]:
-    """A progress bar; call it with (done, total or None, note)."""
+def bar(unit: str) -> Iterator[Show]:
+    """A progress bar on standard error, where that is a terminal."""
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
@@ -42,7 +50,7 @@ def bar(unit: str) -> Iterator[Callable[..., None]]:
     with Progress(*columns, console=terminal, transient=True, disable=not terminal.is_terminal) as progress:
         task = progress.add_task("", total=None)
 
-        def show(done: int, total: int | None, note: str = "") -> None:
+        def show(done: float, total: float | None, note: str = "") -> None:
             progress.update(task, completed=done, total=total, description=note)
 
         yield show

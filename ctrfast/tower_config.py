@@ -64,7 +64,7 @@ TOWER_SETTINGS: dict[str, type[TowerSettings]] = {"mlp": MlpSettings, "moe": Moe
 PLAIN = MlpSettings()
 
 
-def named(value: Any) -> Any:
+def with_name(value: Any) -> Any:
     """Settings as read, by name alone or without a name, in full."""
     if isinstance(value, str):
         return {"name": value}

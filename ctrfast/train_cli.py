@@ -11,9 +11,10 @@ from rich.table import Table
 from ctrfast.allocator import keep_freed_memory
 from ctrfast.cli_options import Assignments, BaseBatchSize, BatchSize, ConfigFile, Split
 from ctrfast.cluster_address import is_elsewhere
-from ctrfast.config import MODEL_NAMES, RULE_NAMES, load_config
+from ctrfast.config import RULE_NAMES, load_config
 from ctrfast.console import console, print_findings, print_forecast, print_memory, print_metrics, print_segments
 from ctrfast.errors import unknown_name
+from ctrfast.model_config import MODEL_NAMES
 from ctrfast.quiet_start import load_tensorflow
 from ctrfast.schema import SPLITS
 from ctrfast.schema import preset as find_preset

@@ -21,9 +21,9 @@ from ctrfast.checkpoint import Checkpoint, set_value
 from ctrfast.config import TrainConfig
 from ctrfast.data.encode import Encoder
 from ctrfast.errors import ArtifactError, ConfigError
+from ctrfast.fitted_schema import FittedSchema
 from ctrfast.id_rows import IdRows
 from ctrfast.run import Run
-from ctrfast.schema import FittedSchema
 
 
 @dataclass(frozen=True)

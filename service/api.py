@@ -34,10 +34,8 @@ def server_config(app: FastAPI) -> uvicorn.Config:
 
 def serve(settings: Settings, listener: socket.socket) -> None:
     """Serve until SIGTERM or SIGINT; requests that are being answered have a few seconds to end."""
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(
-            number, lambda *_: None
-        )  # uvicorn raises the signal again when it is done: that is a good end here
+    for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn raises it again when it is done: that is a good end here
+        signal.signal(number, lambda *_: None)
     traces = traces_from_environment("ctrfast-api")
     app = create_app(settings, traces)
     config = server_config(app)

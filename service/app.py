@@ -26,13 +26,8 @@ from service.leases import SWEEPS_PER_LEASE
 from service.openapi import DescribedApi
 from service.pages.routes import router as pages
 from service.paths import without_server_paths
-from service.problems import (
-    ServiceError,
-    database_unavailable,
-    library_problem,
-    problem_response,
-    service_problem,
-)
+from service.problem_answers import library_problem, problem_response, service_problem
+from service.problems import ServiceError, database_unavailable
 from service.request_spans import RequestSpans
 from service.routes import (
     architectures,

@@ -30,6 +30,7 @@ from ctrfast._version import VERSION
 from ctrfast.errors import ArtifactError
 from ctrfast.folders import (
     MANIFEST,
+    PARTIAL,
     file_hash,
     new_file,
     new_folder,
@@ -86,7 +87,7 @@ def back_up(settings: Settings, out: Path, extent: Extent) -> Saved:
         with new_folder(out) as folder:
             return _fill(settings, folder, extent)
     refuse_existing(out)
-    with new_file(out) as partial, tempfile.TemporaryDirectory(prefix=".partial-", dir=out.parent) as scratch:
+    with new_file(out) as partial, tempfile.TemporaryDirectory(prefix=PARTIAL, dir=out.parent) as scratch:
         partial.chmod(0o600)
         folder = Path(scratch) / TOP
         folder.mkdir()
@@ -199,7 +200,7 @@ def _kept_idle(source: Path) -> Iterator[bool]:
 
 
 def _passed_by(at: Path, source: Path, names: Sequence[str]) -> set[str]:
-    unfinished = {name for name in names if name.startswith(".partial-")}
+    unfinished = {name for name in names if name.startswith(PARTIAL)}
     return unfinished | _OF_ONE_ATTEMPT if at == source else unfinished
 
 

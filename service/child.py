@@ -33,8 +33,8 @@ class Child:
     """
 
     def __init__(self, command: Sequence[str], assignment: Assignment, log: Path) -> None:
-        self._messages, theirs = os.pipe()
         log.parent.mkdir(parents=True, exist_ok=True)
+        self._messages, theirs = os.pipe()
         try:
             with log.open("ab") as output:
                 stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
@@ -58,8 +58,8 @@ class Child:
         self._open = True
         self.pid = self._process.pid
         self._write(assignment.model_dump_json().encode() + b"\n")
-        self._stdin_fd = self._process.stdin.fileno() if self._process.stdin else -1
-        os.set_blocking(self._stdin_fd, False)  # a child that does not read must not stop its worker
+        if self._process.stdin is not None:
+            os.set_blocking(self._process.stdin.fileno(), False)  # a child that does not read must not stop its worker
 
     def keep_alive(self) -> None:
         """Tell the child that its lease was renewed."""

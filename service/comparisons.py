@@ -8,7 +8,6 @@ hundred MB, so one comparison is made at a time.
 from __future__ import annotations
 
 import copy
-import threading
 from collections.abc import Sequence
 from typing import Self
 
@@ -17,12 +16,10 @@ from ctrfast.errors import ArtifactError
 from ctrfast.run import Run
 from service.assignments import run_without_weights
 from service.jobs import JobStore
-from service.problems import BadValueError, NoReportError, NotReadyError, NotReportedError
+from service.one_at_a_time import OneAtATime
+from service.problems import BadValueError, NoReportError, NotReportedError
 from service.settings import Settings
 from service.states import Kind, State
-
-_WAIT_S = 3.0  # a waiting request holds a thread that others need
-_ASK_AGAIN_S = 5
 
 
 class Comparisons:
@@ -31,10 +28,10 @@ class Comparisons:
     def __init__(self, settings: Settings, jobs: JobStore) -> None:
         self._settings = settings
         self._jobs = jobs
-        self._at_work = threading.Lock()
+        self._turns = OneAtATime("Another comparison")
 
     def of(self, project: str) -> Self:
-        """Those of another project. The lock is one for all."""
+        """Those of another project. They take turns with all others."""
         other = copy.copy(self)
         other._jobs = self._jobs.of(project)
         return other
@@ -52,15 +49,8 @@ class Comparisons:
         check_names(job_ids)
         for job_id in job_ids:
             self._check(job_id)
-        if not self._at_work.acquire(timeout=_WAIT_S):
-            raise NotReadyError(
-                "Another comparison is being made. Ask again in a few seconds.",
-                headers={"Retry-After": str(_ASK_AGAIN_S)},
-            )
-        try:
+        with self._turns.turn():
             return compare_runs([self._run(job_id) for job_id in job_ids])
-        finally:
-            self._at_work.release()
 
     def _check(self, job_id: str) -> None:
         job = self._jobs.get(job_id)

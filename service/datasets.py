@@ -10,13 +10,13 @@ import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from ctrfast.data.shards import Dataset
+from ctrfast.schema import SPLITS
 from ctrfast.store.artefacts import find, publish
 from service.database import Database
 from service.folders import put_in_place
@@ -24,8 +24,6 @@ from service.places import Place, folder_of, is_small
 from service.problems import NameTakenError, NotFoundError
 from service.projects import DEFAULT_PROJECT
 from service.tables import DatasetRow
-
-SPLITS = ("train", "valid", "test")
 
 
 class DatasetStore:
@@ -127,7 +125,7 @@ class DatasetStore:
 
 def _describe(project: str, name: str, dataset: Dataset, place: Place) -> DatasetRow:
     rows = {split: dataset.rows(split) for split in SPLITS}
-    label_rate: dict[str, Any] = {split: dataset.label_rate(split) if rows[split] else None for split in SPLITS}
+    label_rate = {split: dataset.label_rate(split) if rows[split] else None for split in SPLITS}
     return DatasetRow(
         project=project,
         name=name,

@@ -12,7 +12,8 @@ from service.comparisons import Comparisons
 from service.datasets import DatasetStore
 from service.event_feed import EventFeed
 from service.jobs import JobStore
-from service.problems import NotFoundError, Problem
+from service.problem_answers import Problem
+from service.problems import NotFoundError
 from service.registry import Registry
 from service.reports import ReportShelf
 from service.settings import Settings

@@ -27,6 +27,7 @@ from service.audit import Deed
 from service.browser_sessions import csrf_token, is_csrf_token, session_token
 from service.pages.assets import STATIC
 from service.pages.session import SIGN_IN, sign_in_instead
+from service.problem_answers import problem_response, service_problem
 from service.problems import (
     BodyTimeoutError,
     CsrfTokenError,
@@ -36,8 +37,6 @@ from service.problems import (
     TooLargeError,
     UnauthorizedError,
     database_unavailable,
-    problem_response,
-    service_problem,
 )
 from service.protocol import MAX_HEAD_BYTES
 from service.rates import RateLimit

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from ctrfast.errors import ArtifactError
 from ctrfast.optim.scaling import Plan
-from ctrfast.run import Run
+from ctrfast.run import RECORDS, Run
 from service.assignments import run_without_weights
 from service.jobs import JobStore
 from service.problems import NoReportError, NotReportedError
@@ -22,8 +22,6 @@ from service.settings import Settings
 from service.states import FINAL, Kind, State
 from service.sweep_figures import child_settings, seconds_of
 from service.tables import Job
-
-METRICS = "metrics.jsonl"
 
 
 class TrainReport(BaseModel):
@@ -131,7 +129,7 @@ def train_report(settings: Settings, job: Job) -> TrainReport:
 
 
 def _records(folder: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (folder / METRICS).read_text(encoding="utf-8").splitlines()]
+    return [json.loads(line) for line in (folder / RECORDS).read_text(encoding="utf-8").splitlines()]
 
 
 def _evaluation(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -127,10 +127,8 @@ class LeaseStore:
         """
         with self._database.write() as session:
             job, now = self._locked(session, lease)
-            if job.state == State.CANCELLING:
-                return move(session, job, Action.STOP, now)
-            if _is_overdue(job, now):
-                return _fail_overdue(session, job, now)
+            if (ended := _end_unwanted(session, job, now)) is not None:
+                return ended
             job.result = dict(deliver(session))
             job.metrics = {**job.metrics, **metrics}
             job.progress = 1.0
@@ -155,10 +153,8 @@ class LeaseStore:
         """
         with self._database.write() as session:
             job, now = self._locked(session, lease)
-            if job.state == State.CANCELLING:
-                return move(session, job, Action.STOP, now)
-            if _is_overdue(job, now):
-                return _fail_overdue(session, job, now)
+            if (ended := _end_unwanted(session, job, now)) is not None:
+                return ended
             job.attempts_left += 1
             if job.pausing:
                 return move(session, job, Action.PAUSE, now)
@@ -254,6 +250,13 @@ def _write_report(session: Session, job: Job, report: Report, most_notes: int) -
 
 def _is_overdue(job: Job, now: float) -> bool:
     return job.deadline_at is not None and job.deadline_at <= now
+
+
+def _end_unwanted(session: Session, job: Job, now: float) -> State | None:
+    """End a job that is being cancelled, or is beyond its deadline; None of any other."""
+    if job.state == State.CANCELLING:
+        return move(session, job, Action.STOP, now)
+    return _fail_overdue(session, job, now) if _is_overdue(job, now) else None
 
 
 def _fail(session: Session, job: Job, now: float, reason: Reason, message: str) -> State:

@@ -14,7 +14,8 @@ from fastapi import FastAPI
 
 from service.guard import OPEN_PATHS
 from service.links import add_links
-from service.problems import MEDIA_TYPE, STATUS_OF, ServiceError
+from service.problem_answers import MEDIA_TYPE, STATUS_OF
+from service.problems import ServiceError
 from service.scoring.described import PATHS
 
 _SECURITY = {

@@ -26,6 +26,7 @@ from ctrfast.errors import (
     TrainingError,
     WorkerLostError,
 )
+from ctrfast.machine_memory import is_out_of_memory
 from ctrfast.storage import is_full
 from service.leases import Report
 from service.paths import without_server_paths
@@ -34,7 +35,6 @@ from service.states import Reason
 
 _MAX_MESSAGE = 2000
 _MAX_WARNINGS = 1000  # between two renewals of the lease
-_OUT_OF_MEMORY_NAMES = {"ResourceExhaustedError", "ArrowMemoryError", "_ArrayMemoryError"}
 
 
 class Outcome(enum.Enum):
@@ -57,7 +57,7 @@ def failure_of(error: BaseException, given: Mapping[str, str] | None = None) -> 
         return (Reason.BAD_DATA if isinstance(error, NotFoundError) else Reason.BAD_CONFIG), error.detail
     if isinstance(error, CtrFastError):
         return _library_reason(error), without_server_paths(error.message, given)[:_MAX_MESSAGE]
-    if isinstance(error, MemoryError) or type(error).__name__ in _OUT_OF_MEMORY_NAMES:
+    if is_out_of_memory(error):
         return Reason.OUT_OF_MEMORY, "The job needs more memory than there is. Choose a smaller batch or table."
     if isinstance(error, OSError) and is_full(error):
         return Reason.STORAGE, f"The job's results cannot be stored: {error.strerror}."

@@ -237,8 +237,13 @@ class Registry:
     def opened(
         self, name: str, version: int, wanted: Callable[[str], bool] = lambda _: True
     ) -> Iterator[tuple[Path, VersionRow]]:
-        """A folder with a version's `wanted` files, and its row. Raises NotFoundError, and as `folder_of`."""
-        row = self.get_version(name, version)
+        """A folder with a version's `wanted` files, and its row.
+
+        Raises:
+            NotFoundError, VersionRemovedError: as `live_version`.
+            ArtifactError, ConfigError, StoreUnavailableError: as `folder_of`.
+        """
+        row = self.live_version(name, version)
         with folder_of(self.place(name, row), wanted, str(version)) as folder:
             yield folder, row
 

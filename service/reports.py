@@ -8,7 +8,6 @@ again.
 from __future__ import annotations
 
 import copy
-import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -20,13 +19,11 @@ from ctrfast.data.shards import Dataset
 from ctrfast.errors import ArtifactError
 from ctrfast.folders import write_file
 from service.datasets import DatasetStore
+from service.one_at_a_time import OneAtATime
 from service.places import folder_of, place_of
-from service.problems import DatasetUnavailableError, NotReadyError
+from service.problems import DatasetUnavailableError
 from service.settings import Settings
 from service.tables import DatasetRow
-
-_WAIT_S = 3.0  # a waiting request holds a thread that others need
-_ASK_AGAIN_S = 5
 
 
 class ReportShelf:
@@ -35,10 +32,10 @@ class ReportShelf:
     def __init__(self, settings: Settings, datasets: DatasetStore) -> None:
         self._settings = settings
         self._datasets = datasets
-        self._at_work = threading.Lock()
+        self._turns = OneAtATime("Another data report")
 
     def of(self, project: str) -> ReportShelf:
-        """The reports of another project. The lock is one for all."""
+        """The reports of another project. They take turns with all others."""
         other = copy.copy(self)
         other._datasets = self._datasets.of(project)
         return other
@@ -74,16 +71,9 @@ class ReportShelf:
     def _kept(self, file: Path, make: Callable[[], bytes]) -> bytes:
         if file.is_file():
             return file.read_bytes()
-        if not self._at_work.acquire(timeout=_WAIT_S):
-            raise NotReadyError(
-                "Another data report is being made. Ask again in a few seconds.",
-                headers={"Retry-After": str(_ASK_AGAIN_S)},
-            )
-        try:
+        with self._turns.turn():
             if not file.is_file():  # the one who was at work may have made it
                 write_file(file, make())
-        finally:
-            self._at_work.release()
         return file.read_bytes()
 
 

@@ -18,7 +18,7 @@ from typing import Any
 from sqlalchemy import make_url, select
 
 from ctrfast.errors import ArtifactError, ConfigError
-from ctrfast.folders import MANIFEST, read_manifest, verify_files
+from ctrfast.folders import MANIFEST, PARTIAL, read_manifest, verify_files
 from service.backup import DATABASE_FILE, FORMAT, KIND, TOP
 from service.database import HEAD, Database
 from service.settings import Settings
@@ -50,7 +50,7 @@ def restore(settings: Settings, backup: Path, *, replace: bool = False) -> Path 
             f"{home} holds {names}. Restore into an empty CTRFAST_HOME, or put that aside with --replace."
         )
     home.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".partial-restore-", dir=home) as scratch:
+    with tempfile.TemporaryDirectory(prefix=f"{PARTIAL}restore-", dir=home) as scratch:
         folder = Path(scratch) / TOP
         _unpack(backup, folder)
         manifest = _checked(folder, database_file)

@@ -25,7 +25,7 @@ from ctrfast.score import Scorer
 from service.live_rows import LiveRows
 from service.paths import without_server_paths
 from service.pointers import Alias, Key, Pointers, PointerStore
-from service.problems import ModelUnavailableError, NotFoundError
+from service.problems import ModelUnavailableError, NotFoundError, VersionRemovedError
 from service.projects import qualified
 from service.registry import LATEST, Registry
 from service.retries import Retries
@@ -126,7 +126,7 @@ class Shelf:
             row: the request's first one, raw; it decides where there is a split.
 
         Raises:
-            NotFoundError, ModelUnavailableError: as `by_alias`.
+            NotFoundError, ModelUnavailableError, VersionRemovedError: as `by_alias`.
         """
         if self._changes is None:
             await self._read_pointers()
@@ -147,6 +147,7 @@ class Shelf:
         Raises:
             NotFoundError: there is no such model or alias.
             ModelUnavailableError: its files are missing or were changed, and no version before it is at hand.
+            VersionRemovedError: the alias left it, and it was removed, before it could be read.
         """
         version = self._serving.get((project, name, alias))
         if version is not None and (served := self._loaded.get((project, name, version))) is not None:
@@ -158,7 +159,7 @@ class Shelf:
             await asyncio.to_thread(self._registry.of(project).get, name)
             raise NotFoundError("alias", alias, of=f"model {name!r}")
         served = await self._load((project, name, wanted))
-        self._switch((project, name, alias), wanted)
+        self._switch_unless_moved((project, name, alias), wanted)
         return served
 
     async def by_version(self, project: str, name: str, version: int) -> Served:
@@ -197,8 +198,7 @@ class Shelf:
         set_alias = self._registry.of(project).set_alias
         move = await asyncio.to_thread(set_alias, name, alias, version, caller=caller, force=force, expected=expected)
         await self._read_pointers()
-        if self.version_behind(project, name, alias) == version:  # else somebody else has moved it on already
-            self._switch((project, name, alias), version)
+        self._switch_unless_moved((project, name, alias), version)
         return move
 
     async def watch(self) -> None:
@@ -242,6 +242,11 @@ class Shelf:
                     elif self._retries.waiting(key) is None:
                         self._begin_load(key)
 
+    def _switch_unless_moved(self, alias: Alias, version: int) -> None:
+        """Switch to a version that took time to get; the alias may have moved on meanwhile, and must not go back."""
+        if self.version_behind(*alias) == version:
+            self._switch(alias, version)
+
     def _switch(self, alias: Alias, version: int) -> None:
         if self._serving.get(alias) != version:
             self._hold(alias)
@@ -257,7 +262,7 @@ class Shelf:
         """Read them all, and let go of versions that were removed."""
         changes = await asyncio.to_thread(self._store.changes)  # before them: a change between is seen next time
         pointers = await asyncio.to_thread(self._store.read)
-        removed = await asyncio.to_thread(self._store.removed_among, list(self._loaded))
+        removed = await asyncio.to_thread(self._store.removed_among, [*self._loaded, *self._loading])
         if self._changes is not None and changes < self._changes:
             return  # another read began later and ended earlier
         self._pointers, self._changes = pointers, changes
@@ -267,6 +272,7 @@ class Shelf:
         }
         for key in removed:
             self._loaded.pop(key, None)
+            self._loading.pop(key, None)  # it answers those who wait for it, and is not kept
 
     def _evict(self) -> None:
         """Let go of what is beyond the capacity; the version that an alias has just left does not count."""
@@ -296,7 +302,8 @@ class Shelf:
         return task
 
     def _loaded_or_not(self, key: Key, task: asyncio.Task[Served]) -> None:
-        self._loading.pop(key, None)
+        if self._loading.get(key) is task:
+            del self._loading[key]
         if not task.cancelled() and task.exception() is None:  # looked at here: every caller may have hung up
             self._follow()
 
@@ -307,7 +314,7 @@ class Shelf:
         try:
             async with self._one_at_a_time:
                 served = await asyncio.to_thread(_open, self._registry, self._telemetry, key)
-        except SQLAlchemyError:  # says nothing about the version
+        except (SQLAlchemyError, VersionRemovedError):  # there is nothing to try again
             raise
         except Exception as error:
             detail = f"Version {version} of the model {name!r} cannot be served: {_why(error)}"
@@ -316,7 +323,8 @@ class Shelf:
             log.error("%s It is tried again in %.0f s.", detail, wait_s, exc_info=unexpected)
             raise ModelUnavailableError(detail) from error
         self._retries.forget(key)
-        self._loaded[key] = served
+        if self._loading.get(key) is asyncio.current_task():  # else the version was removed meanwhile
+            self._loaded[key] = served
         self.first_load.set()
         return served
 

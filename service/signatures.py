@@ -13,7 +13,8 @@ from typing import Any
 
 from ctrfast.data.encode import SCHEMA_FILE
 from ctrfast.errors import ArtifactError
-from ctrfast.schema import FittedSchema, Schema
+from ctrfast.fitted_schema import FittedSchema
+from ctrfast.schema import Schema
 from service.model_answers import ModelMetadata, ModelSpec
 from service.paths import without_server_paths
 from service.problems import ModelUnavailableError

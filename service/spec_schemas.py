@@ -13,7 +13,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from ctrfast.config import MODEL_NAMES, RULE_NAMES
+from ctrfast.config import RULE_NAMES
+from ctrfast.model_config import MODEL_NAMES
 from ctrfast.schema import PRESETS
 from service.specs import EvaluateSpec, PrepareSpec, ScoreSpec, TrainSpec
 from service.states import Kind

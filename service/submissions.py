@@ -129,7 +129,6 @@ class Submissions:
     def _check_train(self, values: Mapping[str, Any], prefix: str) -> None:
         spec = parse_train_spec(values, prefix)
         dataset = self._dataset(spec.dataset, f"{prefix}.dataset")
-        refuse_batch_above_rows(spec.config.batch_size, dataset, f"{prefix}.batch_size")
         _refuse_by_preflight(dataset, spec.config, prefix)
         if spec.warm_start is not None:
             start = spec.warm_start
@@ -233,14 +232,3 @@ def _refuse_by_preflight(dataset: DatasetRow, config: TrainConfig, prefix: str) 
     except CtrFastError as error:
         error.path = f"{prefix}.{error.path or 'dataset'}"
         raise
-
-
-def refuse_batch_above_rows(batch_size: int, dataset: DatasetRow, path: str) -> None:
-    """Raise ConfigError where one batch needs more rows than the training split has."""
-    rows = int(dataset.rows["train"])
-    if batch_size > rows:
-        raise ConfigError(
-            f"`batch_size` must be at most the {rows:,} rows of the training split. Got batch_size={batch_size}. "
-            "Choose a smaller batch.",
-            path=path,
-        )

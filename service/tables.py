@@ -171,7 +171,7 @@ class WorkerRow(Base):
 
 
 class DatasetRow(Base):
-    """A registered dataset. `rows` holds rows per split, `facts` what its manifest says besides."""
+    """A registered dataset. path: its folder, or its address. rows, label_rate: by split. table_rows: V."""
 
     __tablename__ = "datasets"
 

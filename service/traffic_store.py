@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from ctrfast.data.encode import SCHEMA_FILE
 from ctrfast.errors import ArtifactError
-from ctrfast.schema import FittedSchema
+from ctrfast.fitted_schema import FittedSchema
 from service.database import Database
 from service.paths import without_server_paths
 from service.places import is_small
@@ -76,9 +76,8 @@ def _require_field(folder: Path, column: str, alias: str) -> None:
         schema = FittedSchema.from_file(folder / SCHEMA_FILE).schema_
     except ArtifactError as error:
         raise ModelUnavailableError(without_server_paths(error.message)) from error
-    columns = [
-        name for name in schema.columns if name not in schema.labels
-    ]  # also those that no field uses: rows may have them
+    # Also those that no field uses: rows may have them.
+    columns = [name for name in schema.columns if name not in schema.labels]
     if column not in columns:
         known = ", ".join(columns)
         raise BadValueError(

@@ -21,7 +21,7 @@ from ctrfast.cluster_tasks import task_pool
 from ctrfast.data.prepare import prepare
 from ctrfast.data.prepare_progress import Pace, PrepareProgress
 from ctrfast.errors import Cancelled
-from ctrfast.folders import MANIFEST, file_hash, kind_of
+from ctrfast.folders import MANIFEST, PARTIAL, file_hash, kind_of
 from ctrfast.run import RECEIPT, Run
 from ctrfast.store.artefacts import publish, remove
 from ctrfast.store.mirror import mirrored, take_up
@@ -61,7 +61,7 @@ def do_work(assignment: Assignment, tell: Tell, stop: Stop) -> Product:
         Cancelled: SIGTERM arrived. PrunedError: a run of a sweep is hopeless.
         CtrFastError, MemoryError, OSError: see `service.outcomes`.
     """
-    for partial in assignment.folder.rglob(".partial-*"):  # left by an attempt that was killed
+    for partial in assignment.folder.rglob(f"{PARTIAL}*"):  # left by an attempt that was killed
         shutil.rmtree(partial) if partial.is_dir() else partial.unlink()
     with _on_this_machine(assignment) as local:
         return _WORK[assignment.kind](local, tell, stop)

@@ -23,6 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from ctrfast.errors import CtrFastError
+from ctrfast.exit_codes import signal_name
 from service.assignments import LOG, Assigner
 from service.attempt import Attempt
 from service.child import Child
@@ -212,13 +213,9 @@ class Worker:
 
 
 def _death(code: int) -> str:
-    if code >= 0:
-        return f"The job's process ended with code {code} before it was done."
-    try:
-        name = signal.Signals(-code).name
-    except ValueError:
-        name = f"signal {-code}"
-    return f"The job's process was ended by {name}."
+    name = signal_name(code)
+    how = f"ended with code {code} before it was done" if name is None else f"was ended by {name}"
+    return f"The job's process {how}."
 
 
 def run_worker(settings: Settings) -> None:

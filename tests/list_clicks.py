@@ -7,7 +7,8 @@ import numpy as np
 
 from ctrfast.data.prepare import prepare
 from ctrfast.data.shards import Dataset
-from ctrfast.schema import FittedSchema, IdField, NumericField, Schema, Statistics
+from ctrfast.fitted_schema import FittedSchema, Statistics
+from ctrfast.schema import IdField, NumericField, Schema
 
 SCHEMA = Schema(
     name="lists",

@@ -5,7 +5,7 @@ import json
 import numpy as np
 
 from ctrfast.architectures import SUMMARIES, architectures
-from ctrfast.config import MODEL_OPTIONS, ModelConfig
+from ctrfast.model_config import MODEL_OPTIONS, ModelConfig
 from ctrfast.models import MODELS, build_model
 from tests.test_cli import ctrfast, refused
 

@@ -2,8 +2,9 @@
 
 import pytest
 
-from ctrfast.config import MODEL_NAMES, RULE_NAMES, OptimizerConfig, TrainConfig, load_config, parse_config
+from ctrfast.config import RULE_NAMES, OptimizerConfig, TrainConfig, load_config, parse_config
 from ctrfast.errors import ConfigError
+from ctrfast.model_config import MODEL_NAMES
 
 
 def test_yaml_overrides_and_assignments_apply_in_that_order(tmp_path):

@@ -7,8 +7,9 @@ import pytest
 from pydantic import ValidationError
 
 from ctrfast.data.cells import time_part
+from ctrfast.fitted_schema import FittedSchema, Statistics
 from ctrfast.id_rows import IdRows
-from ctrfast.schema import FittedSchema, IdField, NumericField, Schema, Statistics, preset
+from ctrfast.schema import IdField, NumericField, Schema, preset
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ctrfast.config import ModelConfig
+from ctrfast.model_config import ModelConfig
 from ctrfast.models import build_model
 from ctrfast.models.pooling import Pooling
 from ctrfast.optim.step_settings import StepSettings

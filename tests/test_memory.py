@@ -4,9 +4,10 @@ import pytest
 
 from ctrfast.config import CPU_MICRO_BATCH_ROWS, parse_config
 from ctrfast.errors import ConfigError
+from ctrfast.fitted_schema import FittedSchema
 from ctrfast.memory import SLOTS, check_memory, estimate
 from ctrfast.optim.rules import OPTIMIZERS
-from ctrfast.schema import FittedSchema, IdField, NumericField, Schema
+from ctrfast.schema import IdField, NumericField, Schema
 from ctrfast.step import choose_execution
 from ctrfast.train import train
 from tests.test_cli import ctrfast, refused

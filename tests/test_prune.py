@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ctrfast.config import MODEL_OPTIONS, ModelConfig
 from ctrfast.errors import ConfigError
+from ctrfast.model_config import MODEL_OPTIONS, ModelConfig
 from ctrfast.models import build_model
 from ctrfast.prune import kept_units, pruned
 

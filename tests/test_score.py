@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from ctrfast.batch_score import score_files
 from ctrfast.bundle import Bundle
-from ctrfast.config import MODEL_OPTIONS, ModelConfig, parse_config
+from ctrfast.config import parse_config
 from ctrfast.data.prepare import prepare
 from ctrfast.data.shards import Dataset
 from ctrfast.data.synth import synth
@@ -21,6 +21,7 @@ from ctrfast.errors import ArtifactError, ConfigError, DataError
 from ctrfast.evaluate import evaluate
 from ctrfast.export import export_bundle
 from ctrfast.folders import seal
+from ctrfast.model_config import MODEL_OPTIONS, ModelConfig
 from ctrfast.models import MODELS
 from ctrfast.run import Run
 from ctrfast.schema import SPLITS, UNSEEN_ID, preset

@@ -114,7 +114,7 @@ class LogPart(_Answer):
 
 
 class JobEvent(_Answer):
-    """Something that happened to a job. type: `state`, `progress` or `metric`; data: as `GET .../events` has it."""
+    """Something that happened to a job. type: `state`, `progress`, `metric`, `log` or `warning`; data: what it says."""
 
     seq: int
     type: str

@@ -21,7 +21,7 @@ def row_latencies(
 
     Args:
         scorers: the models.
-        ids: of the row, (1, F).
+        ids: of the row, rows of the fused table, (1, S).
         numbers: of the row, (1, N).
     """
     seconds: list[list[float]] = [[] for _ in scorers]

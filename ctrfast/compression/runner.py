@@ -25,7 +25,7 @@ from pydantic import ValidationError
 from ctrfast.compression.latency import row_latencies
 from ctrfast.compression.row import RESULTS, CompressedRow
 from ctrfast.compression.settings import KINDS, CompressionConfig, Kind
-from ctrfast.config import MODEL_OPTIONS, ModelConfig, TrainConfig
+from ctrfast.config import TrainConfig
 from ctrfast.data.batches import batches
 from ctrfast.data.shards import Dataset
 from ctrfast.errors import ArtifactError, Cancelled, ConfigError, DataError
@@ -34,6 +34,7 @@ from ctrfast.export_costs import bundle_predictions, measure_bundle
 from ctrfast.folders import PARTIAL, new_file, refuse_existing, remove_partials, write_file
 from ctrfast.forms import Form
 from ctrfast.loop.final_calibration import calibrate_run
+from ctrfast.model_config import MODEL_OPTIONS, ModelConfig
 from ctrfast.models import build_model
 from ctrfast.network_sizes import network_size
 from ctrfast.prune import pruned

@@ -12,6 +12,7 @@
     teacher     the known click model behind synthetic logs
     synth       raw-format click logs drawn from the teacher
     report      what a dataset holds
+    batches     shards -> shuffled batches of arrays
 
-Nothing here imports TensorFlow, `batches` apart.
+Nothing here imports TensorFlow.
 """

@@ -32,7 +32,8 @@ from ctrfast.data.ahead import in_order
 from ctrfast.data.lists import flat_lists, in_slots
 from ctrfast.data.row_groups import WHOLE, Part, RowGroup, groups_of_part, row_groups
 from ctrfast.data.shards import Dataset
-from ctrfast.schema import FittedSchema, Schema
+from ctrfast.fitted_schema import FittedSchema
+from ctrfast.schema import Schema
 
 _WORD = 4  # bytes of an id, a number or a label in memory
 _SPLIT_ROWS = 2048  # gathered rows that stay in the cache until they are taken apart

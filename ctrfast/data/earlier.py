@@ -17,7 +17,8 @@ from ctrfast.data.encode import SCHEMA_FILE, VOCABULARY_FOLDER
 from ctrfast.data.fit import Known
 from ctrfast.data.vocabulary import Vocabulary, hash_vocabularies
 from ctrfast.errors import ArtifactError, ConfigError
-from ctrfast.schema import FittedSchema, Schema
+from ctrfast.fitted_schema import FittedSchema
+from ctrfast.schema import Schema
 
 
 @dataclass(frozen=True)

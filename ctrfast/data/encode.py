@@ -31,7 +31,8 @@ from ctrfast.data.transforms import NumberInputs
 from ctrfast.data.value_ids import ValueIds
 from ctrfast.data.vocabulary import Vocabulary, hash_vocabularies
 from ctrfast.errors import ArtifactError, DataError
-from ctrfast.schema import MISSING_ID, UNSEEN_ID, FittedSchema, IdField
+from ctrfast.fitted_schema import FittedSchema
+from ctrfast.schema import MISSING_ID, UNSEEN_ID, IdField
 
 if TYPE_CHECKING:
     from ctrfast.data.text_table import TextTable

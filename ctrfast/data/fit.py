@@ -27,7 +27,8 @@ from ctrfast.data.tally import BYTES_PER_KEY, KeyCounter, KeyTable
 from ctrfast.data.transforms import NumberInputs, transformed
 from ctrfast.data.vocabulary import Vocabulary
 from ctrfast.errors import DataError
-from ctrfast.schema import SPLITS, IdField, NumericField, Statistics
+from ctrfast.fitted_schema import Statistics
+from ctrfast.schema import SPLITS, IdField, NumericField
 
 EXACT_ROWS = 2**20  # whose quantiles are exact: a field's numbers then take a few times 8 MiB while they are sorted
 

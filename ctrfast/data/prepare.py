@@ -49,8 +49,9 @@ from ctrfast.data.timeline import timeline
 from ctrfast.data.vocabulary import hash_vocabularies
 from ctrfast.data.work_folder import KEEPING, WorkFolder
 from ctrfast.errors import ConfigError, DataError, WorkerLostError
+from ctrfast.fitted_schema import FittedSchema, Statistics
 from ctrfast.machine_memory import available_memory
-from ctrfast.schema import SPLITS, FittedSchema, Schema, Statistics
+from ctrfast.schema import SPLITS, Schema
 from ctrfast.storage import storing
 
 REJECTED_FILE = "rejected.parquet"

@@ -43,11 +43,14 @@ class RejectSink(Protocol):
 
 
 class RejectWriter:
-    """Keeps rejected rows in a parquet file: file name, line, reason, text. Use as a context manager."""
+    """Keeps rejected rows in a parquet file: file name, line, reason, text. Use as a context manager.
+
+    Attributes:
+        counts: rows so far, per reason.
+    """
 
     def __init__(self, path: Path) -> None:
         self.counts: Counter[str] = Counter()
-        self.first: str | None = None
         self._writer = pq.ParquetWriter(path, _SCHEMA)
         self._rows: list[tuple[str, int, str, str]] = []
 
@@ -63,17 +66,10 @@ class RejectWriter:
     def add(self, file: Source, lines: Sequence[int], reasons: Sequence[str], texts: Sequence[bytes]) -> None:
         """Keep rows (see `RejectSink`)."""
         self.counts.update(reasons)
-        if self.first is None and lines:
-            self.first = f"line {lines[0]} of {file.name}: {REASONS[reasons[0]]}"
         for line, reason, text in zip(lines, reasons, texts, strict=True):
             self._rows.append((file.name, line, reason, readable(text)))
         if len(self._rows) >= _BUFFER_ROWS:
             self._flush()
-
-    @property
-    def total(self) -> int:
-        """Rows rejected so far."""
-        return self.counts.total()
 
     def _flush(self) -> None:
         if self._rows:

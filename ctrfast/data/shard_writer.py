@@ -6,7 +6,7 @@ is there already is kept.
     columns = ColumnFiles(folder / "columns", column_types(schema))       # label, numbers, ids, and the splits
     plan = plan_shards(columns, rows)
     for shard in plan.shards: write_shard(columns, plan, shard, dataset)
-    seal_dataset(dataset, fitted, columns, plan, ...)
+    seal_dataset(dataset, fitted, plan, ...)
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ from ctrfast.data.columns import ColumnFiles
 from ctrfast.data.encode import SCHEMA_FILE, VOCABULARY_FOLDER
 from ctrfast.data.manifest import FORMAT, KIND, TimelinePoint
 from ctrfast.data.shards import ROWS_PER_GROUP, ROWS_PER_SHARD
+from ctrfast.fitted_schema import FittedSchema
 from ctrfast.folders import file_hash, new_file, remove_partials, write_manifest
-from ctrfast.schema import LABEL, SPLITS, FittedSchema, Schema
+from ctrfast.schema import LABEL, SPLITS, Schema
 
 SPLIT_COLUMN = "/split"  # no field can have this name
 

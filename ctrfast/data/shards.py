@@ -22,8 +22,9 @@ from pydantic import ValidationError
 from ctrfast.data.encode import SCHEMA_FILE, Encoder
 from ctrfast.data.manifest import FORMAT, KIND, DatasetManifest, Split
 from ctrfast.errors import ArtifactError, unknown_name
+from ctrfast.fitted_schema import FittedSchema
 from ctrfast.folders import read_manifest, verify_files
-from ctrfast.schema import SPLITS, FittedSchema
+from ctrfast.schema import SPLITS
 
 ROWS_PER_GROUP = 65_536  # what a reader holds at least
 ROWS_PER_SHARD = 262_144  # small enough that a few million rows keep all cores busy

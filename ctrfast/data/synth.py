@@ -40,7 +40,6 @@ _START = datetime(2014, 10, 21)  # Avazu's first hour
 _GZIP_LEVEL = 2  # level 6 takes three times as long for a tenth less
 _HEX = np.array([b"%04x" % number for number in range(65536)], dtype="S4").view(np.uint32)  # 4 digits per uint16
 
-
 CONVERSION = "conversion"
 _SECOND_TEACHER = 2**40  # its seed, beyond all others
 

@@ -35,8 +35,9 @@ Hashes = npt.NDArray[np.uint64]
 
 @dataclass(frozen=True)
 class Block:
-    """Rows of a synthetic log. ranks: per id field (R,), 0 = missing. counts: per numeric field (R,), NaN = missing.
+    """Rows of a synthetic log. ranks: per id field (R,), 0 = missing.
 
+    normals: per numeric field (R,), the normal variate that its count follows from (`count_values`), NaN = missing.
     hour: (R,) hours since the log's start. chance: (R,) uniform in [0, 1): the label is 1 where it is below p.
     """
 

@@ -18,7 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ctrfast.data.cells import LARGEST
-from ctrfast.schema import NumericField, Statistics
+from ctrfast.fitted_schema import Statistics
+from ctrfast.schema import NumericField
 
 Floats = npt.NDArray[np.float64]
 Numbers = npt.NDArray[np.float32]

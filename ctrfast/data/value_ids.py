@@ -18,8 +18,9 @@ import numpy.typing as npt
 from ctrfast.data.field_ids import FieldIds
 from ctrfast.data.lists import in_slots
 from ctrfast.data.rows import Column, Repeated, is_plain, is_whole, read_texts
+from ctrfast.fitted_schema import FittedSchema
 from ctrfast.id_rows import ABSENT
-from ctrfast.schema import MISSING_ID, UNSEEN_ID, FittedSchema, IdField
+from ctrfast.schema import MISSING_ID, UNSEEN_ID, IdField
 
 if TYPE_CHECKING:
     from ctrfast.data.text_table import TextTable

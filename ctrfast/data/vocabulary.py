@@ -74,13 +74,9 @@ class Vocabulary:
 
     def encode(self, values: pa.Array) -> Ids:
         """Local ids (R,) of texts (R,); null means missing."""
-        return self.encode_cells(Cells.of(values))
-
-    def encode_cells(self, cells: Cells) -> Ids:
-        """Local ids (R,) of R cells."""
         from ctrfast.data.keys import keys_of  # compiled code: half a second that a start need not wait for
 
-        return self.encode_keys(keys_of(cells))
+        return self.encode_keys(keys_of(Cells.of(values)))
 
     def encode_keys(self, keys: Keys) -> Ids:
         """Local ids (R,) of keys (R,)."""

@@ -1,9 +1,9 @@
 """A folder for unfinished work beside its result, which one process at a time uses and the next one goes on with.
 
 with WorkFolder(out, "prepare") as work:
-part = work.part("parsed", [file.name, file.stat().st_size, ...])   # kept while what it was made from is the same
+part = work.part("parsed", [file.name, file.stat().st_size, ...])   # kept while it was made from the same
 ...
-work.deliver(dataset, out)                                           # renamed into place; the rest is removed
+work.deliver(dataset)                                               # renamed to `out`; the rest is removed
 """
 
 from __future__ import annotations

@@ -13,7 +13,8 @@ batch_size, training_time                              final figures and times a
 learning                                               curves, clipped shares and embedding norms over the epochs
 compressed_frame, compression_front                    wide networks, compressed, beside small ones
 id_frequency, id_gradients, reliability_diagram        of a dataset; of a run on a dataset
-groups, theme, figure_names, records, published        lines and their spread; looks; what pictures share
+groups, seed_lines, named_fields, theme, figure_names  lines and their spread; looks
+records, published, run_on_dataset                     what is read
 """
 
 from ctrfast.lab.batch_size import draw_auc_by_batch_size, draw_by_batch_size, draw_change_by_scale

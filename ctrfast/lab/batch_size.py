@@ -13,11 +13,10 @@ from matplotlib.figure import Figure
 
 from ctrfast.errors import DataError, unknown_name
 from ctrfast.lab.figure_names import name_of
-from ctrfast.lab.groups import RULE, Line, lines_of, need, over_seeds, with_figures
+from ctrfast.lab.groups import RULE, Line, lines_of, need, with_figures
 from ctrfast.lab.published import PUBLISHED_AUC, published_change
+from ctrfast.lab.seed_lines import WHISKERS, draw_line
 from ctrfast.lab.theme import TEXT, canvas, finish, log2_axis, style_of
-
-_WHISKERS = "whiskers: one sd over the seeds"
 
 
 def draw_by_batch_size(
@@ -38,7 +37,7 @@ def draw_by_batch_size(
     _draw_lines(axes, kept, "batch_size", figure, by)
     log2_axis(axes, sorted(kept["batch_size"].unique()))
     title = f"{name_of(figure)} against batch size"
-    return finish(axes, title=title, x=f"batch size (rows), log scale; {_WHISKERS}", y=name_of(figure, with_unit=True))
+    return finish(axes, title=title, x=f"batch size (rows), log scale; {WHISKERS}", y=name_of(figure, with_unit=True))
 
 
 def draw_change_by_scale(
@@ -86,7 +85,7 @@ def draw_change_by_scale(
     return finish(
         axes,
         title=f"Change of {name_of(figure)} from {base}",
-        x=f"batch size / base batch size, log scale; {_WHISKERS}",
+        x=f"batch size / base batch size, log scale; {WHISKERS}",
         y=f"difference in {name_of(figure, with_unit=True)}",
     )
 
@@ -111,12 +110,7 @@ def draw_auc_by_batch_size(
 def _draw_lines(axes: Axes, frame: pd.DataFrame, x: str, figure: str, by: Sequence[str] | None) -> None:
     lines = lines_of(frame, x=("batch_size",), by=by)
     for line in lines:
-        style = style_of(line.place, len(lines))
-        spread = over_seeds(line.frame, x, figure)
-        axes.errorbar(
-            spread.index, spread["mean"], yerr=spread["sd"], label=line.label, elinewidth=1, capsize=3, **style
-        )
-        axes.plot(line.frame[x], line.frame[figure], ".", color=style["color"], markersize=5, alpha=0.6)
+        draw_line(axes, line, x, figure, style_of(line.place, len(lines)), line.label)
 
 
 def _minus_base(line: Line, runs: pd.DataFrame, figure: str, base_rule: str | None) -> pd.DataFrame:

@@ -25,6 +25,7 @@ import pandas as pd
 from ctrfast.errors import DataError
 from ctrfast.lab.records import Record, read_records, steps_per_epoch
 from ctrfast.lab.run_frame import SETTING_NAMES, Source, runs
+from ctrfast.run import RECORDS
 
 _BY_FIELD = "_by_field"
 
@@ -49,7 +50,7 @@ def curves(of: pd.DataFrame | Source) -> pd.DataFrame:
 
 def _rows(run: Mapping[Any, Any], kept: list[str]) -> Iterator[dict[str, Any]]:
     folder = run.get("folder")
-    if not isinstance(folder, str) or not (Path(folder) / "metrics.jsonl").is_file():
+    if not isinstance(folder, str) or not (Path(folder) / RECORDS).is_file():
         return
     records = read_records(Path(folder))
     each = steps_per_epoch(records, ended_by=run.get("ended_by"))

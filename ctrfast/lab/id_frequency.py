@@ -14,11 +14,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ctrfast.data.shards import Dataset
-from ctrfast.errors import unknown_name
 from ctrfast.lab.groups import with_figures
+from ctrfast.lab.named_fields import named_fields, other_fields
 from ctrfast.lab.theme import FAINT, canvas, finish, style_of
-
-_NAMED_FIELDS = 5
 
 
 def id_counts(dataset: Dataset) -> pd.DataFrame:
@@ -50,16 +48,11 @@ def draw_id_frequency(counts: pd.DataFrame, *, fields: Sequence[str] | None = No
         ConfigError: a field is unknown.
     """
     kept = with_figures(counts, "field", "rank", "count")
-    sizes = kept["field"].value_counts()
-    for field in fields or ():
-        if field not in sizes:
-            raise unknown_name("id table", field, map(str, sizes.index), path="fields")
-    named = list(fields) if fields is not None else list(map(str, sizes.index[:_NAMED_FIELDS]))
+    largest = list(map(str, kept["field"].value_counts().index))
+    named = named_fields(fields, largest, largest)
     axes = canvas(axes)
-    others = [str(field) for field in sizes.index if field not in named]
-    for index, field in enumerate(others):
+    for field, label in other_fields(largest, named):
         part = kept[kept["field"] == field]
-        label = f"the other {len(others)} fields" if index == 0 else None
         axes.plot(part["rank"], part["count"], color=FAINT, linewidth=0.8, label=label)
     for index, field in enumerate(named):
         part = kept[kept["field"] == field]

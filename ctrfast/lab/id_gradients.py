@@ -14,6 +14,8 @@ A row is clipped where step_norm is above its limit. The mean gradient of an id 
 
 from __future__ import annotations
 
+from contextlib import closing
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -25,8 +27,9 @@ from matplotlib.figure import Figure
 from ctrfast.config import CPU_MICRO_BATCH_ROWS
 from ctrfast.data.batches import Shuffle, batches
 from ctrfast.data.shards import Dataset
-from ctrfast.errors import ConfigError, DataError
+from ctrfast.errors import ConfigError
 from ctrfast.lab.groups import with_figures
+from ctrfast.lab.run_on_dataset import open_run_on
 from ctrfast.lab.theme import canvas, finish, style_of
 from ctrfast.run import Run
 
@@ -56,10 +59,7 @@ def gradient_norms(
         ConfigError: the split is smaller than a batch.
         DataError: the dataset has another vocabulary.
     """
-    finished = Run.open(Path(run))
-    fitted = finished.encoder().fitted
-    if dataset.fitted.hash != fitted.hash:
-        raise DataError(f"The dataset {dataset.path} has another vocabulary than the run {run}. Give the run's own.")
+    finished = open_run_on(run, dataset)
     B = finished.config.batch_size if batch_size is None else batch_size
     if not 1 <= B <= dataset.rows("train"):
         problem = (
@@ -71,16 +71,12 @@ def gradient_norms(
     from ctrfast.lab.row_gradients import RowGradients  # TensorFlow, which frames and pictures do without
 
     gradients = RowGradients(finished, batch_size=B, micro_batch_size=CPU_MICRO_BATCH_ROWS)
-    parts = []
     shuffle = Shuffle(seed=(seed,), rows=finished.config.shuffle_rows)
-    source = batches(dataset, "train", B, shuffle=shuffle, drop_remainder=True)
-    for _ in range(min(most_batches, dataset.rows("train") // B)):
-        batch = next(source)
-        parts.append(_norms(finished, *gradients(batch)))
-    source.close()
+    with closing(batches(dataset, "train", B, shuffle=shuffle, drop_remainder=True)) as source:
+        parts = [_norms(finished, *gradients(batch)) for batch in islice(source, most_batches)]
     means = pd.concat(parts).groupby("row", sort=True).mean()
-    starts = np.array([start for _, start in fitted.row_ranges])
-    names = [name for name, _ in fitted.row_ranges]
+    starts = np.array([start for _, start in dataset.fitted.row_ranges])
+    names = [name for name, _ in dataset.fitted.row_ranges]
     places = np.searchsorted(starts, means.index.to_numpy(), side="right") - 1
     means.insert(0, "batch_size", B)
     means.insert(1, "field", [names[place] for place in places])

@@ -14,14 +14,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from ctrfast.errors import DataError, unknown_name
+from ctrfast.errors import DataError
 from ctrfast.lab.figure_names import name_of
 from ctrfast.lab.groups import differing, lines_of, need, over_seeds, with_figures
+from ctrfast.lab.named_fields import named_fields, other_fields
 from ctrfast.lab.theme import FAINT, TEXT, canvas, finish, style_of
 from ctrfast.sweep.space import SEED
 
 _MOST_BOUNDARIES = 40
-_NAMED_FIELDS = 5
 _MARKS = 15  # of a line, however many records it has
 _X = "epochs done; bands: one sd over the seeds"
 
@@ -94,16 +94,11 @@ def _draw_by_field(curves: pd.DataFrame, figure: str, fields: Sequence[str] | No
             path=mixed,
         )
     known = [name.removeprefix(prefix) for name in columns]
-    for field in fields or ():
-        if field not in known:
-            raise unknown_name("id table", field, known, path="fields")
-    highest = kept[columns].mean().sort_values(ascending=False, kind="stable").index[:_NAMED_FIELDS]
-    named = list(fields) if fields is not None else [name.removeprefix(prefix) for name in highest]
+    highest = kept[columns].mean().sort_values(ascending=False, kind="stable").index
+    named = named_fields(fields, known, [name.removeprefix(prefix) for name in highest])
     axes = canvas(axes)
-    others = [name for name in known if name not in named]
-    for index, field in enumerate(others):
+    for field, label in other_fields(known, named):
         spread = over_seeds(kept, "epoch", f"{prefix}{field}")
-        label = f"the other {len(others)} fields" if index == 0 else None
         axes.plot(spread.index, spread["mean"], color=FAINT, linewidth=0.8, label=label)
     if figure in kept:
         spread = over_seeds(kept, "epoch", figure)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ctrfast.errors import ArtifactError
+from ctrfast.run import RECORDS
 
 Record = Mapping[str, Any]
 
@@ -18,7 +19,7 @@ def read_records(folder: Path) -> list[dict[str, Any]]:
     Raises:
         ArtifactError: the file is missing or holds something else.
     """
-    file = folder / "metrics.jsonl"
+    file = folder / RECORDS
     try:
         lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
         return [json.loads(line) for line in lines if line.endswith("\n")]

@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 
 from ctrfast.data.shards import Dataset
 from ctrfast.errors import DataError
+from ctrfast.lab.run_on_dataset import open_run_on
 from ctrfast.lab.theme import figure_of
 from ctrfast.reliability import draw_on
-from ctrfast.run import Run
 
 
 def draw_reliability(
@@ -29,9 +29,7 @@ def draw_reliability(
         ArtifactError: the run cannot be used.
         DataError: the dataset has another vocabulary than the run, or the split has no rows.
     """
-    finished = Run.open(Path(run))
-    if dataset.fitted.hash != finished.encoder().fitted.hash:
-        raise DataError(f"The dataset {dataset.path} has another vocabulary than the run {run}. Give the run's own.")
+    finished = open_run_on(run, dataset)
     if not dataset.rows(split):
         raise DataError(f"The split {split} of {dataset.path} must have rows. Got none. Choose another.", path="split")
     from ctrfast.loop.split_evaluation import evaluate_split  # TensorFlow, which other pictures do without

@@ -27,11 +27,12 @@ from typing import Any, TypeAlias
 import pandas as pd
 from pydantic import ValidationError
 
-from ctrfast.config import ModelConfig, TrainConfig
+from ctrfast.config import TrainConfig
 from ctrfast.dotted import flat_settings
 from ctrfast.errors import ArtifactError, DataError
 from ctrfast.folders import kind_of
 from ctrfast.lab.records import read_records, steps_per_epoch
+from ctrfast.model_config import ModelConfig
 from ctrfast.optim.scaling import Plan
 from ctrfast.run import RECEIPT, Receipt, open_started
 from ctrfast.sweep.folder import POINTS, SETTINGS

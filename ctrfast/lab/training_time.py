@@ -6,7 +6,6 @@ Times are those of the training on one machine, with evaluations and compilation
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,10 +14,11 @@ from matplotlib.figure import Figure
 
 from ctrfast.errors import DataError
 from ctrfast.lab.figure_names import name_of
-from ctrfast.lab.groups import Line, lines_of, over_seeds, with_figures
+from ctrfast.lab.groups import lines_of, over_seeds, with_figures
+from ctrfast.lab.seed_lines import WHISKERS, draw_line
 from ctrfast.lab.theme import TEXT, canvas, finish, log2_axis, log10_ticks, style_of
 
-_X = "batch size (rows), log scale; whiskers: one sd over the seeds"
+_X = f"batch size (rows), log scale; {WHISKERS}"
 
 
 def draw_epoch_time(runs: pd.DataFrame, *, by: Sequence[str] | None = None, axes: Axes | None = None) -> Figure:
@@ -35,7 +35,7 @@ def draw_epoch_time(runs: pd.DataFrame, *, by: Sequence[str] | None = None, axes
     kept, axes = with_figures(runs, "epoch_s", "batch_size"), canvas(axes)
     lines = lines_of(kept, x=("batch_size",), by=by)
     for line in lines:
-        _draw_line(axes, line, "epoch_s", style_of(line.place, len(lines)), line.label)
+        draw_line(axes, line, "batch_size", "epoch_s", style_of(line.place, len(lines)), line.label)
     _batch_sizes(axes, kept)
     return finish(
         axes, title="Time per epoch against batch size", x=_X, y="time per epoch, with evaluations (s), log scale"
@@ -70,7 +70,7 @@ def draw_time_to_auc(
     lines = lines_of(reached, x=("batch_size",), by=by)
     for line in lines:
         label = f"{line.label}: {line.frame['train_s'].count()} of {len(line.frame)} runs"
-        _draw_line(axes, line, "train_s", style_of(line.place, len(lines)), label)
+        draw_line(axes, line, "batch_size", "train_s", style_of(line.place, len(lines)), label)
     _batch_sizes(axes, reached)
     title = f"Time to a validation AUC of {auc:g} against batch size"
     return finish(axes, title=title, x=_X, y="training time (s), log scale", legend_title="runs that got there")
@@ -123,7 +123,7 @@ def draw_pareto(
     axes.set_xscale("log")
     log10_ticks(axes.xaxis)
     title = f"{name_of(figure)} against training time"
-    x_name = f"{name_of(time, with_unit=True)}, log scale; numbers: batch size; whiskers: one sd over the seeds"
+    x_name = f"{name_of(time, with_unit=True)}, log scale; numbers: batch size; {WHISKERS}"
     return finish(axes, title=title, x=x_name, y=name_of(figure, with_unit=True))
 
 
@@ -138,12 +138,6 @@ def pareto_front(points: np.ndarray) -> np.ndarray:
 def _validations(curves: pd.DataFrame) -> pd.DataFrame:
     with_figures(curves, "split", "auc", "train_s", "folder")
     return with_figures(curves[curves["split"] == "valid"], "auc", "train_s")
-
-
-def _draw_line(axes: Axes, line: Line, figure: str, style: dict[str, Any], label: str) -> None:
-    spread = over_seeds(line.frame, "batch_size", figure).dropna(subset=["mean"])
-    axes.errorbar(spread.index, spread["mean"], yerr=spread["sd"], label=label, elinewidth=1, capsize=3, **style)
-    axes.plot(line.frame["batch_size"], line.frame[figure], ".", color=style["color"], markersize=5, alpha=0.6)
 
 
 def _batch_sizes(axes: Axes, frame: pd.DataFrame) -> None:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ctrfast.config import MODEL_OPTIONS, ModelConfig, TrainConfig
+from ctrfast.config import TrainConfig
 from ctrfast.data.shards import Dataset
 from ctrfast.errors import ConfigError, DataError
+from ctrfast.model_config import MODEL_OPTIONS, ModelConfig
 from ctrfast.task_config import TASK_SETTINGS
 
 
@@ -25,7 +26,8 @@ def check_dataset(dataset: Dataset, config: TrainConfig) -> None:
     rows = dataset.rows("train")
     if config.batch_size > rows:
         raise ConfigError(
-            f"`batch_size` must be at most the training split's {rows:,} rows. Got batch_size={config.batch_size:,}.",
+            f"`batch_size` must be at most the training split's {rows:,} rows. Got batch_size={config.batch_size:,}. "
+            "Choose a smaller one.",
             path="batch_size",
         )
     rates = dataset.label_rates("train")

@@ -14,7 +14,7 @@ from itertools import pairwise
 import numpy as np
 import tensorflow as tf
 
-from ctrfast.schema import FittedSchema
+from ctrfast.fitted_schema import FittedSchema
 
 _ROWS_AT_ONCE = 250_000  # a copy of the whole table would take its memory twice
 

@@ -16,8 +16,7 @@ import tensorflow as tf
 
 from ctrfast.errors import StorageError
 from ctrfast.folders import write_file
-
-_FILE = "metrics.jsonl"
+from ctrfast.run import RECORDS
 
 
 def kept_records(folder: Path, step: int) -> list[dict[str, Any]]:
@@ -27,7 +26,7 @@ def kept_records(folder: Path, step: int) -> list[dict[str, Any]]:
         folder: the run folder.
         step: steps that the checkpoint has taken, 0 for a new run.
     """
-    records = [json.loads(line) for line in _whole_lines(folder / _FILE)]
+    records = [json.loads(line) for line in _whole_lines(folder / RECORDS)]
     return [record for record in records if record["step"] <= step and record.get("split") != "test"]
 
 
@@ -40,7 +39,7 @@ class RunLog:
     """
 
     def __init__(self, folder: Path, kept: Sequence[Mapping[str, Any]] = ()) -> None:
-        path = folder / _FILE
+        path = folder / RECORDS
         write_file(path, "".join(json.dumps(record) + "\n" for record in kept))
         self._file = path.open("a", encoding="utf-8")
         self._board = tf.summary.create_file_writer(str(folder / "tensorboard"))

@@ -10,8 +10,8 @@ Letters, used in all shape comments:
 
 from __future__ import annotations
 
-from ctrfast.config import ModelConfig
 from ctrfast.errors import unknown_name
+from ctrfast.model_config import ModelConfig
 from ctrfast.models.afm import AFM
 from ctrfast.models.autoint import AutoInt
 from ctrfast.models.base import CtrModel

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 import tf_keras as keras
 
-from ctrfast.config import ATTENTION_WIDTH
+from ctrfast.model_config import ATTENTION_WIDTH
 from ctrfast.models.base import CtrModel
 from ctrfast.models.field_pairs import pair_products
 from ctrfast.models.layers import split_rows

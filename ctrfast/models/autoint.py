@@ -5,7 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 import tf_keras as keras
 
-from ctrfast.config import ATTENTION_WIDTH, CROSS_LAYERS, HEADS
+from ctrfast.model_config import ATTENTION_WIDTH, CROSS_LAYERS, HEADS
 from ctrfast.models.base import CtrModel
 
 

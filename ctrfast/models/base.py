@@ -18,9 +18,9 @@ from contextlib import ExitStack, contextmanager
 import tensorflow as tf
 import tf_keras as keras
 
-from ctrfast.config import ModelConfig
 from ctrfast.errors import ConfigError
 from ctrfast.gpus import set_up_gpus
+from ctrfast.model_config import ModelConfig
 from ctrfast.models.layers import Linear, join, split_rows
 from ctrfast.models.task_heads import TaskHeads
 from ctrfast.models.tower import Pass, Tower

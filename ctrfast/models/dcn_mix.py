@@ -5,7 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 import tf_keras as keras
 
-from ctrfast.config import EXPERT_RANK, EXPERTS
+from ctrfast.model_config import EXPERT_RANK, EXPERTS
 from ctrfast.models.deep_cross import DeepCross
 
 

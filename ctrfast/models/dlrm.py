@@ -5,7 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 from tensorflow_recommenders.layers.feature_interaction import DotInteraction
 
-from ctrfast.config import BOTTOM_WIDTH
+from ctrfast.model_config import BOTTOM_WIDTH
 from ctrfast.models.base import CtrModel
 from ctrfast.models.mlp import Mlp
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 import tf_keras as keras
 
-from ctrfast.config import CROSS_LAYERS
+from ctrfast.model_config import CROSS_LAYERS
 from ctrfast.models.base import CtrModel
 
 _EPSILON = 1e-5

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 import tf_keras as keras
 
-from ctrfast.config import HEADS
+from ctrfast.model_config import HEADS
 from ctrfast.models.base import CtrModel
 from ctrfast.models.towers import make_tower
 

@@ -11,14 +11,19 @@ def split_rows(rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     return rows[:, :, :-1], rows[:, :, -1]
 
 
-def factorization_pairs(embeddings: tf.Tensor) -> tf.Tensor:
-    """Sum over pairs i < j of <e_i, e_j>, in linear time: embeddings (B, F, D) -> (B,).
+def sum_of_pairs(embeddings: tf.Tensor) -> tf.Tensor:
+    """Sum over pairs i < j of e_i * e_j, in linear time: embeddings (B, F, D) -> (B, D).
 
     Source: Rendle 2010, Factorization Machines, Eq. 3 (Lemma 3.1).
     """
     total = tf.reduce_sum(embeddings, axis=1)  # (B, D)
     squares = tf.reduce_sum(tf.square(embeddings), axis=1)  # (B, D)
-    return 0.5 * tf.reduce_sum(tf.square(total) - squares, axis=1)  # (B,)
+    return 0.5 * (tf.square(total) - squares)  # (B, D)
+
+
+def factorization_pairs(embeddings: tf.Tensor) -> tf.Tensor:
+    """Sum over pairs i < j of <e_i, e_j>: embeddings (B, F, D) -> (B,)."""
+    return tf.reduce_sum(sum_of_pairs(embeddings), axis=1)  # (B,)
 
 
 def join(embeddings: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 import tf_keras as keras
 
-from ctrfast.config import CROSS_LAYERS, MASK_WIDTH
+from ctrfast.model_config import CROSS_LAYERS, MASK_WIDTH
 from ctrfast.models.base import CtrModel
 from ctrfast.models.layers import join
 

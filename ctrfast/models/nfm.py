@@ -5,14 +5,15 @@ from __future__ import annotations
 import tensorflow as tf
 
 from ctrfast.models.base import CtrModel
-from ctrfast.models.layers import split_rows
+from ctrfast.models.layers import split_rows, sum_of_pairs
 
 
 class NFM(CtrModel):
     """Logit = linear(x) + MLP([sum over pairs e_i * e_j, x]).
 
     Source: He & Chua 2017, "Neural Factorization Machines", SIGIR, arXiv:1708.05027, Eq. 2-5.
-    Differs from the source: numeric fields enter the linear part and the MLP as values; no dropout, no batch norm.
+    Differs from the source: numeric fields enter the linear part and the MLP as values; no dropout and no batch norm of
+    the pairs' sum.
     """
 
     def _make_parts(self) -> None:
@@ -21,9 +22,7 @@ class NFM(CtrModel):
     def arrange(self, rows: tf.Tensor, numbers: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Rows (B, F, D+1), numbers (B, N) -> sum of the pairs' products and numbers (B, D + N), linear part (B,)."""
         embeddings, linear_weights = split_rows(rows)  # (B, F, D), (B, F)
-        squared_sum = tf.square(tf.reduce_sum(embeddings, axis=1))  # (B, D)
-        pairs = 0.5 * (squared_sum - tf.reduce_sum(tf.square(embeddings), axis=1))  # (B, D)
-        return tf.concat((pairs, numbers), axis=1), self.linear(linear_weights, numbers)
+        return tf.concat((sum_of_pairs(embeddings), numbers), axis=1), self.linear(linear_weights, numbers)
 
     def deep(self, joined: tf.Tensor) -> tf.Tensor:
         """What `arrange` joined (B, D + N) -> (B,)."""

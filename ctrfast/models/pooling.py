@@ -21,7 +21,7 @@ from typing import Self
 
 import tensorflow as tf
 
-from ctrfast.schema import FittedSchema
+from ctrfast.fitted_schema import FittedSchema
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Optimizers and batch-size scaling rules. `scaling` needs no TensorFlow; the other modules do.
+"""Optimizers and batch-size scaling rules. `scaling`, `published` and `step_settings` need no TensorFlow.
 
 from ctrfast.optim import CowClip      # the optimizer for any Keras model
 """

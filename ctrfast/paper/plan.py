@@ -91,7 +91,8 @@ def paper_dataset(data: Path | None, scale: str, out: Path) -> Dataset:
     made = out.parent / f"{out.name}-data"
     if not made.exists():
         raw = out.parent / f"{out.name}-clicks.tsv.gz"
-        synth(raw, "criteo", _CLICKS, 1)
+        if not raw.exists():  # a table that was broken off goes on
+            synth(raw, "criteo", _CLICKS, 1)
         prepare([raw], preset("criteo"), made, min_count=2, split="sequential")
     return Dataset.open(made)
 

@@ -1,11 +1,12 @@
 """How long a training will take on this machine's processor, from what it does in a fifth of a second.
 
-    seconds of a step = B (6 P / flops + 300 F (D+1) / bandwidth) + 40 V (D+1) / bandwidth
+    seconds of a step = B (6 P / flops + 300 S (D+1) / bandwidth) + 40 V (D+1) / bandwidth
 
-P are the dense weights (2 operations each forward, 4 backward), V (D+1) the numbers of the embedding table, which a
-dense update passes over; `update: sparse` passes over the rows of the batch, at the price of a batch's. flops and
-bandwidth are those of a matrix product and of a copy, measured at the time of asking. An evaluated row costs a third.
-Workers of a cluster share the rows, and each passes over its own table; they are taken to share this machine, too.
+P are the multiply-adds of a row (2 operations each forward, 4 backward), S its ids, and V (D+1) the numbers of the
+embedding table, which a dense update passes over; `update: sparse` passes over the rows of the batch, at the price of a
+batch's. flops and bandwidth are those of a matrix product and of a copy, measured at the time of asking. An evaluated
+row costs a third. Workers of a cluster share the rows, and each passes over its own table; they are taken to share this
+machine, too.
 
 300 and 40 bytes are fitted to bench/results/train.md (DeepFM, 1 M ids, 2 cores), which the formula then meets within a
 fifth. On other models and machines expect a factor of 2, which is the range that is given; without TensorFlow's start

@@ -27,12 +27,11 @@ from pathlib import Path
 from typing import Self
 
 from ctrfast.errors import ArtifactError, ConfigError
-from ctrfast.folders import file_hash
+from ctrfast.folders import PARTIAL, file_hash
 from ctrfast.storage import storing
 
 CACHE_VARIABLE, BYTES_VARIABLE = "CTRFAST_CACHE", "CTRFAST_CACHE_BYTES"
 DEFAULT_BYTES = 50_000_000_000
-_PARTIAL = ".partial-"
 _STALE_S = 86_400  # a download that nothing was added to for so long was killed
 _READ_ONLY = 0o444
 
@@ -109,7 +108,7 @@ class Cache:
             target.unlink()
             kept.unlink(missing_ok=True)
         self._files.mkdir(parents=True, exist_ok=True)
-        partial = self._files / f"{_PARTIAL}{secrets.token_hex(8)}"
+        partial = self._files / f"{PARTIAL}{secrets.token_hex(8)}"
         try:
             fetch(partial)
             if partial.stat().st_size != entry.bytes or file_hash(partial) != entry.sha256:
@@ -131,7 +130,7 @@ class Cache:
                     found.append((entry.stat(), entry.name))
         now, total = time.time(), 0
         for stat, name in sorted(found, key=lambda item: -item[0].st_mtime):
-            is_partial = name.startswith(_PARTIAL)
+            is_partial = name.startswith(PARTIAL)
             total += stat.st_size
             if (is_partial and now - stat.st_mtime > _STALE_S) or (
                 not is_partial and total > self._most_bytes and stat.st_nlink == 1

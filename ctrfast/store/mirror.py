@@ -1,7 +1,7 @@
 """A run's checkpoints in the object store while it trains, so that another machine can go on with it.
 
-with mirrored(Path("runs/first"), address):
-train(...)
+    with mirrored(Path("runs/first"), address):
+        train(...)
 
 Each new checkpoint is copied by a thread, with the files that the run has so far; what was copied before is replaced. A
 store that is away does not stop the training: it is told in the log, and tried again at the next look.
@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ctrfast.errors import CtrFastError, StoreUnavailableError
-from ctrfast.folders import kind_of
+from ctrfast.folders import PARTIAL, kind_of
 from ctrfast.store.address import Address
 from ctrfast.store.artefacts import UNFINISHED, copy_to, find, publish_unfinished
 
@@ -93,7 +93,7 @@ def _as_it_is(run: Path) -> Iterator[Path]:
 
     Records that are newer than the last checkpoint do not matter: they are dropped when the run goes on from it.
     """
-    folder = run.parent / f".partial-{run.name}-mirror"
+    folder = run.parent / f"{PARTIAL}{run.name}-mirror"
     shutil.rmtree(folder, ignore_errors=True)  # of a process that was killed
     try:
         for file in sorted(run.rglob("*")):  # "checkpoints" come before "metrics.jsonl"

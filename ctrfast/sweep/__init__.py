@@ -17,9 +17,10 @@ process    one point from the outside: its process, what it says, how it ended
 point      one point from the inside
 """
 
-from ctrfast.sweep.grid import MOST_POINTS, Point, SweepConfig, parse_sweep, sweep_points
+from ctrfast.sweep.grid import Point, SweepConfig, parse_sweep, sweep_points
 from ctrfast.sweep.groups import Group, Outcome, Spread, best_outcome, group_over_seeds
 from ctrfast.sweep.runner import SweepProgress, SweepResult, run_sweep
+from ctrfast.sweep.space import MOST_POINTS
 
 __all__ = [
     "MOST_POINTS",

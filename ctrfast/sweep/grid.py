@@ -25,12 +25,12 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ctrfast.config import TrainConfig, parse_config
+from ctrfast.dotted import assign
 from ctrfast.errors import ConfigError, unknown_name
 from ctrfast.sweep.random_search import drawn_settings
-from ctrfast.sweep.space import SEED, Grid, Range, Search, seeds_of
+from ctrfast.sweep.space import MOST_POINTS, SEED, Grid, Range, Search, seeds_of
 from ctrfast.yaml_text import read_yaml
 
-MOST_POINTS = 1000
 _FIRST = ("scaling.rule", "batch_size")
 _LONGEST_NAME = 120
 _UNSAFE = re.compile(r"[^A-Za-z0-9.+=_-]+")
@@ -134,9 +134,9 @@ def seeded_settings(config: SweepConfig, settings: Mapping[str, Any]) -> list[di
 def make_point(config: SweepConfig, settings: Mapping[str, Any]) -> Point:
     """A point of a sweep. settings: by dotted name, beside the base. Raises ConfigError where they break a rule."""
     values = json.loads(json.dumps(config.base))  # a copy of its own, all the way down
-    for name, value in settings.items():
-        _assign(values, name, value)
     try:
+        for name, value in settings.items():
+            assign(values, name, value)
         parsed = parse_config(values)
     except ConfigError as error:
         message = f"The point {settings_text(settings)}: {error.message}"
@@ -199,15 +199,6 @@ def _refuse_too_many(sizes: Sequence[tuple[str, int]]) -> None:
         product = " x ".join(f"{size} of {name}" for name, size in sizes)
         problem = f"The grid must have at most {MOST_POINTS:,} points. Got {product} = {count:,}."
         raise ConfigError(f"{problem} Try fewer values.", path="grid")
-
-
-def _assign(values: dict[str, Any], name: str, value: Any) -> None:
-    *parents, last = name.split(".")
-    for parent in parents:
-        values = values.setdefault(parent, {})
-        if not isinstance(values, dict):
-            raise ConfigError(f"`{parent}` holds a value, not settings. Got {name!r}.", path=f"grid.{name}")
-    values[last] = value
 
 
 def _folder_name(settings: Mapping[str, Any]) -> str:

@@ -64,9 +64,8 @@ def _optuna() -> ModuleType:
 
 def _distribution(optuna: ModuleType, values: list[Any] | Range) -> Any:
     if not isinstance(values, Range):
-        return optuna.distributions.CategoricalDistribution(
-            range(len(values))
-        )  # a value may be a list: its place is not
+        places = range(len(values))  # a value may be a list, which Optuna does not take
+        return optuna.distributions.CategoricalDistribution(places)
     if values.integer:
         return optuna.distributions.IntDistribution(int(values.low), int(values.high), log=values.log)
     return optuna.distributions.FloatDistribution(values.low, values.high, log=values.log)

@@ -20,13 +20,13 @@ from ctrfast.allocator import keep_freed_memory
 from ctrfast.config import TrainConfig
 from ctrfast.data.shards import Dataset
 from ctrfast.errors import ArtifactError, Cancelled, CtrFastError
+from ctrfast.machine_memory import is_out_of_memory
 from ctrfast.sweep.pruning import Pruner
 
 if TYPE_CHECKING:
     from ctrfast.loop.progress import Progress
 
 _STDIN, _STDOUT, _STDERR = 0, 1, 2
-_OUT_OF_MEMORY = {"ResourceExhaustedError", "ArrowMemoryError"}  # beside MemoryError and what is derived from it
 
 
 def main() -> int:
@@ -78,7 +78,7 @@ def main() -> int:
 def _reason(error: Exception) -> dict[str, str]:
     if isinstance(error, CtrFastError):
         return {"reason": error.code, "message": error.message}
-    if isinstance(error, MemoryError) or type(error).__name__ in _OUT_OF_MEMORY:
+    if is_out_of_memory(error):
         message = "The run needs more memory than there is. Choose a smaller batch or table."
         return {"reason": "out_of_memory", "message": message}
     return {"reason": "internal", "message": f"An unexpected {type(error).__name__}. The point's log has the details."}

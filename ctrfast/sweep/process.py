@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from ctrfast.exit_codes import signal_name
+
 COMMAND = (sys.executable, "-m", "ctrfast.sweep.point")
 CRASHED = "crashed"
 _LOOK_S = 0.2
@@ -123,11 +125,8 @@ def _accompany(
 
 
 def _death(code: int) -> str:
-    if code >= 0:
+    name = signal_name(code)
+    if name is None:
         return f"The run's process ended with code {code} before it was done. The point's log may tell more."
-    try:
-        name = signal.Signals(-code).name
-    except ValueError:
-        name = f"signal {-code}"
     hint = " The system does that where memory runs out." if name == "SIGKILL" else ""
     return f"The run's process was ended by {name}.{hint}"

@@ -16,18 +16,19 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
+from ctrfast.run import RECORDS
+
 if TYPE_CHECKING:
     from ctrfast.loop.progress import Progress
 
 MEDIAN = "median"
 FEWEST = 3
-_RECORDS = "metrics.jsonl"
 
 
 def epoch_aucs(run: Path, steps_per_epoch: int) -> dict[int, float]:
     """Validation AUC at the end of each epoch, from 1, of a finished run."""
     found: dict[int, float] = {}
-    for line in (run / _RECORDS).read_text(encoding="utf-8").splitlines():
+    for line in (run / RECORDS).read_text(encoding="utf-8").splitlines():
         record = json.loads(line)
         if record.get("split") == "valid" and "auc" in record and record["step"] % steps_per_epoch == 0:
             found[record["step"] // steps_per_epoch] = record["auc"]

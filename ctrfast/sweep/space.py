@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_val
 from ctrfast.errors import ConfigError
 
 SEED = "seed"
-_MOST_POINTS = 1000
+MOST_POINTS = 1000
 
 
 class Range(BaseModel):
@@ -70,7 +70,7 @@ class Search(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: Literal["random", "optuna"]
-    points: int = Field(ge=1, le=_MOST_POINTS, strict=True)
+    points: int = Field(ge=1, le=MOST_POINTS, strict=True)
     seed: int = Field(default=1, ge=0, le=2**31 - 1, strict=True)
     sampler: Literal["tpe", "nsgaii", "random"] = "tpe"
 

@@ -8,8 +8,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
 from ctrfast.architectures import architectures
-from ctrfast.errors import unknown_name
-from ctrfast.schema import PRESETS, Schema, preset
+from ctrfast.schema import Schema, preset
 from service.dependencies import DatasetsDep, problems
 from service.json_bodies import JsonRoute
 from service.seals import described
@@ -64,8 +63,6 @@ def list_architectures(
 
 def _schema(datasets: DatasetsDep, dataset: str | None, preset_name: str) -> Schema:
     if dataset is None:
-        if preset_name not in PRESETS:
-            raise unknown_name("preset", preset_name, PRESETS, path="preset")
         return preset(preset_name)
     row = datasets.find(dataset)
     if row is None:

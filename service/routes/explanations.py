@@ -26,7 +26,7 @@ _MOST_ROWS = 100
 _Version = Annotated[int, Field(ge=1, le=LARGEST_VERSION)]
 
 
-class _Rows(BaseModel):
+class EncodingRequest(BaseModel):
     """Rows of raw values. Without version and alias `latest` explains."""
 
     model_config = ConfigDict(extra="forbid")
@@ -36,14 +36,16 @@ class _Rows(BaseModel):
     alias: Name = LATEST
 
 
-class _Pairs(_Rows):
+class ExplanationRequest(EncodingRequest):
     """pairs: of how many fields, the strongest ones, all pairs are looked at."""
 
     pairs: Annotated[int, Field(ge=0, le=MOST_PAIRED)] = 5
 
 
 @router.post("/{name}:explain-encoding", responses=problems(400, 404, 409, 410, 413, 422))
-async def explain_encoding(name: ModelName, request: _Rows, services: ServicesDep, project: ProjectDep) -> EncodedRows:
+async def explain_encoding(
+    name: ModelName, request: EncodingRequest, services: ServicesDep, project: ProjectDep
+) -> EncodedRows:
     """What each value becomes: kept, unseen, missing or hashed, its id and row; a number, transformed and scaled."""
     served = await _served(services, project, name, request.version, request.alias)
     rows = []
@@ -56,7 +58,9 @@ async def explain_encoding(name: ModelName, request: _Rows, services: ServicesDe
 
 
 @router.post("/{name}:explain", responses=problems(400, 404, 409, 410, 413, 422))
-async def explain(name: ModelName, request: _Pairs, services: ServicesDep, project: ProjectDep) -> ExplainedRows:
+async def explain(
+    name: ModelName, request: ExplanationRequest, services: ServicesDep, project: ProjectDep
+) -> ExplainedRows:
     """What each field adds to the score, by taking it out; and what the strongest pairs add together."""
     served = await _served(services, project, name, request.version, request.alias)
 

@@ -68,7 +68,6 @@ def get_metadata(name: ModelName, registry: RegistryDep) -> ModelMetadata:
 @router.get("/{name}/versions/{version}/metadata", responses=problems(404, 409, 410, 422))
 def get_version_metadata(name: ModelName, version: Version, registry: RegistryDep) -> ModelMetadata:
     """What a version takes and gives, in TensorFlow Serving's form."""
-    registry.live_version(name, version)
     return _metadata(name, version, registry)
 
 

@@ -7,11 +7,11 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Body
 
-from ctrfast.errors import ArtifactError, DataError, unknown_name
+from ctrfast.errors import ArtifactError, DataError
 from ctrfast.machine_memory import available_memory
 from ctrfast.optim.scaling import make_plan
 from ctrfast.preflight import preflight
-from ctrfast.schema import PRESETS
+from ctrfast.schema import preset
 from service.answers import Finding, MemoryPublic, PlanPublic, TimePublic
 from service.dependencies import DatasetsDep, problems
 from service.fingerprints import fingerprint
@@ -45,9 +45,8 @@ def make_a_plan(request: PlanBody, datasets: DatasetsDep) -> PlanPublic:
     fingerprint("plan", request)  # refuses what no answer could repeat
     asked = parse_plan_request(request)
     if asked.dataset is None:
-        if asked.preset not in PRESETS:
-            raise unknown_name("preset", asked.preset, PRESETS, path="preset")
-        return PlanPublic(plan=make_plan(asked.config, asked.preset), config=asked.config.model_dump(mode="json"))
+        of_preset = preset(asked.preset)
+        return PlanPublic(plan=make_plan(asked.config, of_preset.name), config=asked.config.model_dump(mode="json"))
     row = datasets.find(asked.dataset)
     if row is None:
         raise unknown_entry("dataset", asked.dataset, datasets.names(), "dataset")

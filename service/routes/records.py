@@ -35,8 +35,6 @@ _LARGEST_SEQ = 2**31 - 1
 
 Seq = Annotated[int, Query(ge=0, le=_LARGEST_SEQ)]
 LastEventId = Annotated[int | None, Header(alias="Last-Event-ID", ge=0, le=_LARGEST_SEQ)]
-
-
 Limit = Annotated[int, Query(ge=1, le=1000)]
 
 

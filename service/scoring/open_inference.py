@@ -136,7 +136,7 @@ def read_infer(body: bytes, json_length: str | None, max_rows: int) -> InferRequ
     if len(set(rows.values())) > 1:
         shown = ", ".join(f"{name[:64]}: {count}" for name, count in list(rows.items())[:5])
         raise BadValueError(f"All inputs must have the same length. Got {shown}.", path="inputs")
-    return InferRequest(parsed.id, columns, next(iter(rows.values()), 0), _wanted(parsed), _usual(parsed))
+    return InferRequest(parsed.id, columns, next(iter(rows.values()), 0), _wanted(parsed), _binary_unless_said(parsed))
 
 
 def infer_answer(
@@ -167,7 +167,7 @@ def infer_answer(
     return head + b"".join(tails), len(head) if tails else None
 
 
-def _usual(body: _Body) -> bool:
+def _binary_unless_said(body: _Body) -> bool:
     return body.parameters.get("binary_data_output", False) is True
 
 
@@ -181,7 +181,7 @@ def _wanted(body: _Body) -> Mapping[str, bool] | None:
                 f"There is no output {output.name[:100]!r}. There are {' and '.join(_OUTPUTS)}.",
                 path=f"outputs[{index}].name",
             )
-        wanted[output.name] = output.parameters.get("binary_data", _usual(body)) is True
+        wanted[output.name] = output.parameters.get("binary_data", _binary_unless_said(body)) is True
     return wanted
 
 

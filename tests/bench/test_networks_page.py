@@ -1,7 +1,7 @@
 import json
 
 from bench.networks_page import PAGE, page
-from ctrfast.config import MODEL_NAMES
+from ctrfast.model_config import MODEL_NAMES
 
 
 def test_the_page_is_up_to_date():

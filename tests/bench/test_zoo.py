@@ -8,7 +8,8 @@ from bench import zoo
 from bench.train import Entry
 from bench.zoo import OURS, PEERS, Measured, entries_of, measure, report
 from bench.zoo_networks import DEEPCTR, FUXICTR, settings_of
-from ctrfast.config import MODEL_NAMES, parse_config
+from ctrfast.config import parse_config
+from ctrfast.model_config import MODEL_NAMES
 from ctrfast.network_sizes import network_size
 
 PROGRAMS = Path(zoo.__file__).parent / "peers"

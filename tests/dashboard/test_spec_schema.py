@@ -6,7 +6,8 @@ import jsonschema
 import pytest
 from pydantic import BaseModel
 
-from ctrfast.config import MODEL_NAMES, RULE_NAMES, ModelConfig, OptimizerConfig, TrainConfig
+from ctrfast.config import RULE_NAMES, OptimizerConfig, TrainConfig
+from ctrfast.model_config import MODEL_NAMES, ModelConfig
 from service.spec_schemas import job_schema
 from service.specs import EvaluateSpec, PrepareSpec, ScoreSpec, TrainSpec
 from service.states import Kind

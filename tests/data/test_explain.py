@@ -10,7 +10,8 @@ from ctrfast.data.encode import Encoder
 from ctrfast.data.text_keys import hash_bucket
 from ctrfast.data.vocabulary import Vocabulary
 from ctrfast.errors import DataError
-from ctrfast.schema import FittedSchema, IdField, NumericField, Schema, Statistics
+from ctrfast.fitted_schema import FittedSchema, Statistics
+from ctrfast.schema import IdField, NumericField, Schema
 
 SCHEMA = Schema(
     name="all_kinds",

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from ctrfast.data.encode import Encoder
 from ctrfast.data.json_rows import JsonRows
 from ctrfast.data.vocabulary import Vocabulary
-from ctrfast.schema import FittedSchema, IdField, NumericField, Schema, Statistics
+from ctrfast.fitted_schema import FittedSchema, Statistics
+from ctrfast.schema import IdField, NumericField, Schema
 
 TEXTS = ["a", "68fd1e64", "17", "0", "1234567890123456", "x" * 20, "[,:]}", "null"]
 SCHEMA = Schema(

@@ -3,7 +3,8 @@ import pytest
 
 from ctrfast.data.fit import Moments
 from ctrfast.data.transforms import NumberInputs, missing_input, transformed
-from ctrfast.schema import NumericField, Statistics
+from ctrfast.fitted_schema import Statistics
+from ctrfast.schema import NumericField
 
 VALUES = np.array([-3.0, 0.0, 2.0, 10.0, np.nan])
 

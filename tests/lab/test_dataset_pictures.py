@@ -44,7 +44,7 @@ def test_id_counts_are_those_of_the_vocabulary(tiny_dataset):
     assert lines["b: 12 values"] == (list(range(1, 13)), list(counts[counts["field"] == "b"]["count"]))
     assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
     (axes,) = draw_id_frequency(counts, fields=["b"]).axes
-    assert list(drawn(axes)) == ["the other 1 fields", "b: 12 values"]
+    assert list(drawn(axes)) == ["the other field", "b: 12 values"]
     with pytest.raises(DataError, match="at least one row"):
         draw_id_frequency(counts.head(0))
     with pytest.raises(ConfigError, match="Unknown id table 'c'"):

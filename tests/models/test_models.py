@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ctrfast.config import MODEL_OPTIONS, ModelConfig, parse_config
+from ctrfast.config import parse_config
 from ctrfast.errors import ConfigError
+from ctrfast.model_config import MODEL_OPTIONS, ModelConfig
 from ctrfast.models import MODELS, build_model
 from ctrfast.network_sizes import network_size
 from tests.models.networks_oracle import OWN

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from bench.parity.golden import Golden
-from ctrfast.config import ModelConfig
+from ctrfast.model_config import ModelConfig
 from ctrfast.models import MODELS, build_model
 
 FOLDER = Path(__file__).parents[1] / "golden" / "parity"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ctrfast.config import ModelConfig
+from ctrfast.model_config import ModelConfig
 from ctrfast.models import MODELS
 from ctrfast.models.pooling import Pooling
 from ctrfast.network import Network

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ctrfast.config import MODEL_OPTIONS, ModelConfig, parse_config
+from ctrfast.config import parse_config
 from ctrfast.errors import ConfigError
 from ctrfast.gradients import Gradients, weights_of
 from ctrfast.loop.dataset_needs import check_labels
+from ctrfast.model_config import MODEL_OPTIONS, ModelConfig
 from ctrfast.models import build_model
 from ctrfast.network_sizes import network_size
 from ctrfast.prune import pruned

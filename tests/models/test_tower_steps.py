@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from ctrfast.config import ModelConfig
+from ctrfast.model_config import ModelConfig
 from ctrfast.models import build_model
 from ctrfast.step import Execution, make_step
 from tests.models.step_settings import STEP

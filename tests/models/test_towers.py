@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ctrfast.config import ModelConfig, parse_config
+from ctrfast.config import parse_config
 from ctrfast.errors import ConfigError
 from ctrfast.gradients import Gradients
+from ctrfast.model_config import ModelConfig
 from ctrfast.models import build_model
 from ctrfast.models.hidden_end import HiddenEnd
 from ctrfast.models.towers import TOWERS

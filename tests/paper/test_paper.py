@@ -9,11 +9,13 @@ import pytest
 from typer.testing import CliRunner
 
 from ctrfast.cli import app
+from ctrfast.data.synth import synth
 from ctrfast.errors import ConfigError
 from ctrfast.optim.published import BATCH_SIZES, NETWORKS, PUBLISHED_AUC, PUBLISHED_MINUTES
 from ctrfast.optim.scaling import make_plan
 from ctrfast.paper import SCALES, PaperTable, paper_dataset, plan_table, write_report
 from ctrfast.paper.picture import draw_auc
+from ctrfast.schema import SPLITS
 from ctrfast.sweep import sweep_points
 
 
@@ -97,6 +99,12 @@ def test_tiny_has_data_of_its_own(tmp_path):
     assert paper_dataset(None, "tiny", tmp_path / "table").hash == made.hash
     plan = plan_table(made, "tiny")
     assert (plan.runs, plan.left_out) == (8, ())
+
+
+def test_tiny_goes_on_from_clicks_that_were_not_prepared(tmp_path):
+    synth(tmp_path / "table-clicks.tsv.gz", "criteo", 3_000, 2)
+    made = paper_dataset(None, "tiny", tmp_path / "table")
+    assert sum(made.rows(split) for split in SPLITS) == 3_000
 
 
 def test_tiny_to_a_report(tiny_dataset, tmp_path, monkeypatch):

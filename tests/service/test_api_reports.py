@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import service.one_at_a_time
 import service.reports
 from ctrfast.data.report import DataReport, inspect_dataset
 from ctrfast.data.shards import Dataset
@@ -107,7 +108,7 @@ def test_the_api_answers_while_a_report_is_made(known: Api, monkeypatch: pytest.
         return inspect_dataset(dataset)
 
     monkeypatch.setattr(service.reports, "inspect_dataset", slow)
-    monkeypatch.setattr(service.reports, "_WAIT_S", 0.05)
+    monkeypatch.setattr(service.one_at_a_time, "WAIT_S", 0.05)
     answers: list[Any] = []
     asking = threading.Thread(target=lambda: answers.append(known.client.get(URL)))
     asking.start()

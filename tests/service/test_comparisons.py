@@ -142,9 +142,9 @@ def trained_copy(api: Api, run: Path) -> str:
 def test_one_comparison_at_a_time(api: Api, bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = bundle.parent / "run"
     first, second = trained(api, run), trained(api, run)
-    monkeypatch.setattr("service.comparisons._WAIT_S", 0.05)
+    monkeypatch.setattr("service.one_at_a_time.WAIT_S", 0.05)
     comparisons = api.services.comparisons
-    with comparisons._at_work, pytest.raises(NotReadyError):
+    with comparisons._turns.turn(), pytest.raises(NotReadyError):
         comparisons.of("default").compare([first, second])
     told = comparisons.compare([first, second])
     assert told.verdicts[0].startswith("No difference in test AUC can be told")

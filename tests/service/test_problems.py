@@ -16,7 +16,8 @@ from ctrfast.errors import (
     TrainingError,
 )
 from service.outcomes import failure_of
-from service.problems import MEDIA_TYPE, STATUS_OF, ServiceError, library_problem, library_status, service_problem
+from service.problem_answers import MEDIA_TYPE, STATUS_OF, library_problem, library_status, service_problem
+from service.problems import ServiceError
 from service.states import Reason
 
 

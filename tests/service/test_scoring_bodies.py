@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from ctrfast.data.encode import Encoder
 from ctrfast.data.rows import Repeated, columns_of
 from ctrfast.data.vocabulary import Vocabulary
-from ctrfast.schema import FittedSchema, IdField, NumericField, Schema, Statistics
+from ctrfast.fitted_schema import FittedSchema, Statistics
+from ctrfast.schema import IdField, NumericField, Schema
 from service.problems import BadRowError, BadValueError, MalformedBodyError, TooLargeError
 from service.scoring.bodies import BodyReader, read_score
 

@@ -12,7 +12,8 @@ from ctrfast.data.encode import Encoder
 from ctrfast.data.rows import Repeated
 from ctrfast.data.vocabulary import Vocabulary
 from ctrfast.errors import DataError
-from ctrfast.schema import FittedSchema, IdField, NumericField, Schema, Statistics
+from ctrfast.fitted_schema import FittedSchema, Statistics
+from ctrfast.schema import IdField, NumericField, Schema
 from service.scoring.bodies import Impressions
 from service.scoring.passes import score_together
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import logging
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +16,14 @@ import pytest
 import service.shelf
 from ctrfast.folders import read_manifest, write_manifest
 from ctrfast.score import Scorer
-from service.pointers import Pointers, PointerStore
+from service.pointers import Key, Pointers, PointerStore
+from service.problems import VersionRemovedError
+from service.registry import Registry
+from service.shelf import Served
+from service.telemetry import Telemetry
 from tests.service.conftest import Api, publish, wait_for
 from tests.service.test_api_jobs import problem
+from tests.service.test_api_registry import new_shelf
 
 BODY = {"instances": [{"I1": 3}]}
 
@@ -101,3 +108,81 @@ def test_a_bundle_that_was_exchanged_is_not_served(make_api: Callable[..., Api],
     detail = problem(api.client.post("/v1/models/ctr:predict", json=BODY), 409, "bad_artifact")["detail"]
     assert "not the one that was published" in detail
     assert str(api.services.settings.home_dir) not in detail
+
+
+class Gate:
+    """Holds up a load when it has read all files, until it is let go."""
+
+    def __init__(self) -> None:
+        self.reached, self.let_go = threading.Event(), threading.Event()
+
+
+@pytest.fixture
+def gates(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[int, Gate]]:
+    """Gates of versions, by number."""
+    gates: dict[int, Gate] = {}
+    real = service.shelf._open
+
+    def slow(registry: Registry, telemetry: Telemetry, key: Key) -> Served:
+        served = real(registry, telemetry, key)
+        if (gate := gates.get(key[2])) is not None:
+            gate.reached.set()
+            assert gate.let_go.wait(60)
+        return served
+
+    monkeypatch.setattr(service.shelf, "_open", slow)
+    yield gates
+    for gate in gates.values():
+        gate.let_go.set()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(60):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+def test_an_alias_that_was_promoted_stays_though_an_earlier_load_ends_later(
+    api: Api, bundle: Path, gates: dict[int, Gate]
+) -> None:
+    for _ in range(2):
+        publish(api, bundle)
+
+    async def body() -> None:
+        shelf = new_shelf(api)
+        await shelf.by_version("default", "ctr", 1)
+        gates[2] = Gate()
+        earlier = asyncio.create_task(shelf.by_alias("default", "ctr", "latest"))
+        await until(gates[2].reached.is_set)
+        await shelf.promote("default", "ctr", "latest", 1)
+        assert (await shelf.by_alias("default", "ctr", "latest")).version == 1
+        gates[2].let_go.set()
+        assert (await earlier).version == 2  # as it was asked for before
+        assert (await shelf.by_alias("default", "ctr", "latest")).version == 1
+
+    asyncio.run(body())
+
+
+def test_a_version_that_is_removed_while_it_is_loaded_is_not_kept(
+    api: Api, bundle: Path, gates: dict[int, Gate]
+) -> None:
+    for _ in range(2):
+        publish(api, bundle)
+
+    async def body() -> None:
+        shelf = new_shelf(api)
+        watch = asyncio.create_task(shelf.watch())
+        await shelf.by_alias("default", "ctr", "latest")
+        gates[1] = Gate()
+        asked = asyncio.create_task(shelf.by_version("default", "ctr", 1))
+        await until(gates[1].reached.is_set)
+        await asyncio.to_thread(api.services.removal.remove, "default", "ctr", 1)
+        await until(lambda: not shelf._loading)
+        gates[1].let_go.set()
+        assert (await asked).version == 1  # as it was asked for before
+        with pytest.raises(VersionRemovedError):
+            await shelf.by_version("default", "ctr", 1)
+        watch.cancel()
+        await asyncio.gather(watch, return_exceptions=True)
+
+    asyncio.run(body())

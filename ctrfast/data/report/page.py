@@ -12,11 +12,10 @@ import base64
 from collections.abc import Sequence
 from itertools import groupby
 
-from ctrfast._version import VERSION
 from ctrfast.data.report.contents import DataReport, DataWarning, FieldReport, IdFieldReport
 from ctrfast.data.report.drift import LARGE, SOME
 from ctrfast.data.report.pictures import Picture, draw_pictures
-from ctrfast.data.report.tags import SECURITY_POLICY, STYLE, Cell, details, plain, table, text
+from ctrfast.data.report.tags import Cell, details, document, plain, table, text
 from ctrfast.schema import SPLITS
 
 _TITLES = {
@@ -39,7 +38,6 @@ _MOST_RANKS = 20  # of a field in the table; the JSON has all
 def page(report: DataReport) -> str:
     """The whole page."""
     pictures = draw_pictures(report)
-    title = f"Data report: {text(report.schema_name)}"
     parts = [
         _summary(report),
         _warnings(report.warnings),
@@ -50,16 +48,8 @@ def page(report: DataReport) -> str:
         _table_size(report, pictures),
         _repeats(report),
     ]
-    return (
-        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{SECURITY_POLICY}">\n'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f'<meta name="color-scheme" content="light dark">\n<title>{title}</title>\n<style>{STYLE}</style>\n</head>\n'
-        f"<body>\n<main>\n<h1>{title}</h1>\n"
-        + "\n".join(part for part in parts if part)
-        + f"\n<footer><p>ctrfast {VERSION}, dataset <code>{text(report.dataset_hash)}</code></p></footer>"
-        + "\n</main>\n</body>\n</html>\n"
-    )
+    about = f", dataset <code>{text(report.dataset_hash)}</code>"
+    return document(f"Data report: {report.schema_name}", parts, about=about)
 
 
 def _summary(report: DataReport) -> str:

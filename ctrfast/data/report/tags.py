@@ -94,15 +94,16 @@ def table(caption: str, head: Sequence[str], rows: Sequence[Sequence[Cell]]) -> 
     )
 
 
-def document(title: str, parts: Sequence[str]) -> str:
-    """A whole page of HTML parts; empty ones are left out."""
+def document(title: str, parts: Sequence[str], *, about: str = "") -> str:
+    """A whole page of HTML parts; empty ones are left out. about: HTML for its foot, beside the version."""
     return (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{SECURITY_POLICY}">\n'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{text(title)}</title>\n'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f'<meta name="color-scheme" content="light dark">\n<title>{text(title)}</title>\n'
         f"<style>{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>{text(title)}</h1>\n"
         + "\n".join(part for part in parts if part)
-        + f"\n<footer><p>ctrfast {VERSION}</p></footer>\n</main>\n</body>\n</html>\n"
+        + f"\n<footer><p>ctrfast {VERSION}{about}</p></footer>\n</main>\n</body>\n</html>\n"
     )
 
 
