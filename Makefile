@@ -56,7 +56,7 @@ lint: .venv/.ready-dev
 	$(BIN)/lint-imports
 
 test: lint
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 # 10,000 mutated raw files, where the tests take a few hundred.
 fuzz: .venv/.ready-dev

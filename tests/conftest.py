@@ -23,6 +23,27 @@ hypothesis.settings.load_profile("default")
 
 SMALL_MODEL = {"embedding_dim": 4, "hidden": [16, 8]}
 
+HERE = Path(__file__).parent
+# Of a minute and more where all tests run on two cores, the longest first: one that began last would keep one process
+# at work and leave the other with nothing to do.
+LONGEST = (
+    "notebooks/test_notebooks.py",
+    "cluster/test_two_nodes.py",
+    "test_score.py",
+    "test_readme.py",
+    "cluster/test_two_workers.py",
+    "service/test_up.py",
+    "test_task_runs.py",
+    "service/test_openapi.py",
+    "service/test_kill_matrix.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long files first, all else as it was; pytest-xdist keeps this order (`--no-loadscope-reorder`)."""
+    places = {HERE / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path, len(LONGEST)))
+
 
 @pytest.fixture(scope="session")
 def raw_clicks(tmp_path_factory) -> Path:

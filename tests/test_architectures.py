@@ -7,7 +7,7 @@ import numpy as np
 from ctrfast.architectures import SUMMARIES, architectures
 from ctrfast.model_config import MODEL_OPTIONS, ModelConfig
 from ctrfast.models import MODELS, build_model
-from tests.test_cli import ctrfast, refused
+from tests.command_line import called, refused
 
 
 def test_every_network_is_listed_with_its_weights():
@@ -20,12 +20,12 @@ def test_every_network_is_listed_with_its_weights():
 
 
 def test_the_command_counts_a_datasets_fields(dataset):
-    listed = json.loads(ctrfast("models", "--data", dataset.path, "--embedding-dim", 4, "--json").stdout)
+    listed = json.loads(called("models", "--data", dataset.path, "--embedding-dim", 4, "--json").stdout)
     fields = len(dataset.fitted.schema_.id_fields), len(dataset.fitted.schema_.numeric_fields)
     assert {each["name"]: each["parameters"] for each in listed} == {
         each.name: each.parameters for each in architectures(*fields, 4)
     }
-    shown = ctrfast("models", "--preset", "avazu").stdout
+    shown = called("models", "--preset", "avazu").stdout
     assert "xdeepfm" in shown and "Compressed" in shown
 
 

@@ -6,28 +6,11 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
-from pathlib import Path
 
 import pyarrow.parquet as pq
 
-CTRFAST = Path(sys.executable).with_name("ctrfast")
-
-
-def ctrfast(*arguments, code=0):
-    done = subprocess.run([CTRFAST, *map(str, arguments)], capture_output=True, text=True, timeout=240, check=False)
-    assert done.returncode == code, done.stdout + done.stderr
-    return done
-
-
-def refused(*arguments, code=1):
-    """stderr of a call that must fail: one line, no traceback."""
-    done = ctrfast(*arguments, code=code)
-    lines = done.stderr.splitlines()
-    assert len(lines) == 1, done.stderr
-    assert lines[0].startswith("error: ")
-    return lines[0]
+from tests.command_line import CTRFAST, called, ctrfast, one_line, refused
 
 
 def test_from_clicks_to_scores(tmp_path):
@@ -35,8 +18,8 @@ def test_from_clicks_to_scores(tmp_path):
     assert "teacher AUC" in ctrfast("synth", raw, "--preset", "criteo", "--rows", 3000, "--seed", 1).stdout
     done = ctrfast("prepare", raw, "--preset", "criteo", "--min-count", 2, "--out", data)
     assert "rejected 0" in done.stdout
-    assert "C26" in ctrfast("inspect", data).stdout
-    report = json.loads(ctrfast("inspect", data, "--json", "--html", tmp_path / "report.html").stdout)
+    assert "C26" in called("inspect", data).stdout
+    report = json.loads(called("inspect", data, "--json", "--html", tmp_path / "report.html").stdout)
     assert report["schema_name"] == "criteo"
     assert "criteo" in (tmp_path / "report.html").read_text()
     done = ctrfast(
@@ -45,13 +28,13 @@ def test_from_clicks_to_scores(tmp_path):
     )
     assert "test_auc 0." in done.stdout
     assert done.stderr.strip() == ""  # TensorFlow's chatter stays away
-    assert "log_loss" in ctrfast("evaluate", run, "--data", data).stdout
-    ctrfast("export", run, "--out", bundle)
+    assert "log_loss" in called("evaluate", run, "--data", data).stdout
+    called("export", run, "--out", bundle)
     assert re.search(r": 3,000 scores, [\d,]+ rows/s\n", ctrfast("score", bundle, raw, "--out", out).stdout)
     assert pq.read_metadata(out).num_rows == 3000
-    assert "exists already" in refused("score", bundle, raw, "--out", out)
+    assert "exists already" in one_line(ctrfast("score", bundle, raw, "--out", out, code=1))
     both = tmp_path / "both.parquet"
-    ctrfast("score", bundle, raw, "--out", both, "--calibrated", "--resume")
+    called("score", bundle, raw, "--out", both, "--calibrated", "--resume")
     assert pq.read_schema(both).names == ["score", "calibrated"]
     assert "exists already" in refused("export", run, "--out", bundle)
     assert "finished already" in refused(
@@ -60,7 +43,7 @@ def test_from_clicks_to_scores(tmp_path):
 
 
 def test_plan_shows_each_value_with_its_reason():
-    text = ctrfast("plan", "--rule", "cowclip", "--preset", "criteo", "--batch-size", 131072).stdout
+    text = called("plan", "--rule", "cowclip", "--preset", "criteo", "--batch-size", 131072).stdout
     assert "0.00905097" in text
     assert "0.00128" in text
     assert "sqrt(128)" in text
@@ -113,7 +96,7 @@ def test_refusals_of_files(dataset, bundle_path, raw_clicks, tmp_path):
 
 
 def test_prepare_wants_one_meaning_of_the_columns(raw_clicks, tmp_path):
-    done = ctrfast("prepare", raw_clicks, "--out", tmp_path / "d", code=2)
+    done = called("prepare", raw_clicks, "--out", tmp_path / "d", code=2)
     assert "either --preset or --schema" in done.stderr
 
 
@@ -123,8 +106,8 @@ def test_inspect_says_what_to_look_at(tmp_path):
         "name: tiny\ncolumns: [label, '[b]n']\nlabel: label\nid_fields: [{name: '[b]n'}]\n"
     )
     raw.write_text("".join(f"{row % 2}\tsame\n" for row in range(40)))
-    ctrfast("prepare", raw, "--schema", tmp_path / "schema.yaml", "--valid-fraction", 0, "--out", data)
-    done = ctrfast("inspect", data, "--html", tmp_path / "report.html")
+    called("prepare", raw, "--schema", tmp_path / "schema.yaml", "--valid-fraction", 0, "--out", data)
+    done = called("inspect", data, "--html", tmp_path / "report.html")
     lines = [line for line in done.stdout.splitlines() if line.startswith("warning: ")]
     assert any(line.startswith("warning: [b]n: It has one value in all training rows.") for line in lines)
     assert any("valid has no rows" in line for line in lines)
@@ -138,7 +121,7 @@ def test_prepare_splits_by_a_column_and_leaves_negatives_out(tmp_path):
     (tmp_path / "schema.yaml").write_text("name: tiny\ncolumns: [y, part, a]\nlabel: y\nid_fields: [{name: a}]\n")
     raw.write_text("".join(f"{int(row % 4 == 0)}\t{('train', 'test')[row % 5 == 0]}\tv\n" for row in range(400)))
     settings = ("--split", "column", "--split-column", "part", "--negative-rate", 0.5)
-    line = ctrfast("prepare", raw, "--schema", tmp_path / "schema.yaml", *settings, "--out", data).stdout
+    line = called("prepare", raw, "--schema", tmp_path / "schema.yaml", *settings, "--out", data).stdout
     train, dropped = (
         int(re.search(pattern, line)[1]) for pattern in (r"train (\d+)", r"dropped (\d+) without a click")
     )
@@ -146,7 +129,7 @@ def test_prepare_splits_by_a_column_and_leaves_negatives_out(tmp_path):
     assert 80 < dropped < 160
     assert ", test 80 rows" in line
     report = "train keeps 0.5 of its rows with label 0; models correct for it"
-    assert report in ctrfast("inspect", data, "--html", tmp_path / "report.html").stdout.splitlines()
+    assert report in called("inspect", data, "--html", tmp_path / "report.html").stdout.splitlines()
     assert "train keeps 50.00%" in (tmp_path / "report.html").read_text()
     other = ("prepare", raw, "--schema", tmp_path / "schema.yaml", "--out", tmp_path / "other")
     assert "`split` can be time only where the schema has a `timestamp`" in refused(*other, "--split", "time")
@@ -169,9 +152,9 @@ def test_an_interrupted_training_keeps_a_checkpoint_and_says_so(dataset, tmp_pat
 
 
 def test_a_plan_on_a_dataset_shows_findings_memory_and_time(dataset):
-    text = ctrfast("plan", "--data", dataset.path, "--batch-size", 5000).stdout
+    text = called("plan", "--data", dataset.path, "--batch-size", 5000).stdout
     assert "error: `batch_size` must be at most the training split's 4,200 rows" in text
-    text = ctrfast("plan", "--data", dataset.path, "--batch-size", 512).stdout
+    text = called("plan", "--data", dataset.path, "--batch-size", 512).stdout
     assert "memory for training on CPU: at most about" in text
     assert "for 8 steps of about" in text
     assert re.search(r"most unseen in test: C\d+ \d+\.\d%", text)

@@ -19,7 +19,7 @@ from ctrfast.evaluate import evaluate
 from ctrfast.schema import Schema
 from ctrfast.train import train
 from tests import tiny_clicks
-from tests.test_cli import ctrfast
+from tests.command_line import called
 
 FIELD = "C9"
 
@@ -78,8 +78,8 @@ def test_an_unknown_field_is_refused_with_near_names(run_path, dataset):
 
 def test_the_command_line_prints_segments_as_a_table_and_as_json(run_path, dataset):
     arguments = ("evaluate", run_path, "--data", dataset.path, "--segment", FIELD)
-    text = ctrfast(*arguments).stdout
-    printed = json.loads(ctrfast(*arguments, "--json").stdout)
+    text = called(*arguments).stdout
+    printed = json.loads(called(*arguments, "--json").stdout)
     segments = printed["segments"]["segments"]
     assert printed["metrics"]["rows"] == dataset.rows("test")
     for segment in segments:

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 from ctrfast.cli import app
 from ctrfast.errors import ArtifactError, CtrFastError, DataError
 from ctrfast.score import Scorer
-from tests.test_cli import ctrfast
+from tests.command_line import called
 
 
 def explain(bundle, row, *options):
@@ -23,7 +23,7 @@ def explain(bundle, row, *options):
 def test_a_row_is_explained(bundle_path):
     value = str(Scorer.load(bundle_path).encoder.vocabularies["C9"].values[0])
     row = json.dumps({"I1": 3, "C9": value, "C1": "never seen"})
-    lines = ctrfast("explain", bundle_path, "--row", row, "--pairs", 3).stdout.splitlines()
+    lines = called("explain", bundle_path, "--row", row, "--pairs", 3).stdout.splitlines()
     assert lines[0].startswith("probability 0.")
     assert lines[1].startswith("without any value: probability 0.")
     assert any(line.split()[:2] == ["C9", value] for line in lines)

@@ -10,7 +10,7 @@ from ctrfast.optim.rules import OPTIMIZERS
 from ctrfast.schema import IdField, NumericField, Schema
 from ctrfast.step import choose_execution
 from ctrfast.train import train
-from tests.test_cli import ctrfast, refused
+from tests.command_line import called, refused
 
 
 def fitted(**sizes):
@@ -161,7 +161,7 @@ def test_training_is_refused_before_it_leaves_anything(dataset, tmp_path, monkey
 
 def test_the_command_line_shows_the_estimate_and_refuses_in_one_line(dataset, tmp_path):
     needs = estimate(dataset.fitted, parse_config({"batch_size": 512}), train_rows=dataset.rows("train"))
-    text = ctrfast("plan", "--data", dataset.path, "--batch-size", 512).stdout
+    text = called("plan", "--data", dataset.path, "--batch-size", 512).stdout
     assert "rule cowclip, criteo" in text
     assert f"at most about {needs.total_bytes / 2**30:,.2f} GiB" in text
     shown = dict(line.rsplit(maxsplit=1) for line in text.splitlines() if line.split(" ")[0] in needs.by_part)

@@ -29,7 +29,7 @@ from ctrfast.score import Scorer
 from ctrfast.teacher import Teacher
 from ctrfast.train import train
 from tests import tiny_clicks, two_labels
-from tests.test_cli import ctrfast, refused
+from tests.command_line import called, refused
 
 TASKS = {
     "ple": {"kind": "ple", "experts": 1, "shared_experts": 1, "levels": 2, "hidden": [8]},
@@ -212,14 +212,14 @@ def test_the_command_line_goes_from_clicks_to_scores(tmp_path):
     schema = json.loads(two_labels.SCHEMA.model_dump_json())
     (tmp_path / "schema.yaml").write_text(yaml.safe_dump(schema))
     data, out, scores = (tmp_path / name for name in ("data", "run", "scores.parquet"))
-    ctrfast("prepare", raw, "--schema", tmp_path / "schema.yaml", "--out", data)
-    assert "buy: 0." in ctrfast("inspect", data, "--html", tmp_path / "report.html").stdout
+    called("prepare", raw, "--schema", tmp_path / "schema.yaml", "--out", data)
+    assert "buy: 0." in called("inspect", data, "--html", tmp_path / "report.html").stdout
     assert "Rates by label" in (tmp_path / "report.html").read_text()
     train_with = ("train", "--data", data, "--out", out, "--batch-size", 100, "--set", "model.hidden=[16]")
     assert "`tasks` must be set for a dataset of 2 labels" in refused(*train_with)
-    ctrfast(*train_with, "--set", "model.tasks=mmoe")
-    assert "auc.buy" in ctrfast("evaluate", out, "--data", data).stdout
-    ctrfast("score", out, raw, "--out", scores)
+    called(*train_with, "--set", "model.tasks=mmoe")
+    assert "auc.buy" in called("evaluate", out, "--data", data).stdout
+    called("score", out, raw, "--out", scores)
     assert pq.read_schema(scores).names == ["score", "score_buy"]
 
 

@@ -34,19 +34,20 @@ def random_places():
 
 
 def test_killed_at_five_random_points(tiny_dataset, watched_run, tmp_path):
-    out = tmp_path / "killed"
+    out, log = tmp_path / "killed", tmp_path / "log"
     config = tiny_clicks.watched_settings().model_dump(mode="json")
-    for place, step in random_places():
-        spec = {"place": place, "step": step, "from_step": last_checkpoint(out), "dataset": str(tiny_dataset.path)}
-        spec |= {"config": config, "out": str(out)}
-        child = subprocess.run(
-            [sys.executable, CHILD, json.dumps(spec)], capture_output=True, cwd=CHILD.parents[1], check=False
-        )
-        assert child.returncode == -signal.SIGKILL, child.stderr[-2000:]
-        assert last_checkpoint(out) <= step + 3
-        assert bool(list(out.rglob("checkpoints/.partial-*"))) == (place == "checkpoint")
-        with pytest.raises(ArtifactError, match="has not finished"):
-            Run.open(out)
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with log.open("w") as errors, subprocess.Popen([sys.executable, CHILD], stderr=errors, **pipes) as children:
+        for place, step in random_places():
+            spec = {"place": place, "step": step, "from_step": last_checkpoint(out), "dataset": str(tiny_dataset.path)}
+            children.stdin.write(json.dumps(spec | {"config": config, "out": str(out)}) + "\n")
+            children.stdin.flush()
+            assert children.stdout.readline() == f"{-signal.SIGKILL}\n", log.read_text()[-2000:]
+            assert last_checkpoint(out) <= step + 3
+            assert bool(list(out.rglob("checkpoints/.partial-*"))) == (place == "checkpoint")
+            with pytest.raises(ArtifactError, match="has not finished"):
+                Run.open(out)
+    assert children.returncode == 0
     assert last_checkpoint(out) > 20  # the last part is not the whole run
     train(tiny_dataset, tiny_clicks.watched_settings(), out, resume=True)
     tiny_clicks.same_run(watched_run, out)

@@ -1,4 +1,4 @@
-"""Two worker processes take the steps of one, measure all rows, and stop when told."""
+"""Two worker processes take the steps of one, measure all rows, stop when told, and go on where one is lost."""
 
 import json
 import subprocess
@@ -18,7 +18,7 @@ from ctrfast.run import Run
 from ctrfast.step import make_step
 from tests import tiny_clicks
 from tests.cluster.connections import strangers_among
-from tests.cluster.two_workers_program import DENSE, SPARSE
+from tests.cluster.two_workers_program import DENSE, DIES_BEFORE_STEP, SPARSE
 
 pytestmark = pytest.mark.timeout(900)
 STEPS = 20
@@ -26,12 +26,12 @@ STEPS = 20
 
 @pytest.fixture(scope="module")
 def runs(tiny_dataset, tmp_path_factory):
-    """The folder of the program's runs, and what it told."""
+    """The folder of the program's runs, what it told, and all that it printed."""
     out = tmp_path_factory.mktemp("two")
     program = [sys.executable, "-m", "tests.cluster.two_workers_program", tiny_dataset.path, out]
     done = subprocess.run(program, capture_output=True, text=True, timeout=880)
     assert done.returncode == 0, done.stderr
-    return out, json.loads(done.stdout.splitlines()[-1])
+    return out, json.loads(done.stdout.splitlines()[-1]), done.stderr + done.stdout
 
 
 def one_worker(dataset, config):
@@ -84,10 +84,20 @@ def test_the_figures_are_those_of_all_rows(runs, tiny_dataset):
 
 
 def test_a_stop_reaches_the_workers(runs):
-    out, told = runs
+    out, told, _ = runs
     assert told["stopped"].startswith("Stopped after 1 of 20 steps; a checkpoint is kept.")
     assert told["refused"].startswith("The run") and "optimizer.update=dense (now sparse)" in told["refused"]
     assert not list(out.rglob(".partial-*"))
+
+
+def test_a_run_that_loses_a_worker_ends_as_an_undisturbed_one(runs):
+    out, told, printed = runs
+    assert told["stopped_at_once"].startswith(f"Stopped after 1 of {STEPS} steps; a checkpoint is kept.")
+    assert (out / "died").exists()
+    assert DIES_BEFORE_STEP % DENSE.checkpoint_every_steps  # else nothing had to be done again
+    assert told["steps"][-1] == Run.open(out / "hurt").receipt.steps == STEPS
+    assert "A worker was lost" in printed
+    tiny_clicks.same_run(out / "dense", out / "hurt")
 
 
 def test_the_workers_talk_on_loopback_alone(runs):

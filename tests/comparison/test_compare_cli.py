@@ -15,7 +15,7 @@ from ctrfast.kept_scores import TEST_SCORES, load_scores
 from ctrfast.metrics import Predictions
 from ctrfast.run import Run
 from ctrfast.train import train
-from tests.test_cli import ctrfast, refused
+from tests.command_line import called, refused
 from tests.tiny_clicks import settings
 
 
@@ -40,7 +40,7 @@ def test_the_scores_that_are_kept_are_those_of_the_figures(pair, tiny_dataset):
 
 def test_the_command(pair, tiny_dataset, tmp_path):
     short, long = pair
-    shown = ctrfast("compare", short, long).stdout
+    shown = called("compare", short, long).stdout
     assert refused("compare", short) == "error: `runs` must name 2 to 50 runs. Got 1."
     assert f"{long} ranks better than {short}: test AUC +0." in shown
     assert "on the same 900 rows" in shown

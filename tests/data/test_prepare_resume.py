@@ -19,6 +19,9 @@ from ctrfast.data.work_folder import WorkFolder
 from ctrfast.errors import Cancelled, ConfigError, DamagedFileError, StorageError
 
 WORK = ".out.prepare"
+# Forks of one process that has imported this module: each import takes longer than the work.
+CHILDREN = multiprocessing.get_context("forkserver")
+CHILDREN.set_forkserver_preload([__name__])
 
 
 def rows_of(count, start=0):
@@ -149,7 +152,7 @@ def test_a_killed_process_leaves_no_half_dataset(tmp_path, raw, tiny, expected, 
     with Renames() as renames:
         prepare(raw, tiny, tmp_path / "counted")
     arguments = (math.ceil(place * renames.count), after, raw, tiny, tmp_path / "out")
-    process = multiprocessing.get_context("spawn").Process(target=_be_killed, args=arguments)
+    process = CHILDREN.Process(target=_be_killed, args=arguments)
     process.start()
     process.join(timeout=120)
     assert process.exitcode == -signal.SIGKILL
@@ -175,7 +178,7 @@ def _meet_a_full_disk(raw, schema, out, size):
 @pytest.mark.parametrize("size", [1_000, 5_000])  # fails on a block; on a column or a shard
 def test_a_full_disk_is_one_clear_error_and_loses_nothing(tmp_path, raw, tiny, expected, size):
     arguments = (raw, tiny, tmp_path / "out", size)
-    process = multiprocessing.get_context("spawn").Process(target=_meet_a_full_disk, args=arguments)
+    process = CHILDREN.Process(target=_meet_a_full_disk, args=arguments)
     process.start()
     process.join(timeout=120)
     assert process.exitcode == 41

@@ -56,16 +56,23 @@ def texts_of(notebook: nbformat.NotebookNode) -> Iterator[str]:
                     yield str(data)
 
 
+@pytest.fixture(scope="module")
+def work(tmp_path_factory):
+    """What 03, 04 and 05 keep and use again: the first that runs makes the dataset, and 04 finds most runs of 03."""
+    return tmp_path_factory.mktemp("work")
+
+
 def test_there_are_notebooks():
     assert NOTEBOOKS
 
 
 @each_notebook
 @pytest.mark.timeout(LONGEST_S)
-def test_runs_from_top_to_bottom(path, tmp_path, monkeypatch):
+def test_runs_from_top_to_bottom(path, work, tmp_path, monkeypatch):
     folder = tmp_path / "notebooks"
     folder.mkdir()
     shutil.copy(path, folder)
+    (folder / "work").symlink_to(work)
     (tmp_path / "bench").symlink_to(ROOT / "bench")  # 05 reads what is committed there
     monkeypatch.setenv("FAST", "1")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))

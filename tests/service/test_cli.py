@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -9,12 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from service.cli import main
 from service.processes import bind, is_loopback
+from tests.command_line import run_here
 
 COMMAND = [sys.executable, "-m", "service.cli"]
 
 
-def run(home: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def process(home: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """The command as a process of its own."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("CTRFAST_")}
     return subprocess.run(
         [*COMMAND, *arguments],
@@ -23,6 +27,23 @@ def run(home: Path, *arguments: str, **environment: str) -> subprocess.Completed
         text=True,
         timeout=60,
     )
+
+
+def run(home: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """The same called in this process, whose log has no other reader for that time."""
+    root, ours = logging.getLogger(), logging.getLogger("service")
+    handlers, level = root.handlers, ours.level
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("CTRFAST_")]:
+            patch.delenv(name)
+        for name, value in {"CTRFAST_HOME": str(home), **environment}.items():
+            patch.setenv(name, value)
+        root.handlers = []
+        try:
+            return run_here(main, "ctrfast-service", *arguments)
+        finally:
+            root.handlers = handlers
+            ours.setLevel(level)
 
 
 def refused(result: subprocess.CompletedProcess[str], *words: str) -> None:
@@ -36,7 +57,7 @@ def refused(result: subprocess.CompletedProcess[str], *words: str) -> None:
 def test_a_port_in_use(home: Path) -> None:
     with bind("127.0.0.1", 0) as listener:
         port = str(listener.getsockname()[1])
-        refused(run(home, "up", "--port", port), f"Port {port}", "in use", "--port")
+        refused(process(home, "up", "--port", port), f"Port {port}", "in use", "--port")
 
 
 def test_another_address_needs_a_key(home: Path) -> None:
@@ -48,7 +69,7 @@ def test_another_address_needs_a_key(home: Path) -> None:
 
 
 def test_create_key(home: Path) -> None:
-    result = run(home, "create-key", "ci")
+    result = process(home, "create-key", "ci")
     assert result.returncode == 0
     key_id, _, secret = result.stdout.strip().partition(".")
     assert len(key_id) == 12
@@ -82,7 +103,7 @@ def test_keys_that_cannot_be_made_or_revoked(home: Path) -> None:
 
 def test_parts_want_a_migrated_database(home: Path) -> None:
     for part in ("api", "worker"):
-        refused(run(home, part), "ctrfast-service migrate")
+        refused(process(home, part), "ctrfast-service migrate")
 
 
 def test_bad_settings_in_one_line(home: Path) -> None:

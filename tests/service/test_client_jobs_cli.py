@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,29 +14,19 @@ from service.access import ALL_RIGHTS
 from service.assignments import LOG
 from service.keys import KeyStore
 from service.states import Kind
+from tests.command_line import called, ctrfast, one_line
 from tests.service.conftest import Api
 from tests.service.test_api_jobs import TRAIN, registered, run_a_job  # noqa: F401 - a fixture
 
 
 def jobs(api: Api, *arguments: str, code: int = 0, stdin: str = "", **environment: str) -> str:
     """stdout of a call that must go well; else the one line on stderr."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("CTRFAST_")}
-    done = subprocess.run(
-        [sys.executable, "-c", "from ctrfast.cli import main; main()", "jobs", *arguments],
-        env={**kept, "CTRFAST_URL": api.url, **environment},
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == code, done.stdout + done.stderr
+    here = {"CTRFAST_URL": api.url, **environment}
+    done = called("jobs", *arguments, code=code, stdin=stdin, environment=here)
     if code == 0:
         assert done.stderr == ""
         return done.stdout
-    (line,) = done.stderr.splitlines()
-    assert line.startswith("error: ")
-    return line
+    return one_line(done)
 
 
 @pytest.fixture
@@ -64,6 +51,14 @@ def test_submit_list_show_and_steer(registered: Api, request_file: Path) -> None
         assert f" {state}\n" in jobs(registered, action, job_id)
     assert "cannot be cancelled" in jobs(registered, "cancel", job_id, code=1)
     assert f"The job {job_id} is cancelled." in jobs(registered, "wait", job_id, code=1)
+
+
+def test_a_process_of_its_own_says_the_same(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    job_id = run_a_job(api)
+    monkeypatch.setenv("CTRFAST_URL", api.url)
+    done = ctrfast("jobs", "show", job_id)
+    assert (done.stdout, done.stderr) == (jobs(api, "show", job_id), "")
+    assert "404 not_found" in one_line(ctrfast("jobs", "show", "nope", code=1))
 
 
 def test_the_runs_of_a_sweep(api: Api) -> None:

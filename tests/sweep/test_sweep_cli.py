@@ -11,7 +11,7 @@ import yaml
 
 from ctrfast.sweep import parse_sweep, sweep_points
 from ctrfast.train import train
-from tests.test_cli import CTRFAST, ctrfast
+from tests.command_line import CTRFAST, called
 from tests.tiny_clicks import SETTINGS, same_run
 
 
@@ -28,7 +28,7 @@ def test_a_sweep_with_a_failing_point_that_is_killed_in_the_next_one(tiny_datase
     values = {"base": base, "grid": {"optimizer.lr_dense": [1e30, 0.01], "scaling.rule": ["cowclip"]}}
     file.write_text(yaml.safe_dump(values))
     arguments = ("sweep", "--config", file, "--out", out)
-    assert "--data" in ctrfast(*arguments, code=2).stderr
+    assert "--data" in called(*arguments, code=2).stderr
     file.write_text(yaml.safe_dump({"data": str(tiny_dataset.path), **values}))
     run = out / "runs" / "rule=cowclip_lr_dense=0.01"
     process = subprocess.Popen([CTRFAST, *map(str, arguments)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -42,7 +42,7 @@ def test_a_sweep_with_a_failing_point_that_is_killed_in_the_next_one(tiny_datase
     assert not (run / "receipt.json").exists()
     failed = (out / "logs" / "rule=cowclip_lr_dense=1e+30.txt").read_bytes()
 
-    shown = ctrfast(*arguments, code=1)
+    shown = called(*arguments, code=1)
     assert shown.stderr == f"error: 1 of 2 points failed: see {out}/points.jsonl.\n"
     assert (out / "logs" / "rule=cowclip_lr_dense=1e+30.txt").read_bytes() == failed  # it was not tried again
     (line,) = [line.split() for line in shown.stdout.splitlines() if line.startswith("cowclip")]
