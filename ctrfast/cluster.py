@@ -165,7 +165,10 @@ def _fit(work: Work, cluster: ClusterConfig, mail: Mailbox) -> None:
             run_config=RunConfig(  # type: ignore[call-arg]  # its types are those of Ray Train's first version
                 name="ray",
                 storage_path=str(mail.path),
-                failure_config=FailureConfig(max_failures=MOST_RESTARTS, controller_failure_limit=MOST_RESTARTS),
+                failure_config=FailureConfig(
+                    max_failures=MOST_RESTARTS,
+                    controller_failure_limit=MOST_RESTARTS,  # type: ignore[call-arg]
+                ),
                 worker_runtime_env={"env_vars": _WORKER_ENVIRONMENT},
             ),
         )
@@ -240,15 +243,17 @@ def _join(address: str) -> None:
         if address.startswith(_CLIENT):
             _knock(address.removeprefix(_CLIENT))
         ray.init(address=address)
-    except AuthenticationError as error:
+    except (AuthenticationError, ConnectionError) as error:
+        # From one of its nodes, Ray tries for 20 s, and tells of the token in the text of the cause alone.
+        if isinstance(error, ConnectionError) and AuthenticationError.__name__ not in str(error.__cause__):
+            first = str(error).splitlines()[0]
+            raise WorkerLostError(
+                f"The Ray cluster at {address} must answer. Got: {first}. Start it, or set another address."
+            ) from error
         raise ConfigError(
             f"The Ray cluster at {address} must be given its own token. Got another one, or none. Set RAY_AUTH_TOKEN "
             "to the token of its nodes; where they want none, set RAY_AUTH_MODE=disabled.",
             path="RAY_AUTH_TOKEN",
-        ) from error
-    except ConnectionError as error:
-        raise WorkerLostError(
-            f"The Ray cluster at {address} must answer. Got: {error}. Start it, or set CTRFAST_RAY_ADDRESS to another."
         ) from error
 
 
@@ -258,15 +263,19 @@ def _knock(head: str) -> None:
     Raises:
         AuthenticationError: it is refused.
     """
-    import grpc
+    import grpc  # type: ignore[import-untyped]
     from ray._private.grpc_utils import init_grpc_channel
-    from ray.core.generated import ray_client_pb2, ray_client_pb2_grpc
+    from ray.core.generated.ray_client_pb2 import (  # type: ignore[attr-defined]
+        ClusterInfoRequest,
+        ClusterInfoType,
+    )
+    from ray.core.generated.ray_client_pb2_grpc import RayletDriverStub
     from ray.exceptions import AuthenticationError
 
-    ping = ray_client_pb2.ClusterInfoRequest(type=ray_client_pb2.ClusterInfoType.PING)
     with init_grpc_channel(head) as channel:
+        proxy = RayletDriverStub(channel)  # type: ignore[no-untyped-call]
         try:
-            ray_client_pb2_grpc.RayletDriverStub(channel).ClusterInfo(ping, timeout=_ANSWER_S, wait_for_ready=True)
+            proxy.ClusterInfo(ClusterInfoRequest(type=ClusterInfoType.PING), timeout=_ANSWER_S, wait_for_ready=True)
         except grpc.RpcError as error:
             if error.code() is grpc.StatusCode.UNAUTHENTICATED:
                 raise AuthenticationError(error.details()) from error

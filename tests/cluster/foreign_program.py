@@ -96,6 +96,7 @@ def main(raw, out):
         told["left"] = sorted(file.name for file in out.iterdir())
         told["failed"] = of_a_failure(pool, out / "failed")
         told["busy"] = of_a_busy_cluster(pool.ray, out / "busy")
+        os.environ["RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"] = "4"  # at each of four attempts
         told["too_many"] = train(3, out / "run")
     return told
 
