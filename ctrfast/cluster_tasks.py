@@ -5,7 +5,8 @@
 
 `CTRFAST_RAY_ADDRESS` names the cluster, as for training (`ctrfast.cluster`). A worker is sent a function and an item,
 and leaves what it makes as files, under paths that all workers see. A task whose worker is lost is done again by
-another: what it left unfinished counts for nothing (`ctrfast.folders.whole_file`), what it finished is kept.
+another: what it left unfinished counts for nothing (`ctrfast.folders.whole_file`), what it finished is on the disk and
+kept. Where one task fails, or no more results are wanted, the others are cancelled.
 
 Source: Ray 2.60, `ray.remote`.
 """
@@ -18,12 +19,15 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
-from ctrfast.cluster import connected, require_ray, signal_handlers, take_back_signals
+from ctrfast.cluster import connected, require_ray, signal_handlers, start_timeout_s, take_back_signals
+from ctrfast.cluster_checks import require_free_cpu, require_shared
 from ctrfast.config import MOST_WORKERS, ClusterConfig
 from ctrfast.data.pool import THREADS, Pool
 from ctrfast.errors import ConfigError, WorkerLostError
+from ctrfast.folders import durable
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -41,8 +45,9 @@ def task_pool(workers: int | None) -> Iterator[Pool]:
         workers: tasks at a time, 1 to `MOST_WORKERS`, one CPU each; None for threads.
 
     Raises:
-        ConfigError: there cannot be so many.
+        ConfigError: there cannot be so many, or the cluster refuses this process.
         DependencyError: Ray is not installed.
+        WorkerLostError: the cluster does not answer, or has no free CPU in time.
     """
     if workers is None:
         yield THREADS
@@ -56,15 +61,17 @@ def task_pool(workers: int | None) -> Iterator[Pool]:
     # Ray counts tasks that it ends for want of memory apart, and would try these without end.
     os.environ.setdefault("RAY_task_oom_retries", str(MOST_RETRIES))
     handlers = signal_handlers()
-    with connected(ClusterConfig(workers=workers), object_bytes=(workers + 1) * _ITEM_BYTES):
+    with connected(ClusterConfig(workers=workers), object_bytes=(workers + 1) * _ITEM_BYTES) as ray:
         take_back_signals(handlers)
-        yield RayTasks(workers)
+        require_free_cpu(ray, start_timeout_s())
+        yield RayTasks(ray, workers)
 
 
 @dataclass(frozen=True)
 class RayTasks:
-    """Does tasks on the Ray that this process is connected to. workers: tasks at a time, each in a process."""
+    """Does tasks on a cluster. ray: the package, connected. workers: tasks at a time, each in a process."""
 
+    ray: Any
     workers: int
 
     @property
@@ -77,50 +84,65 @@ class RayTasks:
         """A process does one task at a time."""
         return 1
 
+    def require_shared(self, folder: Path) -> None:
+        """See `ctrfast.cluster_checks.require_shared`."""
+        require_shared(self.ray, folder, start_timeout_s())
+
     def in_order(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Generator[Result]:
         """See `ctrfast.data.pool.Pool`.
 
         Raises:
             WorkerLostError: one task lost its worker more than `MOST_RETRIES` times.
         """
-        import ray
-
         # Spread, since neighbours on a machine share its memory.
         spread = {"num_cpus": 1, "max_retries": MOST_RETRIES, "scheduling_strategy": "SPREAD"}
-        task: Any = ray.remote(_do).options(**spread)
-        sent_function = ray.put(function)  # once: it may hold much more than an item
-        pending: deque[Future[Any]] = deque()
+        task: Any = self.ray.remote(_do).options(**spread)
+        sent_function = self.ray.put(function)  # once: it may hold much more than an item
+        pending: deque[_Sent] = deque()
         try:
             for item in items:
-                sent_item = ray.put(item)
-                running = [future for future in pending if not future.done()]
+                sent_item = self.ray.put(item)
+                running = [sent.answer for sent in pending if not sent.answer.done()]
                 if len(running) >= self.workers:
                     wait(running, return_when=FIRST_COMPLETED)  # not in Ray's own, which swallows what a signal raises
-                pending.append(task.remote(sent_function, sent_item).future())
-                while pending and pending[0].done():
-                    yield _result(pending[0])
+                pending.append(_Sent.of(task.remote(sent_function, sent_item)))
+                while pending and pending[0].answer.done():
+                    yield self._result(pending[0].answer)
                     pending.popleft()
             while pending:
-                yield _result(pending[0])  # left in its place, to be waited for below if a signal raises here
+                yield self._result(pending[0].answer)  # left in its place, for what is below, if a signal raises here
                 pending.popleft()
         finally:
-            wait(pending)  # nobody may write files any more
+            for sent in pending:
+                if not sent.answer.done():
+                    self.ray.cancel(sent.task)  # the cluster is for others now
+            wait([sent.answer for sent in pending])  # nobody may write files any more
+
+    def _result(self, answer: Future[Any]) -> Any:
+        try:
+            return answer.result()
+        except self.ray.exceptions.RayTaskError as error:
+            raise error.cause from error
+        except self.ray.exceptions.RayError as error:
+            last = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise WorkerLostError(
+                f"A task must not lose its worker more than {MOST_RETRIES} times. The last loss: {last} "
+                "Mend what ends them, and start the work again: it goes on from there."
+            ) from error
+
+
+@dataclass(frozen=True)
+class _Sent:
+    """A task's reference, by which it is cancelled, and its answer to be."""
+
+    task: Any
+    answer: Future[Any]
+
+    @classmethod
+    def of(cls, task: Any) -> _Sent:
+        return cls(task, task.future())
 
 
 def _do(function: Callable[[Item], Result], item: Item) -> Result:
-    return function(item)
-
-
-def _result(future: Future[Any]) -> Any:
-    from ray.exceptions import RayError, RayTaskError
-
-    try:
-        return future.result()
-    except RayTaskError as error:
-        raise error.cause from error
-    except RayError as error:
-        last = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise WorkerLostError(
-            f"A task must not lose its worker more than {MOST_RETRIES} times. The last loss: {last} "
-            "Mend what ends them, and start the work again: it goes on from there."
-        ) from error
+    with durable():
+        return function(item)

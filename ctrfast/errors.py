@@ -8,7 +8,7 @@
     |-- TrainingError        training cannot go on (loss is not a number, constant output, nothing learned)
     |-- StorageError         the disk is full or read-only
     |   `-- StoreUnavailableError the object store does not answer, or not now
-    |-- WorkerLostError      processes of a cluster were lost, more than a run starts anew for
+    |-- WorkerLostError      processes of a cluster were lost, again and again, or cannot be had
     |-- DependencyError      an optional or conflicting package
     |-- Cancelled            somebody asked the work to stop
     `-- of ctrfast.client.problems: ProblemError, UnreachableError, JobFailedError
@@ -73,7 +73,7 @@ class StoreUnavailableError(StorageError):
 
 
 class WorkerLostError(CtrFastError):
-    """Workers of a cluster were lost, again and again."""
+    """Workers of a cluster were lost, again and again, or cannot be had; trying again may help."""
 
     code = "worker_lost"
 

@@ -17,6 +17,7 @@ import secrets
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ from ctrfast.storage import is_full
 
 MANIFEST = "manifest.json"
 PARTIAL = ".partial-"
+
+_is_durable: ContextVar[bool] = ContextVar("is_durable", default=False)
 
 
 @contextmanager
@@ -43,8 +46,7 @@ def new_folder(out: Path) -> Iterator[Path]:
         raise _unwritable(out.parent, error) from error
     try:
         yield partial
-        for part in [*partial.rglob("*"), partial]:  # files, and the lists of names that lead to them
-            sync(part)
+        sync_tree(partial)
         try:
             partial.replace(out)
         except OSError as error:
@@ -89,13 +91,25 @@ def new_file(out: Path) -> Iterator[Path]:
 
 @contextmanager
 def whole_file(out: Path) -> Iterator[Path]:
-    """As `new_file`, in a folder that is there, and without waiting for the disk: for work that is not a result yet."""
+    """As `new_file`, in a folder that is there, for work that is no result yet: `durable` alone waits for the disk."""
     partial = out.parent / f"{PARTIAL}{out.name}-{secrets.token_hex(4)}"
     try:
         yield partial
+        if _is_durable.get():
+            sync(partial)
         partial.replace(out)
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def durable() -> Iterator[None]:
+    """Have `whole_file` wait for the disk: this machine may be lost, and others go on with what it finished."""
+    before = _is_durable.set(True)
+    try:
+        yield
+    finally:
+        _is_durable.reset(before)
 
 
 def remove_partials(folder: Path) -> None:
@@ -194,6 +208,12 @@ def sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def sync_tree(folder: Path) -> None:
+    """`sync` all files of a folder, and the lists of names that lead to them."""
+    for part in [*folder.rglob("*"), folder]:
+        sync(part)
 
 
 def _unwritable(folder: Path, error: OSError) -> CtrFastError:

@@ -10,6 +10,7 @@ absolute.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable
+from pathlib import Path
 from typing import Protocol, TypeVar
 
 from ctrfast.data.ahead import in_order, threads
@@ -29,10 +30,13 @@ class Pool(Protocol):
     def threads(self) -> int:
         """How many tasks each of them does at a time."""
 
+    def require_shared(self, folder: Path) -> None:
+        """Raise ConfigError where a process that does tasks cannot read and write a folder, absolute, of this one."""
+
     def in_order(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Generator[Result]:
         """Yield `function(item)` for each item, in their order; an error of the function comes out at its item's turn.
 
-        Items are taken as they are needed. Once the generator is closed, no task of it is at work.
+        Items are taken as they are needed. Once the generator is closed, or has raised, no task of it is at work.
         """
 
 
@@ -46,6 +50,9 @@ class _Threads:
     @property
     def threads(self) -> int:
         return threads()
+
+    def require_shared(self, folder: Path) -> None:
+        pass  # they see what this process sees
 
     def in_order(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Generator[Result]:
         return in_order(function, items)

@@ -123,7 +123,8 @@ def prepare(
         pool: does the tasks; the dataset is the same, byte for byte.
 
     Raises:
-        ConfigError: a setting breaks a rule, `out` exists, or another process is preparing it.
+        ConfigError: a setting breaks a rule, `out` exists, another process is preparing it, or it lies in a folder that
+            `pool` does not share.
         DataError: a file is missing, damaged or of another layout, no row can be used, more rows are bad than
             `max_bad_rows` allows, or a vocabulary does not fit the memory limit.
         StorageError: the disk is full; the next call goes on from there.
@@ -143,6 +144,7 @@ def prepare(
     guard = BadRowGuard(BadRowLimit.parse(max_bad_rows) if max_bad_rows is not None else None)
     sources = find_sources(raw)
     report = on_progress or (lambda _: None)
+    pool.require_shared(out.absolute().parent)  # before there is a work folder, which such an error would remove
     with storing(f"The dataset {out}"), WorkFolder(out, "prepare", keeping=_KEEPING) as work:
         blocks = _parse(sources, schema, SideColumns(schema.timestamp, split_column), work, guard, report, pool)
         settings = {

@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from ctrfast.errors import ConfigError, CtrFastError, DamagedFileError, StorageError
-from ctrfast.folders import refuse_existing, sync
+from ctrfast.folders import refuse_existing, sync, sync_tree
 from ctrfast.storage import is_full
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
@@ -99,9 +99,7 @@ class WorkFolder:
         Raises:
             ConfigError: the place was taken meanwhile.
         """
-        for file in result.rglob("*"):
-            if file.is_file():
-                sync(file)
+        sync_tree(result)
         try:
             result.replace(self._out)
         except OSError as error:

@@ -29,9 +29,13 @@ _END_S = 30.0
 
 @dataclass(frozen=True)
 class RayNodes:
-    """address: as `ray.init` takes it, where this process is no node. program: the nodes' parent."""
+    """Addresses as `ray.init` takes them.
+
+    address: where this process is no node. own_address: where it is one. program: the nodes' parent.
+    """
 
     address: str
+    own_address: str
     program: psutil.Process
 
     def trainers(self) -> dict[int, set[int]]:
@@ -61,10 +65,10 @@ def ray_nodes(count: int, token: str) -> Iterator[RayNodes]:
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
         with subprocess.Popen(command, env=environment, text=True, **pipes) as program:
             try:
-                address = next((line.strip() for line in program.stdout if line.startswith("ray://")), None)
-                if address is None:
+                addresses = next((line.split() for line in program.stdout if line.startswith("ray://")), None)
+                if addresses is None:
                     raise RuntimeError(f"The Ray nodes did not start: their program ended with {program.wait()}.")
-                yield RayNodes(address, psutil.Process(program.pid))
+                yield RayNodes(*addresses, psutil.Process(program.pid))
             finally:
                 program.stdin.close()
                 try:
@@ -105,7 +109,7 @@ def main(count: int) -> None:
         for _ in range(count - 1):
             cluster.add_node(**node)
         cluster.wait_for_nodes()
-        sys.stdout.write(f"ray://{_LOOPBACK}:{port}\n")
+        sys.stdout.write(f"ray://{_LOOPBACK}:{port} {cluster.address}\n")
         sys.stdout.flush()
         sys.stdin.read()
     finally:

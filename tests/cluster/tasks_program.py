@@ -38,6 +38,9 @@ class KilledOnce:
     def __init__(self, pool, folder):
         self.pool, self.folder, self.calls = pool, folder, 0
 
+    def require_shared(self, folder):
+        self.pool.require_shared(folder)
+
     def in_order(self, function, items):
         self.calls += 1
         return self.pool.in_order(partial(_die_once, function, self.folder / f"died-{self.calls}"), items)

@@ -13,7 +13,7 @@ from ctrfast.data import parsed
 from ctrfast.data.fit_task import FitTask
 from ctrfast.data.prepare import BASE_MEMORY, SMALLEST_MEMORY, prepare
 from ctrfast.data.raw import chunks_of
-from ctrfast.errors import WorkerLostError
+from ctrfast.errors import ConfigError, WorkerLostError
 from tests import list_clicks
 
 
@@ -25,6 +25,10 @@ class Elsewhere:
 
     def __init__(self):
         self.sent = []
+        self.shared = []
+
+    def require_shared(self, folder):
+        self.shared.append(folder)
 
     def in_order(self, function, items):
         for item in items:
@@ -80,7 +84,9 @@ def test_tasks_name_no_place_that_depends_on_the_folder_of_the_process(clicks, t
             monkeypatch.chdir(tmp_path)
             yield from done
 
-    prepare([clicks], list_clicks.SCHEMA, Path("away"), vocabulary_from=Path("first"), pool=Away())
+    pool = Away()
+    prepare([clicks], list_clicks.SCHEMA, Path("away"), vocabulary_from=Path("first"), pool=pool)
+    assert pool.shared == [tmp_path]
     assert [shard.name for shard in Path("away/train").iterdir()] == ["part-00000.parquet"]
 
 
@@ -107,6 +113,14 @@ def test_work_that_lost_its_workers_is_gone_on_with(clicks, tmp_path):
         prepare([clicks], list_clicks.SCHEMA, tmp_path / "out", pool=Lost())
     kept = sorted((tmp_path / ".out.prepare").glob("parsed*/*.block"))
     assert len(kept) == 5 and not (tmp_path / "out").exists()
+
+    class Alone(Elsewhere):
+        def require_shared(self, folder):
+            raise ConfigError(f"{folder} is nobody else's.")
+
+    with pytest.raises(ConfigError, match=f"{tmp_path} is nobody else's"):
+        prepare([clicks], list_clicks.SCHEMA, tmp_path / "out", pool=Alone())
+    assert sorted((tmp_path / ".out.prepare").glob("parsed*/*.block")) == kept
     prepare([clicks], list_clicks.SCHEMA, tmp_path / "out")
     prepare([clicks], list_clicks.SCHEMA, tmp_path / "whole")
     assert content(tmp_path / "out") == content(tmp_path / "whole")

@@ -185,3 +185,16 @@ def test_a_full_disk_is_one_clear_error_and_loses_nothing(tmp_path, raw, tiny, e
     assert not (tmp_path / "out").exists()
     prepare(raw, tiny, tmp_path / "out")
     assert content(tmp_path / "out") == expected
+
+
+def test_a_delivered_folder_is_on_the_disk_with_all_its_names(tmp_path, monkeypatch):
+    synced = []
+    for module in ("ctrfast.folders", "ctrfast.data.work_folder"):
+        monkeypatch.setattr(f"{module}.sync", synced.append)
+    with WorkFolder(tmp_path / "out", "prepare") as work:
+        part = work.part("dataset", [])
+        (part / "train").mkdir()
+        (part / "train" / "a.bin").write_bytes(b"abc")
+        work.deliver(part)
+    assert sorted(synced[:3]) == [part, part / "train", part / "train" / "a.bin"]
+    assert synced[3:] == [tmp_path]  # after it was renamed

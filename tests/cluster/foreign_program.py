@@ -1,0 +1,106 @@
+"""Work that a foreign cluster refuses, or ends early, as a program of its own: it is a client of `CTRFAST_RAY_ADDRESS`.
+
+python -m tests.cluster.foreign_program              # connects, and ends
+python -m tests.cluster.foreign_program RAW OUT      # has work for two nodes of one CPU each
+Prints JSON: what it was told.
+"""
+
+import json
+import os
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+from ctrfast.cluster import connected, run_on_workers
+from ctrfast.cluster_tasks import task_pool
+from ctrfast.config import ClusterConfig
+from ctrfast.data.prepare import prepare
+from ctrfast.errors import DataError
+from ctrfast.schema import preset
+from tests.cluster.tasks_program import error_of
+
+LONG_S = 150.0
+START_S = 12.0
+OF_THIS_PROCESS = Path("/proc/self/cwd")  # a folder that another process sees as another one
+
+
+def connect():
+    with connected(ClusterConfig(workers=1)):
+        pass
+
+
+def await_file(file):
+    """A task's wait, as Python's own code, which can be interrupted, waits."""
+    deadline = time.monotonic() + LONG_S
+    while not file.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
+def fail_first(folder, item):
+    """The first task fails once the second one has begun; the others take long."""
+    (folder / f"begun-{item}").touch()
+    await_file(folder / ("begun-1" if item == 0 else "never"))
+    if item == 0:
+        raise DataError("The first task must not fail.")
+    (folder / f"ended-{item}").touch()
+
+
+def of_a_failure(pool, folder):
+    """The error of the first of six tasks, the seconds until it came, and who had begun and ended by then and later."""
+    folder.mkdir()
+    began = time.monotonic()
+    error = error_of(lambda: list(pool.in_order(partial(fail_first, folder), range(6))))
+    took_s = time.monotonic() - began
+    (folder / "never").touch()  # who is still at work ends now
+    list(pool.in_order(time.sleep, [0.5, 0.5]))
+    return error, took_s, sorted(file.name for file in folder.iterdir())
+
+
+def occupy(folder, item):
+    (folder / f"at-work-{item}").touch()
+    await_file(folder / "go")
+
+
+def of_a_busy_cluster(ray, folder):
+    """The error where both CPUs are taken."""
+    folder.mkdir()
+    busy = [ray.remote(occupy).options(num_cpus=1).remote(folder, item) for item in range(2)]
+    for item in range(2):
+        await_file(folder / f"at-work-{item}")
+
+    def work():
+        with task_pool(1):
+            pass
+
+    error = error_of(work)
+    (folder / "go").touch()
+    ray.get(busy)
+    return error
+
+
+def train(workers, out):
+    """The error of a group of workers with nothing to do."""
+    return error_of(
+        lambda: run_on_workers(lambda *_: None, ClusterConfig(workers=workers), out, lambda _: None, lambda: False)
+    )
+
+
+def main(raw, out):
+    os.chdir(out)
+    told = {}
+    with task_pool(2) as pool:
+        told["shared"] = error_of(lambda: pool.require_shared(out))
+        told["prepared"] = error_of(lambda: prepare([raw], preset("criteo"), OF_THIS_PROCESS / "data", pool=pool))
+        told["trained"] = train(2, OF_THIS_PROCESS / "run")
+        told["left"] = sorted(file.name for file in out.iterdir())
+        told["failed"] = of_a_failure(pool, out / "failed")
+        told["busy"] = of_a_busy_cluster(pool.ray, out / "busy")
+        os.environ["RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"] = "4"  # at each of four attempts
+        told["too_many"] = train(3, out / "run")
+    return told
+
+
+if __name__ == "__main__":
+    answer = main(*(Path(path).absolute() for path in sys.argv[1:])) if sys.argv[1:] else error_of(connect)
+    sys.stdout.write(json.dumps(answer) + "\n")

@@ -1,0 +1,91 @@
+"""A cluster of `CTRFAST_RAY_ADDRESS`: without its token, without a shared folder, without a free CPU; a task fails."""
+
+import json
+import os
+import secrets
+import subprocess
+import sys
+
+import pytest
+
+from tests.cluster.foreign_program import LONG_S, START_S
+from tests.cluster.ray_nodes import ray_nodes
+
+pytestmark = pytest.mark.timeout(600)
+TOKEN = secrets.token_hex(32)
+
+
+@pytest.fixture(scope="module")
+def nodes():
+    with ray_nodes(2, TOKEN) as nodes:
+        yield nodes
+
+
+def told(address, token, home, *options):
+    """What the program prints, and its log. token: None for none."""
+    environment = {
+        **{name: value for name, value in os.environ.items() if name != "RAY_AUTH_MODE"},
+        "CTRFAST_RAY_ADDRESS": address,
+        "HOME": str(home),  # else Ray finds a token of its user
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # else it asks for the host's own network address
+        "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": str(START_S),
+        **({"RAY_AUTH_TOKEN": token} if token else {}),
+    }
+    program = [sys.executable, "-m", "tests.cluster.foreign_program", *options]
+    done = subprocess.run(program, env=environment, capture_output=True, text=True, timeout=500)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1]), done.stderr
+
+
+@pytest.fixture(scope="module")
+def worked(nodes, raw_clicks, tmp_path_factory):
+    """What the program was told, and its log."""
+    return told(nodes.address, TOKEN, tmp_path_factory.mktemp("home"), raw_clicks, tmp_path_factory.mktemp("out"))
+
+
+@pytest.mark.parametrize(
+    ("work", "folder"), [("prepared", "/proc/self/cwd"), ("trained", "/proc/self/cwd/.partial-cluster-run")]
+)
+def test_a_folder_must_be_shared(worked, work, folder):
+    assert worked[0]["shared"] is None
+    kind, message, path = worked[0][work]
+    assert (kind, path) == ("ConfigError", "out")
+    assert message.startswith(f"The folder {folder} must be shared by all nodes of the Ray cluster. Got 'No such file")
+    assert "(127.0.0.1, " in message
+    assert worked[0]["left"] == []
+
+
+def test_a_failure_cancels_the_other_tasks(worked):
+    error, took_s, files = worked[0]["failed"]
+    assert error == ["DataError", "The first task must not fail.", None]
+    assert took_s < LONG_S / 2
+    assert {"begun-0", "begun-1"} <= set(files)
+    assert not [name for name in files if name.startswith("ended-")]
+
+
+def test_without_a_free_cpu_there_is_an_end(worked):
+    kind, message, _ = worked[0]["busy"]
+    assert kind == "WorkerLostError"
+    assert message.startswith("The Ray cluster must have a free CPU within 12 s. Got none: 2 CPUs, all of them taken.")
+    assert "Waiting up to 12 s for a free CPU of the Ray cluster: 2 CPUs, all of them taken." in worked[1]
+
+
+def test_more_workers_than_cpus_cannot_train(worked):
+    kind, message, _ = worked[0]["too_many"]
+    assert kind == "WorkerLostError"
+    assert message.startswith("The Ray cluster must start 3 workers. Got: The worker group startup timed out after 4")
+
+
+@pytest.mark.parametrize("token", [None, secrets.token_hex(32)], ids=["missing", "wrong"])
+@pytest.mark.parametrize("of", ["address", "own_address"])
+def test_the_token_must_be_the_cluster_s(nodes, tmp_path, of, token):
+    address = getattr(nodes, of)
+    kind, message, path = told(address, token, tmp_path)[0]
+    assert (kind, path) == ("ConfigError", "RAY_AUTH_TOKEN")
+    assert message.startswith(f"The Ray cluster at {address} must be given its own token. Got another one, or none.")
+
+
+def test_a_cluster_that_does_not_answer(tmp_path):
+    kind, message, _ = told("ray://127.0.0.1:1", TOKEN, tmp_path)[0]
+    assert kind == "WorkerLostError"
+    assert message.startswith("The Ray cluster at ray://127.0.0.1:1 must answer. Got: ")
