@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import socket
 
@@ -40,6 +41,8 @@ def serve(settings: Settings, listener: socket.socket) -> None:
     traces = traces_from_environment("ctrfast-api")
     config = server_config(create_app(settings, traces))
     server = uvicorn.Server(config)
+    gc.collect()
+    gc.freeze()  # what was imported and built stays until the end: a collection need not walk through it
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         runner.run(server.serve(sockets=[listener]))
     traces.close()
