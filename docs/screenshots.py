@@ -9,16 +9,20 @@ from __future__ import annotations
 import argparse
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from ctrfast.client import Client
 from ctrfast.data.prepare import prepare
 from ctrfast.data.synth import synth
 from ctrfast.schema import preset
+from service.database import Database
+from service.keys import KeyStore
 from service.local import LocalService
+from service.settings import Settings
 
 PICTURES = Path(__file__).parent / "pictures"
 SIZE = {"width": 1280, "height": 900}
@@ -59,11 +63,24 @@ def main() -> None:
                     take(browser, f"{local.url}/ui/sweeps/{sweep.id}", "#runs tbody tr", "sweep.png")
                 else:
                     take_all(browser, local.url, job.id, sweep.id, every_page)
+                    with demanding_service(folder / "demanding") as demanding:
+                        take_sign_in(browser, demanding.url, every_page)
                 browser.close()
 
 
+def demanding_service(home: Path) -> LocalService:
+    """A service that demands a key, and has one."""
+    settings = Settings(home=home)
+    settings.make_folders()
+    database = Database(settings.url)
+    database.migrate()
+    KeyStore(database).create("pictures")
+    database.dispose()
+    return LocalService(home, settings={"CTRFAST_REQUIRE_KEY": "1"})
+
+
 def take_all(browser: Browser, url: str, job_id: str, sweep_id: str, folder: Path) -> None:
-    """Pictures of all pages but the sign-in, whole, in each theme at each width."""
+    """Pictures of all pages but the sign-in, whole."""
     pages = {
         "jobs": ("/ui/jobs", "#jobs tbody tr"),
         "job": (f"/ui/jobs/{job_id}", "main canvas"),
@@ -77,18 +94,35 @@ def take_all(browser: Browser, url: str, job_id: str, sweep_id: str, folder: Pat
         "score": ("/ui/score", "#score-form:not([hidden])"),
     }
     folder.mkdir(parents=True, exist_ok=True)
+    for page, form in in_each_form(browser):
+        for name, (path, filled) in pages.items():
+            page.goto(f"{url}{path}")
+            page.locator(filled).first.wait_for(timeout=60_000)
+            if name == "score":
+                page.get_by_role("button", name="Score", exact=True).click()
+                page.locator("#answer table").first.wait_for(timeout=60_000)
+            page.wait_for_timeout(1000)
+            page.screenshot(path=folder / f"{name}-{form}.png", full_page=True)
+
+
+def take_sign_in(browser: Browser, url: str, folder: Path) -> None:
+    """Pictures of the sign-in page, before and after a key was refused."""
+    for page, form in in_each_form(browser):
+        page.goto(f"{url}/ui/jobs")
+        page.get_by_label("API key").wait_for(timeout=60_000)
+        page.screenshot(path=folder / f"sign-in-{form}.png", full_page=True)
+        page.get_by_label("API key").fill("no key")
+        page.get_by_role("button", name="Sign in").click()
+        page.get_by_role("alert").wait_for(timeout=60_000)
+        page.screenshot(path=folder / f"sign-in-refused-{form}.png", full_page=True)
+
+
+def in_each_form(browser: Browser) -> Iterator[tuple[Page, str]]:
+    """A page in each theme at each width, and what this is called."""
     for theme in THEMES:
         for width, height in WIDTHS.items():
             with browser.new_context(color_scheme=theme, viewport={"width": width, "height": height}) as context:
-                page = context.new_page()
-                for name, (path, filled) in pages.items():
-                    page.goto(f"{url}{path}")
-                    page.locator(filled).first.wait_for(timeout=60_000)
-                    if name == "score":
-                        page.get_by_role("button", name="Score", exact=True).click()
-                        page.locator("#answer table").first.wait_for(timeout=60_000)
-                    page.wait_for_timeout(1000)
-                    page.screenshot(path=folder / f"{name}-{width}-{theme}.png", full_page=True)
+                yield context.new_page(), f"{width}-{theme}"
 
 
 def take(browser: Browser, url: str, filled: str, file: str) -> None:

@@ -47,7 +47,7 @@ class BrowserSessionStore:
         """Whose session this is; None where it, or its key, is good no longer."""
         now = time.time()
         query = (
-            select(ApiKeyRow)
+            select(ApiKeyRow.id, ApiKeyRow.project, ApiKeyRow.scopes)
             .join(BrowserSessionRow, BrowserSessionRow.key_id == ApiKeyRow.id)
             .where(
                 BrowserSessionRow.token_hash == _hash(token),
@@ -57,7 +57,7 @@ class BrowserSessionStore:
             )
         )
         with self._database.read() as session:
-            key = session.scalar(query)
+            key = session.execute(query).one_or_none()
         return None if key is None else Caller(key.id, key.project, rights_of(key.scopes.split()))
 
     def end(self, token: str) -> None:

@@ -1,4 +1,7 @@
-"""Named dependencies: a route's signature says what it needs."""
+"""Named dependencies: a route's signature says what it needs.
+
+None of them waits, so they are coroutines: the framework runs a plain function in another thread, each time anew.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ from service.wiring import Services
 _NAME = re.compile(NAME_PATTERN.removeprefix("^").removesuffix("$"))
 
 
-def _services(request: Request) -> Services:
+async def _services(request: Request) -> Services:
     services: Services = request.app.state.services
     return services
 
@@ -32,7 +35,7 @@ def _services(request: Request) -> Services:
 ServicesDep = Annotated[Services, Depends(_services)]
 
 
-def _settings(services: ServicesDep) -> Settings:
+async def _settings(services: ServicesDep) -> Settings:
     return services.settings
 
 
@@ -44,35 +47,35 @@ async def _project(request: Request) -> str:
 ProjectDep = Annotated[str, Depends(_project)]
 
 
-def _jobs(services: ServicesDep, project: ProjectDep) -> JobStore:
+async def _jobs(services: ServicesDep, project: ProjectDep) -> JobStore:
     return services.jobs.of(project)
 
 
-def _datasets(services: ServicesDep, project: ProjectDep) -> DatasetStore:
+async def _datasets(services: ServicesDep, project: ProjectDep) -> DatasetStore:
     return services.datasets.of(project)
 
 
-def _reports(services: ServicesDep, project: ProjectDep) -> ReportShelf:
+async def _reports(services: ServicesDep, project: ProjectDep) -> ReportShelf:
     return services.reports.of(project)
 
 
-def _comparisons(services: ServicesDep, project: ProjectDep) -> Comparisons:
+async def _comparisons(services: ServicesDep, project: ProjectDep) -> Comparisons:
     return services.comparisons.of(project)
 
 
-def _registry(services: ServicesDep, project: ProjectDep) -> Registry:
+async def _registry(services: ServicesDep, project: ProjectDep) -> Registry:
     return services.registry.of(project)
 
 
-def _submissions(services: ServicesDep, project: ProjectDep) -> Submissions:
+async def _submissions(services: ServicesDep, project: ProjectDep) -> Submissions:
     return services.submissions.of(project)
 
 
-def _event_feed(services: ServicesDep) -> EventFeed:
+async def _event_feed(services: ServicesDep) -> EventFeed:
     return services.event_feed
 
 
-def _caller(request: Request) -> str:
+async def _caller(request: Request) -> str:
     caller: Caller = request.state.caller
     return caller.id
 
@@ -84,19 +87,19 @@ def known_form(what: str, name: str) -> str:
     return name
 
 
-def _model_name(name: str) -> str:
+async def _model_name(name: str) -> str:
     return known_form("model", name)
 
 
-def _dataset_name(name: str) -> str:
+async def _dataset_name(name: str) -> str:
     return known_form("dataset", name)
 
 
-def _alias(alias: str) -> str:
+async def _alias(alias: str) -> str:
     return known_form("alias", alias)
 
 
-def _job_id(job_id: str) -> str:
+async def _job_id(job_id: str) -> str:
     return known_form("job", job_id)
 
 

@@ -1,19 +1,20 @@
 """The event streams of one API process: one look at the database for all of them.
 
 A stream that has nothing to send waits. The feed looks four times a second at how far all jobs with waiting streams
-have come, and wakes the streams of those that have new events. Streams of one job that are at the same place are
-served by one reading.
+have come, and reads with the same look what is new. A stream that begins, or is far behind, reads for itself. Streams
+at the same place of one job share a reading and its bytes.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass
 
 from sse_starlette import ServerSentEvent
 
+from service.events import EventPage, Place
 from service.jobs import JobStore
 from service.tables import Event
 from service.times import iso_time
@@ -34,11 +35,10 @@ class _Piece:
 
 @dataclass(frozen=True, eq=False)
 class _Waiter:
-    """A stream that has sent all events up to `after`."""
+    """A stream that has sent all events up to its place. news: what follows, or None where it reads for itself."""
 
-    job_id: str
-    after: int
-    woken: asyncio.Future[None]
+    place: Place
+    news: asyncio.Future[_Piece | None]
 
 
 class EventFeed:
@@ -51,19 +51,19 @@ class EventFeed:
     def __init__(self, jobs: JobStore) -> None:
         self._jobs = jobs
         self._waiters: set[_Waiter] = set()
-        self._readings: dict[tuple[str, int], asyncio.Future[_Piece]] = {}
+        self._readings: dict[Place, asyncio.Future[_Piece]] = {}
 
     async def stream(self, job_id: str, after: int) -> AsyncIterator[bytes]:
         """A job's events after a sequence number until it ends, in one piece for each look."""
+        piece = await self._read((job_id, after))
         while True:
-            piece = await self._read(job_id, after)
             if piece.data:
                 yield piece.data
                 after = piece.newest
             if piece.finished:
                 return
-            if not piece.is_full:
-                await self._news(job_id, after)
+            news = None if piece.is_full else await self._news((job_id, after))
+            piece = await self._read((job_id, after)) if news is None else news
 
     async def watch(self) -> None:
         """Wake streams, until it is cancelled."""
@@ -75,41 +75,47 @@ class EventFeed:
     async def _look(self) -> None:
         waiting = list(self._waiters)
         try:
-            newest = await asyncio.to_thread(self._jobs.newest_events, {waiter.job_id for waiter in waiting})
+            news = await asyncio.to_thread(self._pieces, {waiter.place for waiter in waiting})
         except Exception as error:  # it ends the streams; this task goes on for the next ones
             for waiter in waiting:
-                if not waiter.woken.done():
-                    waiter.woken.set_exception(error)
+                if not waiter.news.done():
+                    waiter.news.set_exception(error)
             return
         for waiter in waiting:
             # Also where the job is gone, or the place is beyond its last event, as after a restore: reading says so.
-            if not waiter.woken.done() and newest.get(waiter.job_id) != waiter.after:
-                waiter.woken.set_result(None)
+            if not waiter.news.done() and waiter.place in news:
+                waiter.news.set_result(news[waiter.place])
 
-    async def _news(self, job_id: str, after: int) -> None:
+    async def _news(self, place: Place) -> _Piece | None:
         """Wait for events after this one."""
-        waiter = _Waiter(job_id, after, asyncio.get_running_loop().create_future())
+        waiter = _Waiter(place, asyncio.get_running_loop().create_future())
         self._waiters.add(waiter)
         try:
-            await waiter.woken
+            return await waiter.news
         finally:
             self._waiters.remove(waiter)
 
-    async def _read(self, job_id: str, after: int) -> _Piece:
+    async def _read(self, place: Place) -> _Piece:
         """The next events, by the reading of another stream where one is on its way."""
-        place = (job_id, after)
         reading = self._readings.get(place)
         if reading is None:
-            reading = asyncio.ensure_future(asyncio.to_thread(self._piece, job_id, after))
+            reading = asyncio.ensure_future(asyncio.to_thread(self._piece, place))
             self._readings[place] = reading
             reading.add_done_callback(lambda _: self._readings.pop(place))
         return await asyncio.shield(reading)
 
-    def _piece(self, job_id: str, after: int) -> _Piece:
-        page = self._jobs.events(job_id, after, _MOST)
-        data = b"".join(_as_sse(event) for event in page.events)  # a piece for each costs several times as much
-        newest = page.events[-1].seq if page.events else after
-        return _Piece(data, newest, len(page.events) == _MOST, page.finished)
+    def _piece(self, place: Place) -> _Piece:
+        return _as_piece(self._jobs.events(*place, _MOST), place)
+
+    def _pieces(self, places: Collection[Place]) -> dict[Place, _Piece | None]:
+        news = self._jobs.news(places)
+        return {place: None if page is None else _as_piece(page, place) for place, page in news.items()}
+
+
+def _as_piece(page: EventPage, place: Place) -> _Piece:
+    data = b"".join(_as_sse(event) for event in page.events)  # a piece for each costs several times as much
+    newest = page.events[-1].seq if page.events else place[1]
+    return _Piece(data, newest, len(page.events) == _MOST, page.finished)
 
 
 def _as_sse(event: Event) -> bytes:

@@ -23,7 +23,11 @@ from service.tables import Event, Job, WebhookRow
 
 STATE, PROGRESS, METRIC, LOG, WARNING = "state", "progress", "metric", "log", "warning"
 TRACEPARENT = "traceparent"  # in the data of a first event
+MOST_NEWS = 16  # events of one job that are read together with those of others
 _TEXT_KEY = {LOG: "line", WARNING: "message"}
+
+
+Place = tuple[str, int]  # a job, and the number of one of its events: where a reader stands
 
 
 @dataclass(frozen=True)
@@ -106,6 +110,42 @@ def read_metric_series(session: Session, job_id: str, after: int = 0) -> tuple[l
         Event.job_id == job_id, Event.type == METRIC, Event.seq > after, Event.seq <= newest
     )
     return list(session.scalars(query.order_by(Event.seq))), newest
+
+
+def read_news(session: Session, places: Collection[Place]) -> dict[Place, EventPage | None]:
+    """What there is after those of some places that are not at their job's newest event: all of it in two queries.
+
+    None is for `read_events`: there are more than `MOST_NEWS`, the next event was removed, or there is no such place.
+    """
+    ids = {job_id for job_id, _ in places}
+    heads = select(Job.id, Job.state, Job.last_seq).where(Job.id.in_(sorted(ids)))
+    jobs = {job_id: (State(state), last_seq) for job_id, state, last_seq in session.execute(heads)}
+    news: dict[Place, EventPage | None] = {
+        (job_id, after): None for job_id, after in places if job_id not in jobs or jobs[job_id][1] != after
+    }
+    near = [(job_id, after) for job_id, after in news if job_id in jobs and _is_near(after, jobs[job_id][1])]
+    if not near:
+        return news
+    most = max(jobs[job_id][1] - after for job_id, after in near)
+    query = (
+        select(Event)
+        .join(Job, Job.id == Event.job_id)
+        .where(Job.id.in_(sorted({job_id for job_id, _ in near})), Event.seq > Job.last_seq - most)
+        .order_by(Event.job_id, Event.seq)
+    )
+    found: dict[str, list[Event]] = {}
+    for event in session.scalars(query):
+        found.setdefault(event.job_id, []).append(event)
+    for job_id, after in near:
+        events = [event for event in found.get(job_id, ()) if event.seq > after]
+        if events and events[0].seq == after + 1:
+            state, last_seq = jobs[job_id]
+            news[job_id, after] = EventPage(events, finished=state in FINAL and events[-1].seq >= last_seq)
+    return news
+
+
+def _is_near(after: int, last_seq: int) -> bool:
+    return 0 < last_seq - after <= MOST_NEWS
 
 
 def newest_events(session: Session, job_ids: Collection[str]) -> dict[str, int]:

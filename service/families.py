@@ -70,7 +70,8 @@ def count_children(session: Session, parents: Collection[str]) -> dict[str, dict
 
 def sweeps_to_settle(session: Session) -> list[str]:
     """Ids of sweeps of any project that wait for their children and are not where those are."""
-    query = select(Job).where(Job.waits_for_children, Job.state.not_in(sorted(FINAL)))
+    is_open = Job.state.in_(sorted(set(State) - FINAL))  # `not_in` would walk through all jobs that ever ended
+    query = select(Job).where(Job.waits_for_children, is_open)
     return [parent.id for parent in session.scalars(query) if _is_due(parent, _kin(session, parent))]
 
 

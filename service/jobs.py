@@ -22,10 +22,12 @@ from service.events import (
     TRACEPARENT,
     EventPage,
     LogPage,
+    Place,
     newest_events,
     read_events,
     read_log,
     read_metric_series,
+    read_news,
 )
 from service.fingerprints import fingerprint
 from service.metric_summaries import read_thinned
@@ -285,6 +287,11 @@ class JobStore:
         """The number of the newest event of each of these jobs, of any project."""
         with self._database.read() as session:
             return newest_events(session, job_ids)
+
+    def news(self, places: Collection[Place]) -> dict[Place, EventPage | None]:
+        """Events after those of some places, in jobs of any project, that are not at the newest; None: ask `events`."""
+        with self._database.read() as session:
+            return read_news(session, places)
 
     def positions(self, jobs: Collection[Job]) -> dict[str, int]:
         """Places in the queue of those jobs that wait in it, from 1, by id."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
+from pydantic import BaseModel
 
 from service.answers import JobCreate, JobList, JobPublic
 from service.dependencies import CallerDep, IdempotencyKey, JobId, JobsDep, SubmissionsDep, problems
@@ -37,7 +38,7 @@ def create_job(
     return _answer(submissions.jobs, job)
 
 
-@router.get("", responses=problems(404, 422))
+@router.get("", response_model=JobList, responses=problems(404, 422))
 def list_jobs(
     jobs: JobsDep,
     state: State | None = None,
@@ -46,7 +47,7 @@ def list_jobs(
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
     cursor: Annotated[str | None, Query(pattern="^[0-9a-f]{1,32}$")] = None,
     parent: Annotated[str | None, Query(min_length=1, max_length=32)] = None,
-) -> JobList:
+) -> Response:
     """Jobs that match, newest first; filtered before they are cut into pages. Several labels must all be there.
 
     `parent`: the runs of a sweep; 404: there is no such job.
@@ -56,13 +57,14 @@ def list_jobs(
     labels = parse_label_filters(label or ())
     page = jobs.page(state=state, kind=kind, labels=labels, limit=limit, cursor=cursor, parent=parent)
     positions, children = jobs.positions(page.jobs), jobs.children(page.jobs)
-    return JobList(jobs=[JobPublic.of(job, positions, children) for job in page.jobs], next_cursor=page.next_cursor)
+    public = [JobPublic.of(job, positions, children) for job in page.jobs]
+    return _json(JobList(jobs=public, next_cursor=page.next_cursor))
 
 
-@router.get("/{job_id}", responses=problems(404))
-def get_job(job_id: JobId, jobs: JobsDep) -> JobPublic:
+@router.get("/{job_id}", response_model=JobPublic, responses=problems(404))
+def get_job(job_id: JobId, jobs: JobsDep) -> Response:
     """One job."""
-    return _answer(jobs, jobs.get(job_id))
+    return _json(_answer(jobs, jobs.get(job_id)))
 
 
 @router.post("/{job_id}/cancel", status_code=202, responses=problems(404, 409))
@@ -94,3 +96,8 @@ def retry_job(job_id: JobId, jobs: JobsDep) -> JobPublic:
 
 def _answer(jobs: JobStore, job: Job) -> JobPublic:
     return JobPublic.of(job, jobs.positions([job]), jobs.children([job]))
+
+
+def _json(answer: BaseModel) -> Response:
+    """An answer that pages ask for again and again: the framework would check it anew, in one more thread."""
+    return Response(answer.model_dump_json(), media_type="application/json")

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from service.event_feed import EventFeed
-from service.events import EventPage
+from service.events import MOST_NEWS, EventPage, Place
 from service.jobs import JobStore
 from service.leases import Report
 from service.states import Kind
@@ -33,11 +33,11 @@ class CountedJobs(JobStore):
         self.asked["events"] += 1
         return super().events(job_id, after, limit)
 
-    def newest_events(self, job_ids: Collection[str]) -> dict[str, int]:
-        self.asked["newest"] += 1
+    def news(self, places: Collection[Place]) -> dict[Place, EventPage | None]:
+        self.asked["news"] += 1
         if self.is_away:
             raise OperationalError("select", {}, Exception("away"))
-        return super().newest_events(job_ids)
+        return super().news(places)
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -46,9 +46,10 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
-async def take(feed: EventFeed, job_id: str, after: int, into: list[bytes]) -> None:
+async def take(feed: EventFeed, job_id: str, after: int, into: list[bytes], wait_s: float = 0.0) -> None:
     async for piece in feed.stream(job_id, after):
         into.append(piece)
+        await asyncio.sleep(wait_s)
 
 
 def numbers(pieces: list[bytes]) -> list[int]:
@@ -69,9 +70,9 @@ def test_streams_share_looks_and_readings(services: Services) -> None:
             for number, pieces in enumerate(heard)
         ]
         await until(lambda: all(numbers(pieces) for pieces in heard))
-        await until(lambda: jobs.asked["newest"] >= 1)
+        await until(lambda: jobs.asked["news"] >= 1)
         before = jobs.asked.copy()
-        await until(lambda: jobs.asked["newest"] >= before["newest"] + 3)
+        await until(lambda: jobs.asked["news"] >= before["news"] + 3)
         assert jobs.asked["events"] == before["events"]  # nobody reads while nothing happens
         lease = await asyncio.to_thread(claim, services)
         assert lease.job_id == busy
@@ -80,13 +81,55 @@ def test_streams_share_looks_and_readings(services: Services) -> None:
             await asyncio.sleep(0.1)
         await asyncio.to_thread(services.leases.succeed, lease, {}, lambda _: {})
         await until(lambda: all(stream.done() for stream in streams[1::2]))
-        assert jobs.asked["events"] - before["events"] <= 7  # as one stream alone: one for each change at most
+        assert jobs.asked["events"] == before["events"]  # the looks have brought it all
         assert [numbers(pieces) for pieces in heard[1::2]] == [[*range(1, 9)]] * 10
         assert [numbers(pieces) for pieces in heard[0::2]] == [[1]] * 10
         assert not any(stream.done() for stream in streams[0::2])
         for task in (watching, *streams):
             task.cancel()
         await asyncio.gather(watching, *streams, return_exceptions=True)
+
+    asyncio.run(run())
+
+
+def test_quick_slow_and_late_streams_bring_the_same_bytes(services: Services) -> None:
+    jobs = CountedJobs(services)
+    job_id = services.jobs.enqueue(Kind.TRAIN, {}).id
+
+    async def run() -> None:
+        feed = EventFeed(jobs)
+        watching = asyncio.create_task(feed.watch())
+        quick: list[bytes] = []
+        slow: list[bytes] = []
+        late: list[bytes] = []
+        streams = [
+            asyncio.create_task(take(feed, job_id, 0, quick)),
+            asyncio.create_task(take(feed, job_id, 0, slow, 1.0)),
+        ]
+        lease = await asyncio.to_thread(claim, services)
+        for step in range(6):
+            report = Report(progress=step / 10, records=[{"step": step, "loss": 1 / 3}], lines=["a\u2028b"])
+            await asyncio.to_thread(services.leases.renew, lease, report)
+            await asyncio.sleep(0.1)
+        many = Report(lines=[f"line {number}" for number in range(2 * MOST_NEWS)])
+        await until(lambda: len(numbers(quick)) >= 2 + 6 * 3)
+        streams.append(asyncio.create_task(take(feed, job_id, 5, late)))
+        await until(lambda: bool(late))
+        read = jobs.asked["events"]
+        await asyncio.to_thread(services.leases.renew, lease, many)
+        await until(lambda: len(numbers(quick)) >= 2 + 6 * 3 + len(many.lines))
+        assert jobs.asked["events"] > read  # more than a look brings
+        await asyncio.to_thread(services.leases.succeed, lease, {"auc": 0.5}, lambda _: {})
+        await asyncio.wait_for(asyncio.gather(*streams), 60)
+        whole = [piece async for piece in feed.stream(job_id, 0)]
+        tail = [piece async for piece in feed.stream(job_id, 5)]
+        last = services.jobs.newest_events([job_id])[job_id]
+        assert len(whole) == 1
+        assert numbers(whole) == [*range(1, last + 1)]
+        assert b"".join(quick) == b"".join(slow) == whole[0]
+        assert b"".join(late) == b"".join(tail)
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
 
     asyncio.run(run())
 
@@ -129,7 +172,7 @@ def test_a_database_that_is_away_ends_the_streams_and_not_the_feed(services: Ser
         jobs.is_away = False
         heard: list[bytes] = []
         stream = asyncio.create_task(take(feed, job_id, 1, heard))
-        await until(lambda: jobs.asked["newest"] > 3)
+        await until(lambda: jobs.asked["news"] > 3)
         await asyncio.to_thread(services.jobs.cancel, job_id)
         await asyncio.wait_for(stream, 60)
         assert numbers(heard) == [2]

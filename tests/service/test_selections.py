@@ -7,7 +7,7 @@ import random
 from typing import Any
 
 import pytest
-from sqlalchemy import insert, text
+from sqlalchemy import event, insert, text
 from sqlalchemy.dialects import sqlite
 
 from service.selections import page_of_jobs
@@ -88,3 +88,23 @@ def test_few_jobs_are_found_without_a_walk_through_all(services: Services) -> No
         leads = "ix_jobs_state" if state not in FINAL else "ix_job_labels_key" if labels else "ix_jobs_"
         assert leads in first
         assert not any("TEMP B-TREE" in step or "SCAN" in step for step in (first, *others))
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_the_look_for_lost_workers_walks_through_no_table(services: Services) -> None:
+    insert_jobs(services, 80)
+    asked: list[tuple[str, Any]] = []
+    engine = services.database.engine
+
+    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        if statement.startswith("SELECT"):
+            asked.append((statement, parameters))
+
+    event.listen(engine, "before_cursor_execute", note)
+    services.leases.sweep()
+    event.remove(engine, "before_cursor_execute", note)
+    assert len(asked) >= 2
+    with engine.connect() as connection:
+        for statement, parameters in asked:
+            steps = [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)]
+            assert not any("SCAN" in step for step in steps), (statement, steps)
