@@ -34,6 +34,7 @@ Result = TypeVar("Result")
 
 MOST_RETRIES = 3
 
+_CANCEL_AGAIN_S = 2.0  # one was seen to have no effect on a task that was at work (Ray 2.60)
 _ITEM_BYTES = 32 * 2**20  # a chunk of a raw file has 8 MiB of text; one of a parquet file more, once unpacked
 
 
@@ -113,10 +114,10 @@ class RayTasks:
                 yield self._result(pending[0].answer)  # left in its place, for what is below, if a signal raises here
                 pending.popleft()
         finally:
-            for sent in pending:
-                if not sent.answer.done():
+            while at_work := [sent for sent in pending if not sent.answer.done()]:  # nobody may write files any more
+                for sent in at_work:
                     self.ray.cancel(sent.task)  # the cluster is for others now
-            wait([sent.answer for sent in pending])  # nobody may write files any more
+                wait([sent.answer for sent in at_work], _CANCEL_AGAIN_S)
 
     def _result(self, answer: Future[Any]) -> Any:
         try:
