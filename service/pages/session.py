@@ -21,7 +21,7 @@ from service.problems import ForeignCallerError
 SIGN_IN = "/ui/sign-in"
 HOME = "/ui/jobs"
 _SEE_OTHER = 303
-_BAD_KEY = "This key is not known, was revoked or has expired. `ctrfast-service create-key` makes one."
+_BAD_KEY = "This key is not known, was revoked or has expired."
 
 router = APIRouter(include_in_schema=False)
 
