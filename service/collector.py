@@ -20,8 +20,12 @@ def spare_what_stays() -> None:
     gc.freeze()
 
 
-async def spare_after(first_load: asyncio.Event) -> None:
-    """Do so now and after the first model was loaded, which brings much of the code that scores."""
+async def spare_after(first_load: asyncio.Event, pause_s: float = 1.0) -> None:
+    """Do so now and after the first model was loaded, which brings much of the code that scores.
+
+    pause_s: seconds in which the requests that waited for the model are answered first.
+    """
     spare_what_stays()
     await first_load.wait()
+    await asyncio.sleep(pause_s)
     spare_what_stays()

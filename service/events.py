@@ -78,13 +78,14 @@ def read_events(session: Session, job_id: str, after: int, limit: int = 500) -> 
     """The next events of a job, oldest first.
 
     The job is read before its events: an event that ends the job is then never missed by a reader that sees the end.
+    Events that came between the two are left for the next reading, which sees the state that they made.
 
     Raises:
         EventsExpiredError: the next one was removed.
     """
     state, last_seq = session.execute(select(Job.state, Job.last_seq).where(Job.id == job_id)).one()
-    query = select(Event).where(Event.job_id == job_id, Event.seq > after).order_by(Event.seq).limit(limit)
-    events = session.scalars(query).all()
+    query = select(Event).where(Event.job_id == job_id, Event.seq > after, Event.seq <= last_seq)
+    events = session.scalars(query.order_by(Event.seq).limit(limit)).all()
     first = events[0].seq if events else last_seq + 1
     if first > after + 1:
         raise EventsExpiredError(first)
@@ -137,9 +138,9 @@ def read_news(session: Session, places: Collection[Place]) -> dict[Place, EventP
     for event in session.scalars(query):
         found.setdefault(event.job_id, []).append(event)
     for job_id, after in near:
-        events = [event for event in found.get(job_id, ()) if event.seq > after]
+        state, last_seq = jobs[job_id]
+        events = [event for event in found.get(job_id, ()) if after < event.seq <= last_seq]
         if events and events[0].seq == after + 1:
-            state, last_seq = jobs[job_id]
             news[job_id, after] = EventPage(events, finished=state in FINAL and events[-1].seq >= last_seq)
     return news
 

@@ -147,7 +147,6 @@ class Shelf:
         Raises:
             NotFoundError: there is no such model or alias.
             ModelUnavailableError: its files are missing or were changed, and no version before it is at hand.
-            VersionRemovedError: the alias left it, and it was removed, before it could be read.
         """
         version = self._serving.get((project, name, alias))
         if version is not None and (served := self._loaded.get((project, name, version))) is not None:
@@ -158,7 +157,13 @@ class Shelf:
         if wanted is None:
             await asyncio.to_thread(self._registry.of(project).get, name)
             raise NotFoundError("alias", alias, of=f"model {name!r}")
-        served = await self._load((project, name, wanted))
+        try:
+            served = await self._load((project, name, wanted))
+        except VersionRemovedError:
+            await self._read_pointers()
+            if self.version_behind(project, name, alias) == wanted:
+                raise
+            return await self.by_alias(project, name, alias)  # it has left that version meanwhile
         self._switch_unless_moved((project, name, alias), wanted)
         return served
 
@@ -317,6 +322,8 @@ class Shelf:
         except (SQLAlchemyError, VersionRemovedError):  # there is nothing to try again
             raise
         except Exception as error:
+            if self._loading.get(key) is not asyncio.current_task():  # the version was removed meanwhile
+                raise VersionRemovedError(name, version) from error
             detail = f"Version {version} of the model {name!r} cannot be served: {_why(error)}"
             wait_s = self._retries.failed(key, detail)
             unexpected = None if isinstance(error, CtrFastError) else error

@@ -59,7 +59,7 @@ def get_label(name: ModelName, alias: AliasName, registry: RegistryDep) -> Model
     return ModelPublic.of(registry.get(name), only=registry.version_behind(name, alias))
 
 
-@router.get("/{name}/metadata", responses=problems(404, 409))
+@router.get("/{name}/metadata", responses=problems(404, 409, 410))
 def get_metadata(name: ModelName, registry: RegistryDep) -> ModelMetadata:
     """What the version behind `latest` takes and gives, in TensorFlow Serving's form."""
     return _metadata(name, registry.version_behind(name, LATEST), registry)
@@ -71,7 +71,7 @@ def get_version_metadata(name: ModelName, version: Version, registry: RegistryDe
     return _metadata(name, version, registry)
 
 
-@router.get("/{name}/labels/{alias}/metadata", responses=problems(404, 409))
+@router.get("/{name}/labels/{alias}/metadata", responses=problems(404, 409, 410))
 def get_label_metadata(name: ModelName, alias: AliasName, registry: RegistryDep) -> ModelMetadata:
     """What the version behind an alias takes and gives, in TensorFlow Serving's form."""
     return _metadata(name, registry.version_behind(name, alias), registry)

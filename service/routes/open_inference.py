@@ -40,13 +40,13 @@ async def server_metadata() -> InferenceServer:
     return InferenceServer(name="ctrfast", version=__version__, extensions=list(EXTENSIONS))
 
 
-@router.get("/models/{name}", responses=problems(404, 409))
+@router.get("/models/{name}", responses=problems(404, 409, 410))
 async def model_metadata(name: ModelName, services: ServicesDep, project: ProjectDep) -> InferenceModel:
     """Inputs and outputs of the version that `latest` points at."""
     return InferenceModel.of(await services.shelf.by_alias(project, name, LATEST))
 
 
-@router.get("/models/{name}/versions/{version}", responses=problems(404, 409, 422))
+@router.get("/models/{name}/versions/{version}", responses=problems(404, 409, 410, 422))
 async def version_metadata(
     name: ModelName, version: Version, services: ServicesDep, project: ProjectDep
 ) -> InferenceModel:
@@ -54,14 +54,14 @@ async def version_metadata(
     return InferenceModel.of(await services.shelf.by_version(project, name, version))
 
 
-@router.get("/models/{name}/ready", responses=problems(404, 409))
+@router.get("/models/{name}/ready", responses=problems(404, 409, 410))
 async def model_ready(name: ModelName, services: ServicesDep, project: ProjectDep) -> ModelIsReady:
     """The version that `latest` points at can score. 409: it cannot be loaded."""
     await services.shelf.by_alias(project, name, LATEST)
     return ModelIsReady(name=name)
 
 
-@router.get("/models/{name}/versions/{version}/ready", responses=problems(404, 409, 422))
+@router.get("/models/{name}/versions/{version}/ready", responses=problems(404, 409, 410, 422))
 async def version_ready(name: ModelName, version: Version, services: ServicesDep, project: ProjectDep) -> ModelIsReady:
     """One version can score. 409: it cannot be loaded."""
     await services.shelf.by_version(project, name, version)

@@ -67,7 +67,8 @@ def _slower_at_first(item):
 
 
 def _touch_late(folder, item):
-    time.sleep(0.3)
+    for _ in range(120 if item else 6):  # short waits, which a cancellation ends, longer than it takes to cancel again
+        time.sleep(0.05)
     (folder / str(item)).touch()
 
 

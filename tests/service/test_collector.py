@@ -26,7 +26,7 @@ def thawed() -> Iterator[None]:
 def test_what_was_there_is_spared_and_again_after_the_first_load() -> None:
     async def frozen() -> tuple[list[int], bool, bool]:
         first_load = asyncio.Event()
-        sparing = asyncio.create_task(spare_after(first_load))
+        sparing = asyncio.create_task(spare_after(first_load, pause_s=0.0))
         await asyncio.sleep(0)
         counts = [gc.get_freeze_count()]
         brought = [[] for _ in range(1000)]

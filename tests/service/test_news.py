@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
 from sqlalchemy import delete, event
 
 from service.events import MOST_NEWS, EventPage
@@ -99,3 +100,31 @@ def test_no_event_is_left_out_where_one_comes_between_the_queries(services: Serv
         assert [row.seq for row in page.events] == [2]
     else:  # the second query sees what came, and the last of it alone is not what follows
         assert page is None
+
+
+@pytest.mark.parametrize("reads", ["news", "events"])
+def test_a_jobs_last_event_is_never_told_without_its_end(services: Services, reads: str) -> None:
+    """Else a stream would wait for good: the job stands where the stream is."""
+    behind = running_job(services, 4)
+    job_id = services.jobs.enqueue(Kind.TRAIN, {}).id
+    ends = [claim(services)]
+    services.leases.renew(ends[0], Report(lines=["one"]))
+    after = services.jobs.newest_events([job_id])[job_id] - 1
+
+    def write(statement: str) -> None:
+        if "events" in statement and ends:
+            services.leases.succeed(ends.pop(), {}, lambda _: {})
+
+    with on_each_statement(services, write):
+        if reads == "news":
+            page = services.jobs.news([(job_id, after), (behind, 3)])[job_id, after]
+        else:
+            page = services.jobs.events(job_id, after)
+    assert not ends
+    assert page is not None
+    assert [row.type for row in page.events] == ["log"]
+    assert not page.finished
+    page = services.jobs.news([(job_id, after + 1)])[job_id, after + 1]
+    assert page is not None
+    assert page.events[-1].data["state"] == "succeeded"
+    assert page.finished

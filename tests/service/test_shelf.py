@@ -186,3 +186,53 @@ def test_a_version_that_is_removed_while_it_is_loaded_is_not_kept(
         await asyncio.gather(watch, return_exceptions=True)
 
     asyncio.run(body())
+
+
+def test_an_alias_that_leaves_a_version_which_is_removed_before_it_is_read_is_followed(
+    api: Api, bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(2):
+        publish(api, bundle)
+    real = service.shelf._open
+
+    def slow(registry: Registry, telemetry: Telemetry, key: Key) -> Served:
+        if key[2] == 2:
+            registry.of("default").set_alias("ctr", "latest", 1)
+            api.services.removal.remove("default", "ctr", 2)
+        return real(registry, telemetry, key)
+
+    monkeypatch.setattr(service.shelf, "_open", slow)
+    assert asyncio.run(new_shelf(api).by_alias("default", "ctr", "latest")).version == 1
+
+
+def test_a_load_that_a_removal_broke_says_that_the_version_is_gone(
+    api: Api, bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(2):
+        publish(api, bundle)
+    gate, real = Gate(), service.shelf._open
+
+    def slow(registry: Registry, telemetry: Telemetry, key: Key) -> Served:
+        if key[2] == 1:
+            gate.reached.set()
+            assert gate.let_go.wait(60)
+            raise FileNotFoundError("model.onnx")
+        return real(registry, telemetry, key)
+
+    monkeypatch.setattr(service.shelf, "_open", slow)
+
+    async def body() -> None:
+        shelf = new_shelf(api)
+        watch = asyncio.create_task(shelf.watch())
+        await shelf.by_alias("default", "ctr", "latest")
+        asked = asyncio.create_task(shelf.by_version("default", "ctr", 1))
+        await until(gate.reached.is_set)
+        await asyncio.to_thread(api.services.removal.remove, "default", "ctr", 1)
+        await until(lambda: not shelf._loading)
+        gate.let_go.set()
+        with pytest.raises(VersionRemovedError):
+            await asked
+        watch.cancel()
+        await asyncio.gather(watch, return_exceptions=True)
+
+    asyncio.run(body())
