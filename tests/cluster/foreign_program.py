@@ -12,7 +12,10 @@ import time
 from functools import partial
 from pathlib import Path
 
-from ctrfast.cluster import connected, run_on_workers
+import psutil
+
+from ctrfast.cluster import run_on_workers
+from ctrfast.cluster_connection import connected
 from ctrfast.cluster_tasks import task_pool
 from ctrfast.config import ClusterConfig
 from ctrfast.data.prepare import prepare
@@ -86,6 +89,20 @@ def train(workers, out):
     )
 
 
+def end_the_head_s_process(_):
+    """In a task: kill the process that the head has for the one client that this cluster has."""
+    nodes = next(each for each in psutil.Process().parents() if "tests.cluster.ray_nodes" in " ".join(each.cmdline()))
+    servers = [each for each in nodes.children(recursive=True) if "--mode=specific-server" in each.cmdline()]
+    newest = max(servers, key=psutil.Process.create_time)  # those of earlier clients end by themselves, later
+    newest.kill()
+    time.sleep(LONG_S)
+
+
+def of_a_lost_head(pool):
+    """The error of tasks whose client is cut off from the cluster."""
+    return error_of(lambda: list(pool.in_order(end_the_head_s_process, range(6))))
+
+
 def main(raw, out):
     os.chdir(out)
     told = {}
@@ -95,9 +112,10 @@ def main(raw, out):
         told["trained"] = train(2, OF_THIS_PROCESS / "run")
         told["left"] = sorted(file.name for file in out.iterdir())
         told["failed"] = of_a_failure(pool, out / "failed")
-        told["busy"] = of_a_busy_cluster(pool.ray, out / "busy")
+        told["busy"] = of_a_busy_cluster(pool.connection.ray, out / "busy")
         os.environ["RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"] = "4"  # at each of four attempts
         told["too_many"] = train(3, out / "run")
+        told["lost"] = of_a_lost_head(pool)  # the last: there is no cluster any more
     return told
 
 
