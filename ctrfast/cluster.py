@@ -7,6 +7,8 @@ this imports Ray: those who need it are handed the package by `connected`.
 Each worker is a process with TensorFlow's `TF_CONFIG` of the group. Workers and this process tell each other progress,
 a wish to stop, and errors through a `ctrfast.mailbox` beside the run.
 A worker that is lost ends the others; all are started anew, and the work goes on from its last checkpoint.
+A wish to stop is the chief's to act on once it is at work. Before, Ray's controller waits for the workers' CPUs, and
+the wish ends that wait.
 
 Source: Ray 2.60, `ray.train.tensorflow.TensorflowTrainer`.
 """
@@ -18,6 +20,7 @@ import logging
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -27,7 +30,7 @@ from ctrfast.allocator import keep_freed_memory
 from ctrfast.cluster_checks import require_shared
 from ctrfast.cluster_connection import connected, start_timeout_s
 from ctrfast.config import ClusterConfig
-from ctrfast.errors import CtrFastError, DependencyError, WorkerLostError
+from ctrfast.errors import Cancelled, CtrFastError, DependencyError, WorkerLostError
 from ctrfast.loop.progress import Progress
 from ctrfast.mailbox import Mailbox
 
@@ -40,6 +43,8 @@ Work: TypeAlias = Callable[["Workers", Callable[[Progress], None], Callable[[], 
 _WORKER_ENVIRONMENT = {"TF_USE_LEGACY_KERAS": "1"}  # Ray loads TensorFlow before ctrfast, which would set it
 _NOT_NEEDED = {"DatasetsCallback", "PlacementGroupCleanerCallback"}
 _POLL_S = 0.2
+_WAIT_S = 1.0  # of Ray's wait for CPUs, between two looks for a wish to stop
+_FAILURE_LOG = "ray.train.v2._internal.execution.failure_handling.default"
 _LONGEST_REASON = 500  # characters
 _PATIENCE_S = 20.0  # for the other workers to meet the same error
 
@@ -66,9 +71,10 @@ def run_on_workers(
         cluster: how many workers, and their GPUs.
         out: the run folder, absolute, on storage that all workers see.
         on_progress: called here with the chief's progress.
-        should_stop: asked here; the workers hear it within a second.
+        should_stop: asked here; the workers, and those who wait for them, hear it within a second or two.
 
     Raises:
+        Cancelled: it was true while the workers were waited for; else it is theirs to raise.
         WorkerLostError: workers were lost more than `MOST_RESTARTS` times, or cannot be had.
         CtrFastError: what the workers raised.
     """
@@ -125,7 +131,7 @@ class _Fit(threading.Thread):
 
 def _fit(work: Work, cluster: ClusterConfig, mail: Mailbox) -> None:
     with connected(cluster) as connection:
-        require_shared(connection, mail.path, start_timeout_s())
+        require_shared(connection, mail.path, start_timeout_s(), mail.is_to_stop)
         from ray.exceptions import RayActorError
         from ray.train import ControllerError, FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
         from ray.train.tensorflow import TensorflowTrainer
@@ -133,11 +139,17 @@ def _fit(work: Work, cluster: ClusterConfig, mail: Mailbox) -> None:
         gpus = cluster.gpus_per_worker
 
         class Trainer(TensorflowTrainer):
-            """Without two of its actors: one for data that Ray would hand out; one that misses the dashboard, aloud."""
+            """With a wait that hears of a stop, and without two of its actors.
+
+            One is for data that Ray would hand out; one misses the dashboard, aloud.
+            """
 
             def _create_default_callbacks(self) -> list[Any]:
                 callbacks: list[Any] = super()._create_default_callbacks()  # type: ignore[misc]
-                return [each for each in callbacks if type(each).__name__ not in _NOT_NEEDED]
+                return [
+                    *(each for each in callbacks if type(each).__name__ not in _NOT_NEEDED),
+                    _stops_waiting(mail.path),
+                ]
 
         trainer = Trainer(
             partial(_as_worker, work, mail.path, gpus is not None),
@@ -179,6 +191,8 @@ def _not_begun(failure: Exception, cluster: ClusterConfig) -> CtrFastError:
     """What the caller is told where Ray's controller could not start the workers."""
     from ray.train.v2._internal.exceptions import WorkerGroupStartupTimeoutError
 
+    if isinstance(failure, Cancelled):
+        return failure
     reason = (" ".join(str(failure).split()) or type(failure).__name__)[:_LONGEST_REASON]
     remedy = (
         "Let other work end, or add nodes."
@@ -186,6 +200,40 @@ def _not_begun(failure: Exception, cluster: ClusterConfig) -> CtrFastError:
         else "Mend that on the cluster's nodes, and resume the run."
     )
     return WorkerLostError(f"The Ray cluster must start {cluster.workers} workers. Got: {reason} {remedy}")
+
+
+def _stops_waiting(mailbox: Path) -> Any:
+    """A callback of Ray's controller, which has its process hear the mailbox's wish to stop."""
+    from ray.train.v2._internal.execution.callback import ControllerCallback
+
+    class StopsWaiting(ControllerCallback):
+        def after_controller_start(self, train_run_context: Any) -> None:  # noqa: ARG002 (Ray names it)
+            _hear_while_waiting(Mailbox(mailbox))
+
+    return StopsWaiting()
+
+
+def _hear_while_waiting(mail: Mailbox) -> None:
+    """In Ray's controller: end its wait for CPUs, of up to ten minutes, where a stop is asked for; free what it has."""
+    from ray.train import ControllerError
+    from ray.train.v2._internal.execution.worker_group import worker_group
+    from ray.train.v2._internal.execution.worker_group.placement_group_handle import DefaultPlacementGroupHandle
+
+    class Hearing(DefaultPlacementGroupHandle):
+        def wait(self, timeout_seconds: float = 30.0) -> bool:
+            deadline = time.monotonic() + timeout_seconds
+            while True:
+                if mail.is_to_stop():
+                    self.shutdown()
+                    logging.getLogger(_FAILURE_LOG).setLevel(logging.WARNING)  # a traceback is no news to who asked
+                    raise ControllerError(Cancelled("Stopped while workers were waited for; the run can be resumed."))
+                left_s = deadline - time.monotonic()
+                if super().wait(min(_WAIT_S, max(left_s, 0.0))):
+                    return True
+                if left_s <= _WAIT_S:
+                    return False
+
+    worker_group.DefaultPlacementGroupHandle = Hearing  # type: ignore[attr-defined]
 
 
 def _as_worker(work: Work, mailbox: Path, on_gpus: bool) -> None:

@@ -82,11 +82,28 @@ def of_a_busy_cluster(ray, folder):
     return error
 
 
-def train(workers, out):
+def train(workers, out, should_stop=lambda: False):
     """The error of a group of workers with nothing to do."""
     return error_of(
-        lambda: run_on_workers(lambda *_: None, ClusterConfig(workers=workers), out, lambda _: None, lambda: False)
+        lambda: run_on_workers(lambda *_: None, ClusterConfig(workers=workers), out, lambda _: None, should_stop)
     )
+
+
+def of_a_stop(ray, out):
+    """The error of a stop while three workers wait for two CPUs, the seconds to it, and what is left on the cluster."""
+    os.environ["RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"] = str(LONG_S)  # at each of four attempts
+    began, asked = time.monotonic(), []
+
+    def should_stop():
+        groups = ray.util.placement_group_table().values()
+        if any(group["state"] == "PENDING" for group in groups):
+            asked.append(time.monotonic())
+        return bool(asked)
+
+    error = train(3, out, should_stop)
+    took_s = time.monotonic() - (asked or [began])[0]
+    states = {group["state"] for group in ray.util.placement_group_table().values()}
+    return error, took_s, sorted(states)
 
 
 def end_the_head_s_process(_):
@@ -115,6 +132,7 @@ def main(raw, out):
         told["busy"] = of_a_busy_cluster(pool.connection.ray, out / "busy")
         os.environ["RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"] = "4"  # at each of four attempts
         told["too_many"] = train(3, out / "run")
+        told["stopped"] = of_a_stop(pool.connection.ray, out / "run")
         told["lost"] = of_a_lost_head(pool)  # the last: there is no cluster any more
     return told
 

@@ -78,6 +78,14 @@ def test_more_workers_than_cpus_cannot_train(worked):
     assert message.endswith(" Let other work end, or add nodes.")
 
 
+def test_a_stop_ends_the_wait_for_workers(worked):
+    error, took_s, groups = worked[0]["stopped"]
+    assert error == ["Cancelled", "Stopped while workers were waited for; the run can be resumed.", None]
+    assert took_s < LONG_S / 3  # of four times as long that Ray would wait
+    assert groups == ["REMOVED"]  # nothing waits for CPUs any more
+    assert error[1] not in worked[1]  # Ray's controller would print it with its traceback
+
+
 def test_a_lost_head_is_told(worked):
     kind, message, _ = worked[0]["lost"]
     assert kind == "WorkerLostError"
