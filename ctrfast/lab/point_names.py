@@ -93,7 +93,8 @@ class _Places:
 
 def _meets(box: Floats, others: Floats) -> npt.NDArray[np.bool_]:
     """Which of the others (R, 4) a box (4,) meets: (R,)."""
-    return np.all((box[:2] < others[:, 2:]) & (others[:, :2] < box[2:]), axis=1)
+    meets: npt.NDArray[np.bool_] = np.all((box[:2] < others[:, 2:]) & (others[:, :2] < box[2:]), axis=1)
+    return meets
 
 
 def _along(ends: Floats) -> Floats:
