@@ -14,7 +14,7 @@
     checkpoint   V (D+1)                   a copy of the largest tensor while it is written
     input        the pool of `shuffle_rows` rows, row groups being read, batches that wait
     process      Python, TensorFlow and compiled code
-    teacher      V (D+1) + P + M rows of activations, forward only: a student's teacher, without moments and gradient
+    teacher      V (D+1) + P and M rows of activations: a student's teacher, without moments and gradients
 
 each times 4 bytes but the last, and all but the checkpoint for each worker of a cluster. Meant to be above the truth
 for training on one device; the rows of evaluations are not in it. On one CPU the table is updated in place where the
@@ -46,7 +46,7 @@ _PLACE_BYTES = 8  # of a row's place in the pool
 _PROCESS_BYTES = 1200 * 2**20
 _PASS_NUMBERS = 8  # of a row beside its embedding's gradient; fitted to measured peaks
 _WORKSPACE_BYTES = 32 * 2**20  # of a GPU's matrix products
-_ACTIVATION_COPIES = 2  # forward and backward
+_ACTIVATION_COPIES = 2  # forward and backward; of a teacher's mixtures the product, and with biases
 _ROW_GRADIENT_COPIES = 4  # of micro-batches, joined, with counts, being summed
 _BATCHES = 5  # being made, waiting (2), handed over, in the step
 _ROWS_BEING_READ = 17 * 65_536  # row groups of 8 threads (`ctrfast.data.ahead`): 8 at work, 9 done
@@ -175,7 +175,8 @@ def _teacher_bytes(model: ModelConfig, fitted: FittedSchema, rows: int) -> int:
     F, S = len(schema.id_names), schema.slots
     size = network_size(model, F, len(schema.numeric_names))
     pooled = S * (D + 1) if S > F else 0
-    return (fitted.table_rows * (D + 1) + size.parameters + rows * (size.activations + pooled)) * _BYTES
+    activations = rows * (size.activations + pooled) * _ACTIVATION_COPIES
+    return (fitted.table_rows * (D + 1) + size.parameters + activations) * _BYTES
 
 
 def check_memory(needs: MemoryEstimate, available_bytes: int, device_bytes: int | None = None) -> None:

@@ -124,11 +124,11 @@ def test_a_students_teacher_is_counted_once_and_lies_where_the_student_does():
     P = (width + 1) * 5 + mixture + (4 + 1) + (N + 1)
     outputs = F * (D + 1) + width + 5 + 2 * (4 + 3) + 4  # rows, joined, first layer, experts with gates, mixed
     plain, taught = (estimate(data, config, teacher=network) for network in (None, teacher))
-    assert taught.by_part == {**plain.by_part, "teacher": 4 * (V * (D + 1) + P + 1000 * outputs)}
+    assert taught.by_part == {**plain.by_part, "teacher": 4 * (V * (D + 1) + P + 1000 * outputs * 2)}
     assert taught.total_bytes - plain.total_bytes == taught.by_part["teacher"]
     large = config.model_copy(update={"batch_size": 10 * CPU_MICRO_BATCH_ROWS})
     at_once = estimate(data, large, teacher=teacher).by_part["teacher"]  # it predicts a batch in parts
-    assert at_once == 4 * (V * (D + 1) + P + CPU_MICRO_BATCH_ROWS * outputs)
+    assert at_once == 4 * (V * (D + 1) + P + CPU_MICRO_BATCH_ROWS * outputs * 2)
 
     plain, taught = (estimate(data, config, replicas=2, on_gpu=True, teacher=network) for network in (None, teacher))
     assert taught.device_bytes - plain.device_bytes == taught.by_part["teacher"]  # on one of the two
