@@ -78,7 +78,9 @@ def finish(axes: Axes, *, title: str, x: str, y: str, legend_title: str | None =
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     if axes.get_legend_handles_labels()[1]:
-        axes.legend(  # handles long enough to show the dashes
+        legend = axes.legend(  # handles long enough to show the dashes
             frameon=False, labelcolor=TEXT, fontsize=8.5, handlelength=3.2, title=legend_title, title_fontsize=8.5
         )
+        for words in legend.get_texts():
+            words.set_parse_math(False)
     return figure_of(axes)
