@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import io
 import json
 import secrets
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +17,7 @@ from pydantic import BaseModel, ValidationError
 
 from ctrfast.client.answers import Dataset, Job, JobPage, LogPart, Model, Scores
 from ctrfast.client.problems import not_ours
-from ctrfast.errors import ConfigError
+from ctrfast.errors import ConfigError, DataError
 
 if TYPE_CHECKING:  # pandas takes a second to load
     import pandas as pd
@@ -27,6 +28,7 @@ A = TypeVar("A", bound=BaseModel)
 JobRef = Job | str
 Row = Mapping[str, Any]
 Predictions = list[float] | list[list[float]]
+_PARQUET = "application/vnd.apache.parquet"
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,15 @@ def retry(job: JobRef) -> Call[Job]:
 def report(job: JobRef) -> Call[dict[str, Any]]:
     """What a train job, a sweep or a prepared dataset came to: settings with reasons, figures, warnings."""
     return Call("GET", f"{job_path(job)}/report", _object)
+
+
+def sweep_table(job: JobRef) -> Call[pd.DataFrame]:
+    """The runs of a sweep that has ended as a frame: a row each, with settings, state, figures and seconds.
+
+    Raises:
+        DataError: the job is no sweep.
+    """
+    return Call("GET", f"{job_path(job)}/report", _table, headers={"Accept": _PARQUET})
 
 
 def comparison(job: JobRef, *others: JobRef) -> Call[dict[str, Any]]:
@@ -325,6 +336,14 @@ def _frame(answer: httpx.Response) -> pd.DataFrame:
     import pandas as pd
 
     return pd.DataFrame.from_records(_object(answer).get("series", []))
+
+
+def _table(answer: httpx.Response) -> pd.DataFrame:
+    if answer.headers.get("content-type") != _PARQUET:
+        raise DataError("A sweep has a table of runs; this job is of another kind. Call `report`.", path="job")
+    import pandas as pd
+
+    return pd.read_parquet(io.BytesIO(answer.content))
 
 
 def _log_part(answer: httpx.Response) -> LogPart:
