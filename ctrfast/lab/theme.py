@@ -46,10 +46,11 @@ def style_of(index: int, count: int) -> dict[str, Any]:
             f"A picture can have at most {MOST_LINES} lines. Got {count}. Filter the frame, for example to one model.",
             path="by",
         )
+    again = index // len(LINE_COLOURS)  # a colour that comes again has other dashes
     return {
         "color": LINE_COLOURS[index % len(LINE_COLOURS)],
         "marker": _MARKERS[index % len(_MARKERS)],
-        "linestyle": _DASHES[index % len(_DASHES)],
+        "linestyle": _DASHES[(index + again) % len(_DASHES)],
         "markersize": 5,
         "linewidth": 1.4,
     }
