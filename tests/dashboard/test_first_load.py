@@ -28,7 +28,7 @@ RECORDS = 2000  # each metric has more values than the page draws of it, as it h
 
 
 class Loaded:
-    """What a browser has got for a page: bytes as they came, by address, and what was told of it."""
+    """What a browser has got for a page: bytes as they came, with headers, by address."""
 
     def __init__(self, page: Page, url: str) -> None:
         self.page, self.url = page, url
@@ -36,9 +36,7 @@ class Loaded:
         self.bytes: dict[str, int] = {}
         network = page.context.new_cdp_session(page)
         network.send("Network.enable")
-        network.on(
-            "Network.requestWillBeSent", lambda of: self.addresses.update({of["requestId"]: of["request"]["url"]})
-        )
+        network.on("Network.requestWillBeSent", self._name)
         network.on("Network.loadingFinished", self._count)
 
     def _name(self, told: dict[str, Any]) -> None:
