@@ -26,6 +26,7 @@ T = TypeVar("T")
 A = TypeVar("A", bound=BaseModel)
 JobRef = Job | str
 Row = Mapping[str, Any]
+Predictions = list[float] | list[list[float]]
 
 
 @dataclass(frozen=True)
@@ -193,8 +194,11 @@ def score(
 
 def predict(
     model: str, instances: Sequence[Row], *, version: int | None = None, alias: str | None = None
-) -> Call[list[float]]:
-    """Click probabilities of impressions, in order. Values are raw; an absent one is missing."""
+) -> Call[Predictions]:
+    """Probabilities of impressions, in order: a number for each, or of a model of several labels a list, by label.
+
+    Labels are in the order of the model's schema. Values are raw; an absent one is missing.
+    """
     _refuse_both(version, alias)
     place = f"/versions/{version}" if version is not None else f"/labels/{_part(alias)}" if alias is not None else ""
     path = f"/v1/models/{_part(model)}{place}:predict"
@@ -327,7 +331,7 @@ def _log_part(answer: httpx.Response) -> LogPart:
     return LogPart(content=answer.content, next_offset=int(answer.headers["x-next-offset"]))
 
 
-def _predictions(answer: httpx.Response) -> list[float]:
+def _predictions(answer: httpx.Response) -> Predictions:
     found = _object(answer).get("predictions")
     if not isinstance(found, list):
         raise not_ours(answer)

@@ -58,6 +58,9 @@ def ray_nodes(count: int, token: str) -> Iterator[RayNodes]:
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": token,
         "RAY_USAGE_STATS_ENABLED": "0",
+        # Else gRPC's handlers of fork() end, now and then, the process that the head starts for a client before it has
+        # begun (Ray 2.60: "epoll_wait error: Bad file descriptor" in its ray_client_server_23000.err).
+        "GRPC_ENABLE_FORK_SUPPORT": "0",
     }
     with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:
         environment["RAY_TMPDIR"] = folder

@@ -22,7 +22,7 @@ SERVICES: dict[str, Any] = COMPOSE["services"]
 COMMANDS = get_command(app).commands  # type: ignore[attr-defined]
 ENV_FILE = (ROOT / ".env.example").read_text()
 STORE = {"AWS_ENDPOINT_URL", "AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
-ELSEWHERE = {"RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "MPLCONFIGDIR", "NUMBA_CACHE_DIR"}
+ELSEWHERE = {"RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "GRPC_ENABLE_FORK_SUPPORT", "MPLCONFIGDIR", "NUMBA_CACHE_DIR"}
 
 
 def check_command(words: list[str]) -> None:
