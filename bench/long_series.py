@@ -1,4 +1,8 @@
-"""A running job with a long metric series, put in through the tables; its summaries are written as a worker's are."""
+"""A running job with a long metric series, put in through the tables; its summaries are written as a worker's are.
+
+The series is that of a CowClip training on Criteo's fields: shares of clipped rows in each record, norms of embeddings
+with each validation.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +25,7 @@ from service.wiring import Services
 _HIGHEST = 100  # priority: it is claimed before any other
 _BATCH = 10_000
 _RECORDS_PER_EPOCH = 100_000
+_FIELDS = tuple(f"C{number}" for number in range(1, 27))  # Criteo's
 
 
 def running_job(services: Services) -> Lease:
@@ -65,7 +70,13 @@ def _event(job: Job, seq: int, step: int) -> dict[str, object]:
         "rows_per_s": 31_800.0 + step * 7919 % 997,
         "input_wait_share": step * 31 % 101 / 10_000,
         "memory_bytes": 4_000_000_000 + step * 4099,
+        "clipped_share": step * 37 % 1009 / 10_090,
     }
-    if step % 1000 == 0:
+    for place, name in enumerate(_FIELDS, 1):
+        data[f"clipped_share.{name}"] = step * place % 997 / 9970
+    if step % 1000 == 0:  # a validation
         data["valid_auc"] = 0.8 - 0.1 * math.exp(-step / 2e5)
+        data["valid_log_loss"] = 0.44 + 0.1 * math.exp(-step / 2e5)
+        for place, name in enumerate(_FIELDS, 1):
+            data[f"embedding_norm.{name}"] = 0.03 * place * (1 - math.exp(-step / 1e5))
     return {"job_id": job.id, "seq": seq, "type": METRIC, "data": data, "at": job.created_at}

@@ -26,21 +26,32 @@ _EVERY_S = 1.0  # CTRFAST_HEARTBEAT_S
 
 @dataclass(frozen=True)
 class Visit:
-    """An open page. job_id: whose events it follows, if any. poll: what it asks for every so many seconds."""
+    """An open page. job_id: whose events it follows, if any. polls: what it asks for every so many seconds."""
 
     job_id: str | None
-    poll: str
+    polls: tuple[str, ...]
     every_s: float
 
     @classmethod
     def of_job(cls, job_id: str) -> Visit:
         """The page of a job that runs (`static/job.js`)."""
-        return cls(job_id, f"/v1/jobs/{job_id}", 30.0)
+        return cls(job_id, (f"/v1/jobs/{job_id}",), 30.0)
 
     @classmethod
     def of_list(cls) -> Visit:
         """The list of jobs, some of which run (`static/jobs.js`)."""
-        return cls(None, "/v1/jobs?", 8.0)
+        return cls(None, ("/v1/jobs?",), 8.0)
+
+    @classmethod
+    def of_sweep(cls, sweep_id: str) -> Visit:
+        """The page of a sweep that runs, once all runs are read (`static/sweep.js`, `static/sweep_runs.js`)."""
+        runs = f"/v1/jobs?parent={sweep_id}&limit=200&state=running"
+        return cls(None, (f"/v1/jobs/{sweep_id}", runs), 15.0)
+
+    @classmethod
+    def of_model(cls, name: str) -> Visit:
+        """The page of a model whose aliases stay where they are (`static/model.js`)."""
+        return cls(None, (f"/v1/models/{name}", f"/v1/models/{name}/traffic"), 15.0)
 
 
 def cookie_of(address: str, key: str) -> str:
@@ -141,14 +152,19 @@ async def _follow(address: str, cookie: str, path: str, received: list[int], pla
 async def _poll(address: str, cookie: str, visit: Visit, wait_s: float) -> None:
     await asyncio.sleep(wait_s)
     while True:
-        reader, writer = await _connect(address)  # the server closes one that is idle for 5 seconds
-        try:
-            _ask(writer, address, cookie, visit.poll)
-            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
-            if not head.startswith("http/1.1 200"):
-                raise ValueError(f"{visit.poll} was answered {head.splitlines()[0]}")
-            length = head.partition("content-length: ")[2].partition("\r\n")[0]
-            await reader.readexactly(int(length))
-        finally:
-            writer.close()
+        for path in visit.polls:
+            await _get(address, cookie, path)
         await asyncio.sleep(visit.every_s)
+
+
+async def _get(address: str, cookie: str, path: str) -> None:
+    reader, writer = await _connect(address)  # the server closes one that is idle for 5 seconds
+    try:
+        _ask(writer, address, cookie, path)
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
+        if not head.startswith("http/1.1 200"):
+            raise ValueError(f"{path} was answered {head.splitlines()[0]}")
+        length = head.partition("content-length: ")[2].partition("\r\n")[0]
+        await reader.readexactly(int(length))
+    finally:
+        writer.close()

@@ -25,7 +25,9 @@ from bench.long_series import bench_settings, fill_series, running_job
 from bench.open_pages import Visit, cookie_of, cpu_share
 from bench.plots import bars
 from bench.report import Report, Table, spread, write
+from bench.shown_world import publish_model, running_sweep
 from ctrfast.data.prepare import prepare
+from ctrfast.data.shards import Dataset
 from ctrfast.data.synth import synth
 from ctrfast.schema import preset
 from service.access import ALL_RIGHTS
@@ -33,6 +35,8 @@ from service.browser_sessions import COOKIE
 from service.wiring import Services
 
 POINTS = 600  # as the page asks for
+OF_ALL = "loss,valid_log_loss,valid_auc,test_auc,rows_per_s,input_wait_share,clipped_share,memory_bytes"
+MODEL = "ctr"
 _ROUNDS = 5
 _KIB = 1024
 
@@ -52,6 +56,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--finished", type=int, default=100_000)
     parser.add_argument("--records", type=int, default=1_000_000)
+    parser.add_argument("--runs", type=int, default=1000, help="of the sweep")
     parser.add_argument("--pages", type=int, default=50)
     parser.add_argument("--seconds", type=float, default=40.0, help="of each look at open pages")
     parser.add_argument("--databases", nargs="+", choices=["sqlite", "postgresql"], default=["sqlite", "postgresql"])
@@ -81,13 +86,17 @@ def _measure(browser: Browser, home: Path, url: str, arguments: argparse.Namespa
     long = running_job(services)
     figures.summaries_s = fill_series(database, long.job_id, arguments.records)
     leases = [running_job(services) for _ in range(arguments.pages)]
+    sweep_id = running_sweep(services, arguments.runs)
+    publish_model(services, Dataset.open(home / "data" / "clicks"), MODEL)
     key = services.keys.create("bench", rights=ALL_RIGHTS)
     environment = {"CTRFAST_HOME": str(home), "CTRFAST_DATABASE_URL": url, "CTRFAST_REQUIRE_KEY": "1"}
     with ApiProcess(environment) as api:
         cookie = cookie_of(api.address, key)
         pages = {
             "jobs": ("/ui/jobs", "#jobs tbody tr"),
-            "job": (f"/ui/jobs/{long.job_id}", '[role=img][aria-label^="Loss: "]'),
+            "job": (f"/ui/jobs/{long.job_id}", '[role=img][aria-label^="Embedding norm"]'),
+            "sweep": (f"/ui/sweeps/{sweep_id}", "#runs tbody tr"),
+            "model": (f"/ui/models/{MODEL}", "#drift h3"),
         }
         for name, (path, filled) in pages.items():
             opened = [_open(browser, api.address, cookie, path, filled) for _ in range(_ROUNDS + 1)][1:]
@@ -100,6 +109,8 @@ def _measure(browser: Browser, home: Path, url: str, arguments: argparse.Namespa
             "of one job that runs": [Visit.of_job(ids[0])] * arguments.pages,
             "of as many jobs that run": [Visit.of_job(job_id) for job_id in ids],
             "of the list of jobs": [Visit.of_list()] * arguments.pages,
+            "of a sweep that runs": [Visit.of_sweep(sweep_id)] * arguments.pages,
+            "of a model": [Visit.of_model(MODEL)] * arguments.pages,
         }
         for name, visited in visits.items():
             figures.shares[name] = cpu_share(api, cookie, visited, services, leases, arguments.seconds)
@@ -128,16 +139,26 @@ def _series_ms(api: ApiProcess, key: str, job_id: str) -> dict[str, list[float]]
     """Of the answer to a script."""
     connection = Connection(api.address, key)
     path = f"/v1/jobs/{job_id}/metrics"
-    thinned = [1000 * connection.good("GET", f"{path}?points={POINTS}")[0] for _ in range(_ROUNDS)]
+    asked = {
+        f"{POINTS} points of each metric of all fields": f"names={OF_ALL}&points={POINTS}",
+        "the newest values of each field": "names=clipped_share.*,embedding_norm.*&points=4",
+        f"{POINTS} points of each metric, fields' too": f"points={POINTS}",
+    }
+    thinned = {
+        what: [1000 * connection.good("GET", f"{path}?{query}")[0] for _ in range(_ROUNDS)]
+        for what, query in asked.items()
+    }
     whole = [1000 * connection.good("GET", f"{path}?names=loss")[0]]
-    return {f"{POINTS} points of each metric": thinned, "all values of one metric": whole}
+    return {**thinned, "all values of one metric": whole}
 
 
 def _report(found: dict[str, Figures], arguments: argparse.Namespace) -> None:
     names = list(found)
     titles = {
         "jobs": f"jobs, of {arguments.finished:,} that have ended",
-        "job": f"a job with {arguments.records:,} metric records",
+        "job": f"a job with {arguments.records:,} metric records of 26 fields",
+        "sweep": f"a sweep of {arguments.runs:,} runs",
+        "model": "a model",
     }
     opened = [[title, *(spread(figures.ms[page]) for figures in found.values())] for page, title in titles.items()]
     sizes = [
@@ -161,13 +182,13 @@ def _report(found: dict[str, Figures], arguments: argparse.Namespace) -> None:
                 Table(f"Share of a core that {arguments.pages} open pages cost the API", ["pages", *names], shares),
             ],
             notes=[
-                "Headless Chromium, signed in, nothing in its cache; until the first row, or the first curve, is "
-                "there. The first load is that of the jobs page.",
+                "Headless Chromium, signed in, nothing in its cache; until the first row, the fields' curves or the "
+                "drift is there. The first load is that of the jobs page.",
                 f"A long series is read by its summaries. To write those of {arguments.records:,} records took "
                 + ", ".join(f"{figures.summaries_s:,.0f} s ({name})" for name, figures in found.items())
                 + ", part by part with the records.",
                 "Jobs that run report a record and their progress every second, and write nothing into their logs. The "
-                "list is asked for every eight seconds, a job that runs every thirty.",
+                "list is asked for every eight seconds, a sweep and a model every fifteen, a running job every thirty.",
                 "Browser and callers run on the same cores; the share is of the API's process alone.",
             ],
             figures={name: vars(figures) for name, figures in found.items()},

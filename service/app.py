@@ -38,6 +38,7 @@ from service.routes import (
     explanations,
     health,
     jobs,
+    metric_series,
     model_traffic,
     models,
     open_inference,
@@ -99,6 +100,7 @@ def create_app(settings: Settings, traces: Traces = NO_TRACES) -> FastAPI:
     for module in (
         jobs,
         records,
+        metric_series,
         comparisons,
         datasets,
         plans,

@@ -32,7 +32,6 @@ class EventList(BaseModel):
     finished: bool
 
     @classmethod
-    def of(cls, page: EventPage, after: int) -> Self:
-        """A page as an answer; `after` is what was asked for."""
-        newest = page.events[-1].seq if page.events else after
-        return cls(events=[EventPublic.of(row) for row in page.events], after=newest, finished=page.finished)
+    def of(cls, page: EventPage) -> Self:
+        """A page as an answer."""
+        return cls(events=[EventPublic.of(row) for row in page.events], after=page.newest, finished=page.finished)

@@ -21,7 +21,7 @@ from service.problems import EventsExpiredError
 from service.states import FINAL, State
 from service.tables import Event, Job, WebhookRow
 
-STATE, PROGRESS, METRIC, LOG, WARNING = "state", "progress", "metric", "log", "warning"
+TYPES = STATE, PROGRESS, METRIC, LOG, WARNING = "state", "progress", "metric", "log", "warning"
 TRACEPARENT = "traceparent"  # in the data of a first event
 MOST_NEWS = 16  # events of one job that are read together with those of others
 _TEXT_KEY = {LOG: "line", WARNING: "message"}
@@ -44,9 +44,10 @@ _TOLD = (Event.seq, Event.type, Event.data, Event.at)
 
 @dataclass(frozen=True)
 class EventPage:
-    """Events after a sequence number, and whether more can follow."""
+    """Events after a sequence number, that of the last one looked at, and whether more can follow."""
 
     events: Sequence[ToldEvent]
+    newest: int
     finished: bool
 
 
@@ -86,8 +87,10 @@ def _storable(text: str) -> str:
     return text.replace("\x00", "\ufffd").encode(errors="replace").decode()
 
 
-def read_events(session: Session, job_id: str, after: int, limit: int = 500) -> EventPage:
-    """The next events of a job, oldest first.
+def read_events(
+    session: Session, job_id: str, after: int, limit: int = 500, types: Collection[str] | None = None
+) -> EventPage:
+    """The next events of a job, oldest first; of some types alone where they are given.
 
     The job is read before its events: an event that ends the job is then never missed by a reader that sees the end.
     Events that came between the two are left for the next reading, which sees the state that they made.
@@ -97,12 +100,18 @@ def read_events(session: Session, job_id: str, after: int, limit: int = 500) -> 
     """
     state, last_seq = session.execute(select(Job.state, Job.last_seq).where(Job.id == job_id)).one()
     query = select(*_TOLD).where(Event.job_id == job_id, Event.seq > after, Event.seq <= last_seq)
+    if types is not None:
+        require_kept(session, job_id, after)
+        query = query.where(Event.type.in_(sorted(types)))
     events = [ToldEvent(*row) for row in session.execute(query.order_by(Event.seq).limit(limit))]
-    first = events[0].seq if events else last_seq + 1
-    if first > after + 1:
-        raise EventsExpiredError(first)
-    newest = events[-1].seq if events else after
-    return EventPage(events, finished=State(state) in FINAL and newest >= last_seq)
+    if types is None:
+        first = events[0].seq if events else last_seq + 1
+        if first > after + 1:
+            raise EventsExpiredError(first)
+        newest = events[-1].seq if events else after
+    else:
+        newest = events[-1].seq if len(events) == limit else max(after, last_seq)
+    return EventPage(events, newest, finished=State(state) in FINAL and newest >= last_seq)
 
 
 def read_log(session: Session, job_id: str, after: int, limit: int) -> LogPage:
@@ -113,6 +122,17 @@ def read_log(session: Session, job_id: str, after: int, limit: int) -> LogPage:
     rows = session.execute(query.order_by(Event.seq).limit(limit)).all()
     newest = rows[-1].seq if rows else after
     return LogPage([row.data["line"] for row in rows], newest, finished=State(state) in FINAL and len(rows) < limit)
+
+
+def read_log_tail(session: Session, job_id: str, most: int) -> int:
+    """The event after which the last log lines that fit into so many bytes begin; 0 where all do."""
+    query = select(Event.seq, Event.data).where(Event.job_id == job_id, Event.type == LOG)
+    left = most
+    for row in session.execute(query.order_by(Event.seq.desc()).execution_options(yield_per=500)):
+        left -= len(row.data["line"].encode(errors="replace")) + 1
+        if left < 0:
+            return int(row.seq)
+    return 0
 
 
 def read_metric_series(session: Session, job_id: str, after: int = 0) -> tuple[list[dict[str, Any]], int]:
@@ -145,7 +165,8 @@ def read_news(session: Session, places: Collection[Place]) -> dict[Place, EventP
         state, last_seq = jobs[job_id]
         events = [event for event in found.get(job_id, ()) if after < event.seq <= last_seq]
         if events and events[0].seq == after + 1:
-            news[job_id, after] = EventPage(events, finished=state in FINAL and events[-1].seq >= last_seq)
+            newest = events[-1].seq
+            news[job_id, after] = EventPage(events, newest, finished=state in FINAL and newest >= last_seq)
     return news
 
 

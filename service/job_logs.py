@@ -46,6 +46,15 @@ class FileLog:
         """Bytes that there are now."""
         return self.path.stat().st_size if self.exists() else 0
 
+    def tail(self, most: int) -> int:
+        """Where the last lines that fit into so many bytes begin; within the last one, where it alone is longer."""
+        size = self.size()
+        if size <= most:
+            return 0
+        start = size - most
+        end_of_line = self._bytes(start - 1, most + 1).find(b"\n", 0, -1)
+        return start + max(0, end_of_line)
+
     def read(self, start: int) -> Piece:
         """The next bytes. The job is looked at first: what it wrote before its end is then never missed."""
         has_ended = State(self.jobs.get(self.job_id).state) in FINAL
@@ -73,6 +82,10 @@ class StoredLog:
     jobs: JobStore
     job_id: str
     limit: int
+
+    def tail(self, most: int) -> int:
+        """The event after which the last lines that fit into so many bytes begin; 0 where all do."""
+        return self.jobs.log_tail(self.job_id, most)
 
     def read(self, start: int) -> Piece:
         """The next lines. Raises EventsExpiredError."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +26,7 @@ from service.events import (
     newest_events,
     read_events,
     read_log,
+    read_log_tail,
     read_metric_series,
     read_news,
 )
@@ -261,15 +262,20 @@ class JobStore:
                 ask(session, job, self._clock(), self._settings.max_attempts)
             return job
 
-    def events(self, job_id: str, after: int, limit: int = 500) -> EventPage:
-        """Events of a job after a sequence number. Raises EventsExpiredError."""
+    def events(self, job_id: str, after: int, limit: int = 500, types: Collection[str] | None = None) -> EventPage:
+        """Events of a job after a sequence number, or those of some types alone. Raises EventsExpiredError."""
         with self._database.read() as session:
-            return read_events(session, job_id, after, limit)
+            return read_events(session, job_id, after, limit, types)
 
     def log(self, job_id: str, after: int, limit: int = 500) -> LogPage:
         """Log lines of a job that are events after a sequence number. Raises EventsExpiredError."""
         with self._database.read() as session:
             return read_log(session, job_id, after, limit)
+
+    def log_tail(self, job_id: str, most: int) -> int:
+        """After which event the last log lines that fit into so many bytes begin; 0 where all do."""
+        with self._database.read() as session:
+            return read_log_tail(session, job_id, most)
 
     def metric_series(self, job_id: str, after: int = 0) -> tuple[list[dict[str, Any]], int]:
         """Metric records of a job after a sequence number, and that of its last event. Raises EventsExpiredError."""
@@ -277,7 +283,7 @@ class JobStore:
             return read_metric_series(session, job_id, after)
 
     def thinned_series(
-        self, job_id: str, after: int, names: Collection[str] | None, points: int
+        self, job_id: str, after: int, names: Container[str] | None, points: int
     ) -> tuple[list[dict[str, Any]], int]:
         """The same with at most so many values of each metric, or of some. Raises EventsExpiredError."""
         with self._database.read() as session:

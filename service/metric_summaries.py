@@ -9,7 +9,7 @@ ends of what is asked for) the events are read.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Container, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,7 +38,7 @@ class _Node:
 
 
 def read_thinned(
-    session: Session, job_id: str, after: int, names: Collection[str] | None, points: int
+    session: Session, job_id: str, after: int, names: Container[str] | None, points: int
 ) -> tuple[list[dict[str, Any]], int]:
     """Metric records of a job, thinned out (`service.series`), and the event up to which they go.
 

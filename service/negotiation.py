@@ -1,4 +1,4 @@
-"""Which of several forms a caller's `Accept` header asks for (RFC 9110, section 12.5.1).
+"""Which of several forms a caller's `Accept` and `Accept-Encoding` headers ask for (RFC 9110, section 12.5).
 
 Browsers name `text/html` first; curl and HTTP libraries send `*/*` or nothing and get the usual form.
 """
@@ -24,13 +24,24 @@ def prefers_parquet(accept: str) -> bool:
     return _prefers(PARQUET, accept, _JSON, _HTML)
 
 
+def takes_gzip(accept_encoding: str) -> bool:
+    """Whether an answer may be compressed: gzip is named, and not refused."""
+    return _weights(accept_encoding).get("gzip", 0.0) > 0
+
+
 def _prefers(wanted: str, accept: str, *others: str) -> bool:
     """`wanted` is named, and has a higher weight than each of the others has."""
-    weights: dict[str, float] = {}
-    for part in accept.lower().split(","):
-        kind, *parameters = (piece.strip() for piece in part.split(";"))
-        weights[kind] = _weight(parameters)
+    weights = _weights(accept)
     return weights.get(wanted, 0.0) > max(weights.get(other, 0.0) for other in others)
+
+
+def _weights(header: str) -> dict[str, float]:
+    """The weight of each form that a header names."""
+    weights: dict[str, float] = {}
+    for part in header.lower().split(","):
+        form, *parameters = (piece.strip() for piece in part.split(";"))
+        weights[form] = _weight(parameters)
+    return weights
 
 
 def _weight(parameters: list[str]) -> float:

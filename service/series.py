@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import itertools
 from bisect import bisect_left
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -59,7 +59,7 @@ class _Line:
 
 
 def thin(
-    records: Sequence[Mapping[str, Any]], names: Collection[str] | None, points: int | None
+    records: Sequence[Mapping[str, Any]], names: Container[str] | None, points: int | None
 ) -> list[dict[str, Any]]:
     """Records with the metrics that are asked for, and at most so many values of each.
 
@@ -71,7 +71,7 @@ def thin(
     return thin_parts([Part(records)], names, points)
 
 
-def thin_parts(parts: Sequence[Part], names: Collection[str] | None, points: int | None) -> list[dict[str, Any]]:
+def thin_parts(parts: Sequence[Part], names: Container[str] | None, points: int | None) -> list[dict[str, Any]]:
     """The same of a series in parts, each fine enough (`is_too_coarse`)."""
     records = [record for part in parts for record in part.records]
     if names is None and points is None:
@@ -106,7 +106,7 @@ def totals(parts: Sequence[Part]) -> dict[str, int]:
     return {name: sum(part.count(name) for part in parts) for name in names}
 
 
-def is_too_coarse(part: Part, names: Collection[str] | None, points: int, total: Mapping[str, int]) -> bool:
+def is_too_coarse(part: Part, names: Container[str] | None, points: int, total: Mapping[str, int]) -> bool:
     """Whether a part lacks values that a series of so many points needs: it is longer than one of its stretches."""
     return any(
         total[name] <= points or part.count(name) * (points // 4) > total[name]
@@ -143,7 +143,7 @@ def kept_places(
     return sorted(kept)
 
 
-def _lines(parts: Sequence[Part], names: Collection[str] | None) -> dict[str, _Line]:
+def _lines(parts: Sequence[Part], names: Container[str] | None) -> dict[str, _Line]:
     lines: dict[str, _Line] = {}
     before = 0
     for part in parts:

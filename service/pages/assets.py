@@ -1,20 +1,24 @@
 """Scripts, styles and vendored libraries, under one hash of them all: `/ui/static/HASH/jobs.js`.
 
 Modules import each other by relative names, so all of them share the hash, and a browser keeps each for good: whatever
-changes makes a new address for everything. The files are read once and held in memory; no path of a caller is opened.
+changes makes a new address for everything. The files are read once and held in memory, as they are and compressed; no
+path of a caller is opened.
 """
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Header
 from fastapi.responses import Response
 
+from service.negotiation import takes_gzip
 from service.problems import NotFoundError
 
 STATIC = "/ui/static"
@@ -30,9 +34,10 @@ router = APIRouter(include_in_schema=False)
 
 @dataclass(frozen=True)
 class Assets:
-    """Contents by name, and the hash of them all."""
+    """Contents by name, the same compressed (gzip), and the hash of them all."""
 
     contents: Mapping[str, bytes]
+    compressed: Mapping[str, bytes]
     hash: str
 
     def address(self, name: str) -> str:
@@ -49,16 +54,21 @@ def assets() -> Assets:
     whole = hashlib.sha256()
     for name, content in contents.items():
         whole.update(f"{name} {len(content)}\n".encode() + content)
-    return Assets(contents, whole.hexdigest()[:16])
+    compressed = {name: gzip.compress(content, mtime=0) for name, content in contents.items()}
+    return Assets(contents, compressed, whole.hexdigest()[:16])
 
 
 @router.get(f"{STATIC}/{{tree}}/{{name:path}}")
-async def get_asset(tree: str, name: str) -> Response:
-    """An asset of this version. 404: another version's."""
+async def get_asset(tree: str, name: str, accept_encoding: Annotated[str, Header()] = "") -> Response:
+    """An asset of this version, compressed where the caller takes that. 404: another version's."""
     known = assets()
-    content = known.contents.get(name) if tree == known.hash else None
-    if content is None:
+    if tree != known.hash or name not in known.contents:
         raise NotFoundError("asset", name[:100])
-    return Response(
-        content, headers={"Content-Type": f"{_TYPES[Path(name).suffix]}; charset=utf-8", "Cache-Control": _FOR_GOOD}
-    )
+    headers = {
+        "Content-Type": f"{_TYPES[Path(name).suffix]}; charset=utf-8",
+        "Cache-Control": _FOR_GOOD,
+        "Vary": "Accept-Encoding",
+    }
+    if not takes_gzip(accept_encoding):
+        return Response(known.contents[name], headers=headers)
+    return Response(known.compressed[name], headers={**headers, "Content-Encoding": "gzip"})

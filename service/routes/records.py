@@ -1,4 +1,4 @@
-"""What a job leaves to read: its events, log, metric series and output files."""
+"""What a job leaves to read: its events, log, report and output files."""
 
 from __future__ import annotations
 
@@ -14,17 +14,16 @@ from starlette.background import BackgroundTask
 from ctrfast.data.report import DataReport
 from ctrfast.data.report.tags import SECURITY_POLICY
 from ctrfast.errors import ArtifactError
-from service.answers import MetricSeries
 from service.assignments import LOG, OUTPUTS
 from service.dependencies import EventFeedDep, JobId, JobsDep, ReportsDep, SettingsDep, problems
 from service.event_answers import EventList
+from service.events import TYPES
 from service.job_logs import FileLog, StoredLog, follow
 from service.job_pages import sweep_parquet, train_page
 from service.job_reports import SweepReport, TrainReport, reported_job, sweep_report, train_report
 from service.negotiation import PARQUET, prefers_html, prefers_json, prefers_parquet
 from service.places import Place, folder_of, store_of
 from service.problems import BadValueError, NotFoundError
-from service.series import FEWEST_POINTS, thin
 from service.states import Kind
 
 router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["jobs"])
@@ -50,19 +49,21 @@ def get_events(
     feed: EventFeedDep,
     after: Seq = 0,
     limit: Limit = 500,
+    types: Annotated[str | None, Query(max_length=100, examples=["state,warning"])] = None,
     last_event_id: LastEventId = None,
     accept: Annotated[str, Header()] = "",
 ) -> Response:
     """Server-sent events until the job ends, or those that there are as JSON with `Accept: application/json`.
 
-    `state`, `progress`, `metric`, `log`, `warning`; `Last-Event-ID` or `after` goes on. `limit` is for JSON.
-    410: events that were asked for were removed; `X-First-Seq` is the first that is left.
+    `state`, `progress`, `metric`, `log`, `warning`; `Last-Event-ID` or `after` goes on. `limit` and `types` (a comma
+    between: those events alone) are for JSON. 410: events that were asked for were removed; `X-First-Seq` is the first
+    that is left.
     """
     jobs.get(job_id)
     start = after if last_event_id is None else last_event_id
     if prefers_json(accept):
-        page = jobs.events(job_id, start, limit)
-        return JSONResponse(EventList.of(page, start).model_dump(mode="json"), headers={"Vary": "Accept"})
+        page = jobs.events(job_id, start, limit, None if types is None else _known_types(types))
+        return JSONResponse(EventList.of(page).model_dump(mode="json"), headers={"Vary": "Accept"})
     jobs.events(job_id, start, 1)  # refuses what was removed while that can be answered
     return EventSourceResponse(feed.stream(job_id, start), ping=_PING_S, headers={"Vary": "Accept"})
 
@@ -78,6 +79,7 @@ def get_log(
     settings: SettingsDep,
     offset: Annotated[int | None, Query(ge=0, le=2**62)] = None,
     after: Annotated[int | None, Query(ge=0, le=_LARGEST_SEQ)] = None,
+    tail: Annotated[int | None, Query(ge=1, le=2**62)] = None,
     limit: Limit = 500,
     follow_it: Annotated[bool, Query(alias="follow")] = False,
 ) -> StreamingResponse:
@@ -85,48 +87,35 @@ def get_log(
 
     The log file, from a byte `offset` on (`X-Next-Offset` goes on from there); or, with `after`, up to `limit` lines
     that are events after that one (`X-Next-After` goes on). Without either the file, or the events where this server
-    has no file. `follow`: all there is, and what comes, until the job ends. 410: lines asked for were removed.
+    has no file. `tail`: of that the last lines that fit into so many bytes; `X-Start` is 0 where these are all.
+    `follow`: all there is, and what comes, until the job ends. 410: lines asked for were removed.
     """
     jobs.get(job_id)
-    if offset is not None and after is not None:
-        raise BadValueError("Give `offset` (of the file) or `after` (of the events), not both.", path="after")
+    given = [name for name, value in (("offset", offset), ("after", after), ("tail", tail)) if value is not None]
+    if len(given) > 1:
+        told = "Give `offset` (of the file), `after` (of the events) or `tail` (of either): one of them."
+        raise BadValueError(told, path=given[1])
     file = FileLog(jobs, job_id, settings.job_folder(job_id) / LOG)
     headers = {}
     if after is not None or (offset is None and not file.exists()):
         stored = StoredLog(jobs, job_id, limit)
-        first = stored.read(after or 0)  # refuses what was removed while that can be answered
-        pieces = follow(stored, after or 0, _LOOK_S) if follow_it else _once(first.data)
+        start = (after or 0) if tail is None else stored.tail(tail)
+        first = stored.read(start)  # refuses what was removed while that can be answered
+        pieces = follow(stored, start, _LOOK_S) if follow_it else _once(first.data)
         headers = {} if follow_it else {"X-Next-After": str(first.next)}
         if after is None and not follow_it:
             headers["X-Next-Offset"] = "0"  # nothing of the file was read
-    elif follow_it:
-        pieces = follow(file, offset or 0, _LOOK_S)
     else:
-        end = max(file.size(), offset or 0)
-        pieces = file.up_to(offset or 0, end)
-        headers = {"X-Next-Offset": str(end)}
+        start = (offset or 0) if tail is None else file.tail(tail)
+        if follow_it:
+            pieces = follow(file, start, _LOOK_S)
+        else:
+            end = max(file.size(), start)
+            pieces = file.up_to(start, end)
+            headers = {"X-Next-Offset": str(end)}
+    if tail is not None:
+        headers["X-Start"] = str(start)
     return StreamingResponse(pieces, media_type="text/plain; charset=utf-8", headers=headers)
-
-
-@router.get("/metrics", responses=problems(404, 410, 422))
-def get_metric_series(
-    job_id: JobId,
-    jobs: JobsDep,
-    names: Annotated[str | None, Query(max_length=4000, examples=["loss,valid_auc"])] = None,
-    points: Annotated[int | None, Query(ge=FEWEST_POINTS, le=1_000_000)] = None,
-    after: Seq = 0,
-) -> MetricSeries:
-    """Metric records in order; all, or those of some `names` (a comma between), or at most `points` of each name.
-
-    Thinned out, the first, last, least and greatest value of each stretch stay. 410: see the events.
-    """
-    jobs.get(job_id)
-    wanted = None if names is None else frozenset(names.split(","))
-    if points is None:
-        records, last_seq = jobs.metric_series(job_id, after)
-        return MetricSeries(series=thin(records, wanted, None), last_seq=last_seq)
-    series, last_seq = jobs.thinned_series(job_id, after, wanted, points)
-    return MetricSeries(series=series, last_seq=last_seq)
 
 
 @router.get(
@@ -180,6 +169,13 @@ def get_output(job_id: JobId, name: str, jobs: JobsDep, settings: SettingsDep) -
         if folder is None or not (folder / name).is_file():
             raise NotFoundError("output", name[:100], of=f"job {job_id!r}")
         return FileResponse(folder / name, filename=name, background=BackgroundTask(stack.pop_all().close))
+
+
+def _known_types(text: str) -> frozenset[str]:
+    asked = frozenset(text.split(","))
+    for unknown in sorted(asked - set(TYPES)):
+        raise BadValueError(f"`types` may hold {', '.join(TYPES)}. Got {unknown!r}.", path="types")
+    return asked
 
 
 async def _once(data: bytes) -> AsyncIterator[bytes]:

@@ -11,7 +11,9 @@ from playwright.sync_api import BrowserContext, Page
 
 from ctrfast.run import RECEIPT
 from service.access import ALL_RIGHTS, Right
-from service.assignments import RUN
+from service.assignments import LOG, RUN
+from service.leases import Report
+from service.options import JobOptions
 from service.states import Kind
 from tests.service.conftest import Api, fill_data_root, publish, quick_settings
 
@@ -21,8 +23,13 @@ AUC = {("none", 100): 0.78, ("none", 200): 0.76, ("cowclip", 100): 0.785, ("cowc
 REFUSED = f"AUC 0.70000, the champion's 0.71000; {HOSTILE}."
 
 
+FIELDS = [f"C{number}" for number in range(1, 27)]  # Criteo's
+
+
 class World:
     """An API that demands a key: the dataset `small`, versions of the model `ctr` with `latest` on 2, an ended sweep.
+
+    There is an ended training too, with records of all kinds, a warning and a log.
 
     Version 3 was refused by its gates, and the reason holds markup. Version 2 has its training's files beside it.
     """
@@ -50,7 +57,32 @@ class World:
         trained_by = services.registry.get_version("ctr", 2).job_id
         assert trained_by is not None
         shutil.copytree(run, services.settings.job_folder(trained_by) / RUN)
+        self.trained_id = self._training()
         self.sweep_id = self._sweep()
+
+    def _training(self) -> str:
+        services = self.api.services
+        spec = {"dataset": "small", "batch_size": 512, "epochs": 3}
+        options = JobOptions(labels={"team": "ads"})
+        job_id = services.jobs.enqueue(Kind.TRAIN, spec, options=options).id
+        lease = services.leases.claim("w")
+        assert lease is not None
+        log = services.settings.job_folder(job_id) / LOG
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_text("".join(f"step {step}: loss {1 / (step + 2):.4f}\n" for step in range(60)) + f"{HOSTILE}\n")
+        records = []
+        for step in range(1, 61):
+            shares = {f"clipped_share.{name}": place / (40 * step) for place, name in enumerate(FIELDS, 1)}
+            record = {"epoch": step // 21, "step": step, "loss": 0.4 + 1 / (step + 2), "rows_per_s": 9000.0 + step}
+            records.append(
+                {**record, "input_wait_share": 0.01, "clipped_share": 0.5 / step, **shares, "memory_bytes": 1e9}
+            )
+            if step % 20 == 0:
+                norms = {f"embedding_norm.{name}": 0.01 * place for place, name in enumerate(FIELDS, 1)}
+                records[-1] |= {"valid_auc": 0.7 + step / 1000, "valid_log_loss": 0.5 - step / 1000, **norms}
+        services.leases.renew(lease, Report(progress=0.9, records=records, warnings=[HOSTILE]))
+        services.leases.succeed(lease, {"test_auc": 0.76, "loss": 0.42, "rows_per_s": 9060.0}, lambda _: {})
+        return job_id
 
     def _sweep(self) -> str:
         services = self.api.services

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,7 @@ def open_page(page: Page, world: World, path: str) -> None:
     page.goto(f"{world.url}{path}")
 
 
-def rows_of(page: Page, caption: str) -> list[list[str]]:
+def rows_of(page: Page, caption: str | re.Pattern[str]) -> list[list[str]]:
     """The body of the table with a caption, as texts, once it is there."""
     table = page.locator("table", has=page.locator("caption", has_text=caption))
     table.locator("tbody tr").first.wait_for(state="attached")
@@ -104,7 +105,7 @@ def test_a_reader_is_shown_nothing_that_changes(browser: Browser, world: World) 
 
 def test_promote_score_and_roll_back(page: Page, world: World) -> None:
     open_page(page, world, "/ui/models")
-    assert rows_of(page, "1 models")[0][:3] == ["ctr", "3", "2"]
+    assert rows_of(page, re.compile("^1 model$"))[0][:3] == ["ctr", "3", "2"]
     page.get_by_role("link", name="ctr", exact=True).click()
     page.get_by_role("button", name="Promote 1…").click()
     dialog = page.get_by_role("dialog")
@@ -209,7 +210,7 @@ def test_calibration_of_a_version(page: Page, world: World) -> None:
 
 def test_the_data_report(page: Page, world: World) -> None:
     open_page(page, world, "/ui/datasets")
-    assert rows_of(page, "1 datasets")[0][2:5] == ["4,200", "600", "1,200"]
+    assert rows_of(page, re.compile("^1 dataset$"))[0][2:5] == ["4,200", "600", "1,200"]
     page.get_by_role("link", name="small").click()
     fields = rows_of(page, "Id fields")
     report = world.get("/v1/datasets/small/report")

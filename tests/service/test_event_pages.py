@@ -6,11 +6,13 @@ import threading
 from typing import Any
 
 import pytest
+from sqlalchemy import delete
 
 from service.assignments import LOG
 from service.leases import Report
 from service.negotiation import prefers_json
 from service.states import Kind
+from service.tables import Event
 from tests.service.conftest import Api
 from tests.service.test_api_jobs import problem, read_events, run_a_job
 
@@ -55,6 +57,32 @@ def test_polling_a_job_that_has_not_ended(api: Api) -> None:
         problem(response, 422, "bad_request", next(iter(params)))
 
 
+def test_events_of_some_types(api: Api) -> None:
+    job_id = run_a_job(api)
+    everything = poll(api, job_id)
+    wanted = [event for event in everything["events"] if event["type"] in ("state", "metric")]
+    assert 2 < len(wanted) < len(everything["events"])
+    assert poll(api, job_id, types="metric,state") == {**everything, "events": wanted}
+    first = poll(api, job_id, types="state,metric", limit=2)
+    assert first == {"events": wanted[:2], "after": wanted[1]["seq"], "finished": False}
+    rest = poll(api, job_id, types="state,metric", after=first["after"])
+    assert rest == {**everything, "events": wanted[2:]}
+    assert poll(api, job_id, types="warning") == {**everything, "events": []}
+    refused = api.client.get(f"/v1/jobs/{job_id}/events", params={"types": "state,loss"}, headers=JSON)
+    told = problem(refused, 422, "bad_request", "types")
+    assert told["detail"] == "`types` may hold state, progress, metric, log, warning. Got 'loss'."
+
+
+def test_events_of_some_types_that_were_removed(api: Api) -> None:
+    job_id = run_a_job(api)
+    with api.services.database.write() as session:
+        session.execute(delete(Event).where(Event.job_id == job_id, Event.seq <= 3))
+    params: dict[str, Any] = {"types": "warning", "after": 2}
+    url = f"/v1/jobs/{job_id}/events"
+    assert problem(api.client.get(url, params=params, headers=JSON), 410, "events_expired")
+    assert poll(api, job_id, types="warning", after=3)["finished"]
+
+
 @pytest.mark.parametrize(
     ("accept", "json_"),
     [
@@ -92,6 +120,34 @@ def test_log_lines_by_range(api: Api) -> None:
     last = api.client.get(url, params={"after": 99})
     assert (last.text, last.headers["x-next-after"]) == ("", "99")
     problem(api.client.get(url, params={"after": 1, "offset": 1}), 422, "bad_request", "after")
+
+
+@pytest.mark.parametrize("source", ["file", "events"])
+def test_the_end_of_a_log(api: Api, source: str) -> None:
+    lease = job_with_lines(api, ["one", "zwölf", "three"])  # 4, 7 and 6 bytes
+    log = api.services.settings.job_folder(lease.job_id) / LOG
+    if source == "file":
+        log.parent.mkdir(parents=True)
+        log.write_text("one\nzwölf\nthree\n")
+    url = f"/v1/jobs/{lease.job_id}/logs"
+    last, last_two = "three\n", "zwölf\nthree\n"
+    too_short = "hree\n" if source == "file" else ""  # a line that is longer than all that is asked for
+    for most, text in {5: too_short, 6: last, 12: last, 13: last_two, 16: last_two, 17: f"one\n{last_two}"}.items():
+        answer = api.client.get(url, params={"tail": most})
+        assert answer.text == text, most
+        assert (answer.headers["x-start"] == "0") is (most == 17)
+    if source == "file":
+        going_on = {"offset": answer.headers["x-next-offset"]}
+        with log.open("a") as file:
+            file.write("four\n")
+    else:
+        going_on = {"after": answer.headers["x-next-after"]}
+    api.services.leases.renew(lease, Report(lines=["four"]))
+    assert api.client.get(url, params=going_on).text == "four\n"
+    api.services.leases.succeed(lease, {}, lambda _: {})
+    followed = api.client.get(url, params={"tail": 11, "follow": True})
+    assert followed.text == "three\nfour\n"
+    problem(api.client.get(url, params={"tail": 1, "after": 1}), 422, "bad_request", "tail")
 
 
 @pytest.mark.parametrize("source", ["file", "events"])
@@ -140,3 +196,23 @@ def test_thinned_metrics(api: Api) -> None:
     assert api.client.get(url, params={"names": "none"}).json()["series"] == []
     problem(api.client.get(url, params={"points": 3}), 422, "bad_request", "points")
     assert api.client.get(url, params={"after": 99_999}).json()["series"] == []
+
+
+def test_metrics_by_what_their_names_begin_with(api: Api) -> None:
+    api.services.jobs.enqueue(Kind.TRAIN, {})
+    lease = api.services.leases.claim("w")
+    assert lease is not None
+    of_all: dict[str, Any] = {"loss": 0.5, "clipped_share": 0.2, "x*y": 1.0}
+    of_fields = {"clipped_share.C1": 0.1, "clipped_share.C2": 0.3, "embedding_norm.C1": 2.0}
+    api.services.leases.renew(lease, Report(records=[{"step": 1, **of_all, **of_fields}]))
+    url = f"/v1/jobs/{lease.job_id}/metrics"
+
+    def names(asked: str, **more: Any) -> list[str]:
+        (record,) = api.client.get(url, params={"names": asked, **more}).json()["series"]
+        return [name for name in record if name != "step"]
+
+    for more in ({}, {"points": 4}):
+        assert names("clipped_share.*", **more) == ["clipped_share.C1", "clipped_share.C2"]
+        assert names("clipped_share*,loss", **more) == ["loss", "clipped_share", "clipped_share.C1", "clipped_share.C2"]
+        assert names("*", **more) == [*of_all, *of_fields]
+        assert names("x*y", **more) == ["x*y"]

@@ -1,6 +1,6 @@
 import pytest
 
-from service.negotiation import PARQUET, prefers_html, prefers_parquet
+from service.negotiation import PARQUET, prefers_html, prefers_parquet, takes_gzip
 
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8"
 
@@ -29,3 +29,13 @@ def test_a_table(accept: str) -> None:
 )
 def test_no_table(accept: str) -> None:
     assert not prefers_parquet(accept)
+
+
+@pytest.mark.parametrize("accept_encoding", ["gzip", "gzip, deflate, br, zstd", "br;q=1.0, GZIP;q=0.5, *;q=0.1"])
+def test_compressed(accept_encoding: str) -> None:
+    assert takes_gzip(accept_encoding)
+
+
+@pytest.mark.parametrize("accept_encoding", ["", "identity", "gzip;q=0", "gzip;q=0.000, br", "br, xgzip", "*"])
+def test_not_compressed(accept_encoding: str) -> None:
+    assert not takes_gzip(accept_encoding)

@@ -57,10 +57,10 @@ def test_news_are_what_a_jobs_own_reading_gives(services: Services) -> None:
     news = services.jobs.news([*places, ("gone", 0)])
     assert news.pop(("gone", 0)) is None
     for job_id, after in places:
-        page = news.pop((job_id, after), EventPage([], finished=False))
+        page = news.pop((job_id, after), EventPage([], after, finished=False))
         behind = last[job_id] - after
         if behind == 0:
-            assert page == EventPage([], finished=False)
+            assert page == EventPage([], after, finished=False)
         elif behind < 0 or behind > MOST_NEWS or (job_id == removed and after < 3):
             assert page is None
         else:

@@ -184,7 +184,7 @@ export class LineChart {
     if (!this.details.open) return;
     const rows = this.#rows();
     const shown = rows.slice(-MOST_TABLE_ROWS).map(([x, ...values]) => [this.formatX(x), ...values.map((v) => this.formatY(v))]);
-    const caption = rows.length > shown.length ? `The last ${shown.length} of ${rows.length} points; the CSV file has all` : this.title;
+    const caption = rows.length > shown.length ? `The last ${shown.length} of the ${rows.length} points drawn; the CSV file has all of these` : this.title;
     const titles = this.#titles();
     fill(this.behind, table(caption, titles, shown, titles.map((_, column) => column)));
   }

@@ -2,7 +2,7 @@
 
 import { getJson } from "./api.js";
 import { byId, el, fill, say } from "./dom.js";
-import { integer, percent, time } from "./format.js";
+import { counted, integer, percent, time } from "./format.js";
 import { wideTable } from "./wide_table.js";
 
 const SPLITS = ["train", "valid", "test"];
@@ -29,5 +29,5 @@ function tableOf(datasets) {
     of.job ? el("a", { href: `/ui/jobs/${of.job}` }, of.job) : "elsewhere",
     time(of.created_at),
   ]);
-  return wideTable(`${integer(datasets.length)} datasets`, titles, rows, [2, 3, 4, 5, 6]);
+  return wideTable(counted(datasets.length, "dataset"), titles, rows, [2, 3, 4, 5, 6]);
 }

@@ -7,6 +7,8 @@ const moment = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeSty
 const known = (value) => typeof value === "number" && Number.isFinite(value);
 
 export const integer = (value) => (known(value) ? whole.format(value) : NONE);
+/** "1 model", "2 models". */
+export const counted = (count, what) => `${integer(count)} ${what}${count === 1 ? "" : "s"}`;
 export const percent = (share, digits = 0) => (known(share) ? `${(share * 100).toFixed(digits)} %` : NONE);
 
 /** Five significant digits; very small and very large ones as powers of ten. */

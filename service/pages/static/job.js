@@ -9,13 +9,13 @@ import { aucOf, FINAL, progressCell, stateTag } from "./job_parts.js";
 import { showPlan } from "./job_plan.js";
 import { followEvents, repeat } from "./live.js";
 
-const EARLIER_EVENTS = 200; // before the page was opened
+const EARLIER_EVENTS = 2000; // before the page was opened; states and warnings among them are read
 const LOOK_MS = 10_000; // what no event tells: the place in the queue, how many runs of a sweep are done
 const SELDOM_MS = 30_000; // while it runs: that somebody wishes it to pause
 const SHOWN = ["valid_auc", "test_auc", "loss", "rows_per_s"]; // metrics beside the state
 const jobId = byId("job").dataset.jobId;
 const path = `/v1/jobs/${encodeURIComponent(jobId)}`;
-const curves = new Curves(jobId);
+const curves = new Curves(jobId, (text) => say(byId("problem"), text));
 const log = new JobLog(jobId);
 let job = null;
 let stream = null;
@@ -115,12 +115,12 @@ function onEvent(type, data) {
 async function earlierEvents(last) {
   let after = Math.max(0, last - EARLIER_EVENTS);
   while (after < last) {
-    const page = await getJson(`${path}/events?after=${after}&limit=1000`).catch((error) => {
+    const page = await getJson(`${path}/events?after=${after}&limit=1000&types=state,warning`).catch((error) => {
       if (error.status === 410) return { events: [], after: last }; // they were removed
       throw error;
     });
     for (const event of page.events) {
-      if (event.seq <= last && ["state", "warning"].includes(event.type)) addEvent(event.type, { ...event.data, at: event.at });
+      if (event.seq <= last) addEvent(event.type, { ...event.data, at: event.at });
     }
     after = page.after > after ? page.after : last;
   }

@@ -1,10 +1,13 @@
-// The curves of a job: its metric series, thinned on the server, then each record as the stream brings it.
+// The curves of a job: its metric series, thinned on the server, then each record as the stream brings it. Of the fields,
+// which may be dozens, those that are drawn are read.
 import { getJson } from "./api.js";
 import { LineChart } from "./charts.js";
 import { byId, el, fill } from "./dom.js";
 import { bytes, integer, number, percent } from "./format.js";
 
-const POINTS = 600; // of each metric, about the width of a chart
+const POINTS = 600; // of each metric of all fields, about the width of a chart
+const FIELD_POINTS = 120; // of each field's, of which a dozen are drawn
+const FEWEST_POINTS = 4; // first, last, least, greatest: which fields there are, and which are largest now
 const MOST_LIVE = 3000; // records; then the server thins them out anew
 const LARGEST = 6;
 const DRAW_MS = 500;
@@ -22,27 +25,60 @@ const CHARTS = [
   { id: "memory", title: "Memory of the job's process", names: { memory_bytes: "memory" }, formatY: bytes },
 ];
 
+const OF_ALL = CHARTS.flatMap(({ names }) => Object.keys(names));
+const OF_FIELDS = CHARTS.flatMap(({ byField }) => (byField ? [`${byField}.*`] : []));
+
 export class Curves {
-  constructor(jobId) {
+  /** onProblem(text): what could not be read; an empty text: it could. */
+  constructor(jobId, onProblem) {
     this.jobId = jobId;
+    this.onProblem = onProblem;
     this.places = new Map(); // step -> record
+    this.read = new Set(); // metrics of fields whose series is there, not their newest values alone
     this.live = 0;
+    this.meanwhile = []; // what the stream has brought since the series was last asked for
+    this.hasFailed = false;
     this.charts = new Map(); // id -> {chart, choice}
     this.timer = null;
   }
 
-  /** Read the series; the number of the last event in it. */
+  /** Read the series; the number of an event up to which it goes at least. */
   async load() {
-    const answer = await getJson(`/v1/jobs/${encodeURIComponent(this.jobId)}/metrics?points=${POINTS}`);
+    this.meanwhile = [];
+    const answers = await Promise.all([this.#ask(OF_ALL, POINTS), this.#ask(OF_FIELDS, FEWEST_POINTS)]);
     this.places.clear();
-    this.live = 0;
-    for (const record of answer.series) this.#take(record);
+    this.read.clear();
+    this.live = this.meanwhile.length;
+    for (const record of [...answers.flatMap(({ series }) => series), ...this.meanwhile]) this.#take(record);
     this.#draw();
-    return answer.last_seq;
+    return Math.min(...answers.map(({ last_seq: last }) => last));
+  }
+
+  #ask(metrics, points) {
+    // A field's name may hold a comma, which ends a name here: then all that begin so.
+    const names = metrics.map((name) => (name.includes(",") ? `${name.split(",", 1)}*` : name));
+    return getJson(`/v1/jobs/${encodeURIComponent(this.jobId)}/metrics?${new URLSearchParams({ names, points })}`);
+  }
+
+  /** Read these metrics of fields, then draw them. */
+  async #readFields(names) {
+    for (const name of names) this.read.add(name); // asked for once
+    try {
+      for (const record of (await this.#ask(names, FIELD_POINTS)).series) this.#take(record);
+      if (this.hasFailed) this.onProblem("");
+      this.hasFailed = false;
+    } catch (error) {
+      for (const name of names) this.read.delete(name);
+      this.hasFailed = true;
+      this.onProblem(`Curves of fields cannot be read: ${error.message}`);
+      return;
+    }
+    this.#draw();
   }
 
   add({ seq: _seq, at: _at, ...record }) {
     this.#take(record);
+    this.meanwhile.push(record);
     this.live += 1;
     if (this.timer) return;
     this.timer = setTimeout(() => {
@@ -60,20 +96,25 @@ export class Curves {
   #draw() {
     const records = [...this.places.values()].sort((one, other) => one.step - other.step);
     const known = new Set(records.flatMap(Object.keys));
+    const unread = [];
     for (const shape of CHARTS) {
       const fields = shape.byField ? [...known].filter((name) => name.startsWith(`${shape.byField}.`)) : [];
       if (!fields.length && !Object.keys(shape.names).some((name) => known.has(name))) continue;
-      this.#drawOne(shape, fields, records);
+      const picked = chosen(shape, fields, records, this.charts.get(shape.id)?.choice);
+      const lacking = picked.filter((name) => !this.read.has(name));
+      unread.push(...lacking);
+      if (!lacking.length) this.#drawOne(shape, fields, picked, records);
     }
-    if (!this.charts.size) fill(byId("curves"), el("p", { class: "empty panel" }, "No figures yet. They come with the job's first records; jobs other than trainings have none."));
+    if (unread.length) this.#readFields(unread);
+    else if (!this.charts.size) fill(byId("curves"), el("p", { class: "empty panel" }, "No figures yet. They come with the job's first records; jobs other than trainings have none."));
   }
 
-  #drawOne(shape, fields, records) {
+  #drawOne(shape, fields, picked, records) {
     if (!this.charts.has(shape.id)) this.#make(shape, fields);
-    const { chart, choice } = this.charts.get(shape.id);
+    const { chart } = this.charts.get(shape.id);
     const wanted = [
       ...Object.entries(shape.names),
-      ...chosen(shape, fields, records, choice).map((name) => [name, name.slice(shape.byField.length + 1)]),
+      ...picked.map((name) => [name, name.slice(shape.byField.length + 1)]),
     ];
     const kept = records.filter((record) => wanted.some(([name]) => name in record));
     const series = wanted
@@ -84,6 +125,7 @@ export class Curves {
 
   #make(shape, fields) {
     if (!this.charts.size) fill(byId("curves"));
+    byId("curves-note").hidden = false;
     const host = el("div");
     const panel = el("div", { class: "panel" }, host);
     const chart = new LineChart(host, { title: shape.title, x: "step", name: `${this.jobId}-${shape.id}`, formatX: integer, formatY: shape.formatY ?? number });

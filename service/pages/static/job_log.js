@@ -4,12 +4,14 @@ import { byId, say } from "./dom.js";
 import { integer } from "./format.js";
 
 const MOST_LINES = 5000;
+const FIRST_BYTES = 65_536; // what is read of the log's end at first
 const WAIT_MS = 700;
 
 export class JobLog {
   constructor(jobId) {
     this.path = `/v1/jobs/${encodeURIComponent(jobId)}/logs`;
-    this.next = ""; // the query of the next request
+    this.next = `?tail=${FIRST_BYTES}`; // the query of the next request
+    this.isCut = false; // there are lines before those that were read at first
     this.lines = [];
     this.open = ""; // a line without its end
     this.dropped = 0;
@@ -44,6 +46,7 @@ export class JobLog {
 
   async #readOnce() {
     const { text, headers } = await getText(this.path + this.next);
+    if (headers.has("X-Start")) this.isCut = headers.get("X-Start") !== "0";
     const after = headers.get("X-Next-After"); // this server has not the file: lines that are events
     const next = after === null ? `?offset=${headers.get("X-Next-Offset")}` : `?after=${after}`;
     const isMore = after !== null && next !== this.next && text !== "";
@@ -65,7 +68,8 @@ export class JobLog {
     const text = shown.length ? shown.join("\n") : wanted ? "No line holds this text." : "The job has written nothing yet.";
     if (log.textContent !== text) log.textContent = text;
     if (byId("follow").checked) log.scrollTop = log.scrollHeight;
-    const left = this.dropped ? ` The first ${integer(this.dropped)} are in the download.` : "";
+    const first = this.isCut ? "Earlier ones" : `The first ${integer(this.dropped)}`;
+    const left = this.isCut || this.dropped ? ` ${first} are in the download.` : "";
     say(byId("log-note"), `${wanted ? `${integer(shown.length)} of ` : ""}${integer(all.length)} lines.${left}`, "note");
   }
 }

@@ -8,7 +8,7 @@ import { showVersion } from "./model_version.js";
 import { askToMove } from "./alias_move.js";
 import { refill, wideTable } from "./wide_table.js";
 
-const EVERY_MS = 10_000;
+const EVERY_MS = 15_000;
 const LATEST = "latest";
 
 const { name } = byId("model").dataset;
@@ -24,10 +24,12 @@ point?.addEventListener("submit", (event) => {
 });
 const looking = repeat(look, EVERY_MS);
 
-async function look() {
+/** all: also the aliases' moves where no alias seems to have moved; one may have come back. */
+async function look({ all = false } = {}) {
   try {
     const [found, traffic] = await Promise.all([getJson(path), getJson(`${path}/traffic`)]);
-    const moves = await Promise.all(Object.keys(found.aliases).map(historyOf));
+    const haveMoved = all || JSON.stringify(found.aliases) !== JSON.stringify(model?.aliases);
+    const moves = haveMoved ? await Promise.all(Object.keys(found.aliases).map(historyOf)) : [...histories.values()];
     const news = JSON.stringify([found, traffic, moves]);
     say(byId("status"), "");
     if (news === looked) return;
@@ -142,6 +144,7 @@ function trafficText({ split, shadow }) {
 }
 
 async function move(alias, version) {
+  await look({ all: true }); // the question names what is so now
   const isMoved = await askToMove({ model, path, alias, version, tag: histories.get(alias)?.tag });
   if (!isMoved) return;
   await looking.now();

@@ -2,7 +2,7 @@
 
 import { getJson } from "./api.js";
 import { byId, el, fill, say } from "./dom.js";
-import { integer, number, time } from "./format.js";
+import { counted, integer, number, time } from "./format.js";
 import { wideTable } from "./wide_table.js";
 
 const shown = byId("models");
@@ -19,7 +19,7 @@ try {
 
 function tableOf(models) {
   const titles = ["name", "versions", "latest", "test AUC of latest", "test log loss", "other aliases", "newest version of"];
-  return wideTable(`${integer(models.length)} models`, titles, models.map(rowOf), [1, 2, 3, 4]);
+  return wideTable(counted(models.length, "model"), titles, models.map(rowOf), [1, 2, 3, 4]);
 }
 
 function rowOf(model) {

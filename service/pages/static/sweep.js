@@ -6,10 +6,11 @@ import { byId, el, fill, say } from "./dom.js";
 import { duration, integer, number, percent, time } from "./format.js";
 import { FINAL, stateTag } from "./job_parts.js";
 import { repeat } from "./live.js";
+import { SweepRuns } from "./sweep_runs.js";
 import { BATCH, alignedOf, changesOf, figuresOf, gridNames, groupsOf, linesOf, publishedLine, settingOf } from "./sweep_groups.js";
 import { refill, wideTable } from "./wide_table.js";
 
-const EVERY_MS = 5000;
+const EVERY_MS = 15_000;
 const NAMES = {
   test_auc: "test AUC",
   valid_auc: "validation AUC",
@@ -24,40 +25,36 @@ const secondsText = (value) => `${number(value, 3)} s`;
 const id = encodeURIComponent(byId("sweep").dataset.job);
 const chosen = byId("figure");
 const charts = {};
+const runsOfIt = new SweepRuns(id);
 let published = null;
 let state = null;
+let looked = "";
 
 chosen.addEventListener("change", () => drawFigure());
 const looking = repeat(look, EVERY_MS);
 
 async function look() {
   try {
-    const [sweep, runs] = await Promise.all([getJson(`/v1/jobs/${id}`), readRuns()]);
+    const sweep = await getJson(`/v1/jobs/${id}`);
     if (sweep.kind !== "sweep") {
       say(byId("status"), `This job is of the kind ${sweep.kind}. Its page is /ui/jobs/${id}.`);
       looking.stop();
       return;
     }
-    published ??= await readPublished(sweep);
-    const names = gridNames(sweep.spec.grid);
-    state = { sweep, runs, names, groups: groupsOf(runs, names, Object.keys(NAMES)) };
-    show();
+    const news = JSON.stringify(sweep);
+    if (news !== looked || sweep.children.running) {
+      const runs = await runsOfIt.now(sweep.children);
+      published ??= await readPublished(sweep);
+      const names = gridNames(sweep.spec.grid);
+      state = { sweep, runs, names, groups: groupsOf(runs, names, Object.keys(NAMES)) };
+      show();
+      looked = news;
+    }
     say(byId("status"), sweep.message ?? "", sweep.state === "failed" ? "error" : "note");
     if (FINAL.has(sweep.state)) looking.stop();
   } catch (problem) {
     say(byId("status"), problem.message);
   }
-}
-
-async function readRuns() {
-  const runs = [];
-  let cursor = null;
-  do {
-    const page = await getJson(`/v1/jobs?parent=${id}&limit=200${cursor ? `&cursor=${cursor}` : ""}`);
-    runs.push(...page.jobs);
-    cursor = page.next_cursor;
-  } while (cursor);
-  return runs.reverse();
 }
 
 /** The published table of the sweep's data and network; an empty object where there is none. */

@@ -1,0 +1,59 @@
+"""The page of a sweep that goes on: what has changed is shown, by few requests however many runs there are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from playwright.sync_api import Browser, expect
+
+from ctrfast.data.shards import Dataset
+from service.states import Kind
+from tests.service.conftest import Api, fill_data_root
+
+GRID = {"batch_size": [100, 200], "seed": [1, 2, 3]}
+
+
+def test_only_what_goes_on_is_read_again(
+    make_api: Callable[..., Api], tmp_path: Path, dataset: Dataset, raw_clicks: Path, browser: Browser
+) -> None:
+    home = tmp_path / "home"
+    fill_data_root(home, dataset.path, raw_clicks)
+    api = make_api()
+    api.services.datasets.register("clicks", home / "data" / "prepared")
+    runs = [
+        {"dataset": "clicks", "batch_size": size, "seed": seed} for size in GRID["batch_size"] for seed in (1, 2, 3)
+    ]
+    spec = {"base": {"dataset": "clicks"}, "grid": GRID}
+    sweep = api.services.jobs.enqueue(Kind.SWEEP, spec, children=runs)
+    first = api.services.leases.claim("w")
+    assert first is not None
+    with browser.new_context() as context:
+        page = context.new_page()
+        page.clock.install()
+        page.goto(f"{api.url}/ui/sweeps/{sweep.id}")
+        states = page.locator("#runs .state")
+        expect(states).to_have_text(["running", *["queued"] * 5])
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url.removeprefix(api.url)))
+
+        api.services.leases.succeed(first, {"test_auc": 0.75}, lambda _: {})
+        second = api.services.leases.claim("w")
+        assert second is not None
+        page.clock.fast_forward(15_000)
+        expect(states).to_have_text(["succeeded", "running", *["queued"] * 4])
+        running = f"/v1/jobs?parent={sweep.id}&limit=200&state=running"
+        assert asked == [f"/v1/jobs/{sweep.id}", running, f"/v1/jobs/{first.job_id}"]
+
+        asked.clear()
+        third = api.services.jobs.runs_of(sweep.id)[2]
+        api.services.jobs.cancel(third.id)  # it never ran: the counts tell that the page has missed something
+        page.clock.fast_forward(15_000)
+        expect(states).to_have_text(["succeeded", "running", "cancelled", *["queued"] * 3])
+        assert asked == [f"/v1/jobs/{sweep.id}", running, f"/v1/jobs?parent={sweep.id}&limit=200"]
+
+        asked.clear()
+        api.services.jobs.cancel(sweep.id)
+        page.clock.fast_forward(15_000)
+        expect(page.locator("#facts .state")).to_have_text("cancelling")
+        expect(states).to_have_text(["succeeded", "cancelling", *["cancelled"] * 4])
