@@ -33,11 +33,12 @@ USUAL_RIGHTS = ALL_RIGHTS - {Right.ADMIN}
 
 @dataclass(frozen=True)
 class Caller:
-    """Who is asking. id: of the key, empty for a local caller without one."""
+    """Who is asking. id: of the key, empty for a local caller without one. name: the key's, empty where it has none."""
 
     id: str
     project: str = DEFAULT_PROJECT
     rights: frozenset[Right] = ALL_RIGHTS
+    name: str = ""
 
 
 LOCAL_CALLER = Caller("")

@@ -47,7 +47,7 @@ class BrowserSessionStore:
         """Whose session this is; None where it, or its key, is good no longer."""
         now = time.time()
         query = (
-            select(ApiKeyRow.id, ApiKeyRow.project, ApiKeyRow.scopes)
+            select(ApiKeyRow.id, ApiKeyRow.project, ApiKeyRow.scopes, ApiKeyRow.name)
             .join(BrowserSessionRow, BrowserSessionRow.key_id == ApiKeyRow.id)
             .where(
                 BrowserSessionRow.token_hash == _hash(token),
@@ -58,7 +58,7 @@ class BrowserSessionStore:
         )
         with self._database.read() as session:
             key = session.execute(query).one_or_none()
-        return None if key is None else Caller(key.id, key.project, rights_of(key.scopes.split()))
+        return None if key is None else Caller(key.id, key.project, rights_of(key.scopes.split()), key.name)
 
     def end(self, token: str) -> None:
         """End a session; nothing happens where there is none."""

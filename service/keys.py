@@ -12,7 +12,7 @@ import hashlib
 import secrets
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from argon2 import PasswordHasher
@@ -95,6 +95,12 @@ class KeyStore:
         with self._database.read() as session:
             return session.scalars(select(ApiKeyRow).order_by(ApiKeyRow.created_at, ApiKeyRow.id)).all()
 
+    def names(self, ids: Collection[str]) -> Mapping[str, str]:
+        """The names of keys by id, also of keys that are refused now. What is no key's id is left out."""
+        with self._database.read() as session:
+            rows = session.execute(select(ApiKeyRow.id, ApiKeyRow.name).where(ApiKeyRow.id.in_(ids))).all()
+        return {row.id: row.name for row in rows}
+
     def count(self) -> int:
         """How many keys are good now."""
         good = select(func.count()).select_from(ApiKeyRow).where(ApiKeyRow.revoked_at.is_(None))
@@ -124,7 +130,7 @@ class KeyStore:
         if row is None or row.revoked_at is not None or (row.expires_at is not None and row.expires_at <= now):
             self._seen.pop(digest, None)
             return None
-        caller = Caller(row.id, row.project, rights_of(row.scopes.split()))
+        caller = Caller(row.id, row.project, rights_of(row.scopes.split()), row.name)
         with self._one_check:
             seen = self._seen.get(digest)
             if (seen is None or seen.hash != row.hash) and not self._is_secret(row.hash, secret):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 from pydantic import BaseModel
@@ -13,21 +13,27 @@ from service.times import iso_time
 
 
 class MovePublic(BaseModel):
-    """One move of an alias. caller: id of the key that asked for it. job: the train job that published."""
+    """One move of an alias.
+
+    caller: id of the key that asked for it, empty for a local caller without one. caller_name: that key's name; None
+    where there is no such key (a provider's token, a job). job: the train job that published.
+    """
 
     from_version: int | None
     to_version: int
     caller: str
+    caller_name: str | None
     job: str | None
     at: str
 
     @classmethod
-    def of(cls, row: AliasMove) -> Self:
-        """A row as an answer."""
+    def of(cls, row: AliasMove, names: Mapping[str, str]) -> Self:
+        """A row as an answer. names: of keys, by id."""
         return cls(
             from_version=row.from_version,
             to_version=row.to_version,
             caller=row.caller,
+            caller_name=names.get(row.caller),
             job=row.job_id,
             at=iso_time(row.at),
         )
@@ -42,14 +48,14 @@ class AliasHistory(BaseModel):
     moves: list[MovePublic]
 
     @classmethod
-    def of(cls, moves: Sequence[AliasMove]) -> Self:
-        """Rows, of which there is one at least, as an answer."""
+    def of(cls, moves: Sequence[AliasMove], names: Mapping[str, str]) -> Self:
+        """Rows, of which there is one at least, as an answer. names: of the keys that asked for them, by id."""
         newest = moves[0]
         return cls(
             model=newest.name,
             alias=newest.alias,
             version=newest.to_version,
-            moves=[MovePublic.of(move) for move in moves],
+            moves=[MovePublic.of(move, names) for move in moves],
         )
 
 

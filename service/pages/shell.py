@@ -70,9 +70,14 @@ def page(
             navigation=[entry for entry in NAVIGATION if entry[3] in rights],
             rights=[str(right) for right in rights],
             rights_text=rights_text(rights),
-            who=None if caller is None or caller == LOCAL_CALLER else f"{caller.project} / key {caller.id}",
+            who=None if caller is None or caller == LOCAL_CALLER else _who(caller),
             csrf_token=getattr(request.state, "csrf_token", ""),
             **values,
         )
     )
     return HTMLResponse(content, status_code=status, headers={"Content-Security-Policy": CONTENT_POLICY})
+
+
+def _who(caller: Caller) -> str:
+    key = f"{caller.name} ({caller.id})" if caller.name else caller.id
+    return f"{caller.project} / key {key}"

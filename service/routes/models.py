@@ -96,13 +96,14 @@ def get_alias(
     name: ModelName,
     alias: AliasName,
     registry: RegistryDep,
+    services: ServicesDep,
     response: Response,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> AliasHistory:
     """Where an alias points, and who moved it when, newest first. `ETag` is for `If-Match`."""
     moves = registry.history(name, alias, limit)
     response.headers["ETag"] = _etag(moves[0].id)
-    return AliasHistory.of(moves)
+    return AliasHistory.of(moves, services.keys.names({move.caller for move in moves}))
 
 
 @router.put("/{name}/aliases/{alias}", responses=problems(400, 404, 409, 410, 412, 422))

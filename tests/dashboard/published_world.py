@@ -18,6 +18,7 @@ from service.states import Kind
 from tests.service.conftest import Api, fill_data_root, publish, quick_settings
 
 HOSTILE = "<img src=x onerror=alert(1)>"
+KEY_NAME = f"all {HOSTILE}"
 GRID = {"scaling.rule": ["none", "cowclip"], "batch_size": [100, 200], "seed": [1, 2]}
 AUC = {("none", 100): 0.78, ("none", 200): 0.76, ("cowclip", 100): 0.785, ("cowclip", 200): 0.784}
 REFUSED = f"AUC 0.70000, the champion's 0.71000; {HOSTILE}."
@@ -38,7 +39,7 @@ class World:
         fill_data_root(home, dataset, raw_clicks)
         self.api = Api(quick_settings(home, require_key=True))
         self.url, services = self.api.url, self.api.services
-        self.key = services.keys.create("all", rights=ALL_RIGHTS)
+        self.key = services.keys.create(KEY_NAME, rights=ALL_RIGHTS)
         self.reader = services.keys.create("reader", rights=[Right.JOBS_READ, Right.MODELS_READ, Right.SCORE])
         self.api.client.headers["X-API-Key"] = self.key
         services.datasets.register("small", home / "data" / "prepared")

@@ -15,7 +15,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.dashboard.conftest import HTML
-from tests.dashboard.published_world import HOSTILE, REFUSED, World
+from tests.dashboard.published_world import HOSTILE, KEY_NAME, REFUSED, World
 
 PAGES = (
     "/ui/datasets",
@@ -118,7 +118,7 @@ def test_promote_score_and_roll_back(page: Page, world: World) -> None:
     expect(page.locator("#status")).to_have_text("latest points at version 1.")
     assert world.get("/v1/models/ctr")["aliases"] == {"latest": 1}
     newest = rows_of(page, "Moves of aliases")[0]
-    assert newest[1:] == ["latest", "2 to 1", f"key {world.key.partition('.')[0]}"]
+    assert newest[1:] == ["latest", "2 to 1", f"key {KEY_NAME} ({world.key.partition('.')[0]})"]
 
     open_page(page, world, "/ui/score?model=ctr&beside=2")
     expect(page.get_by_label("Version", exact=True)).to_have_value("1")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from hashlib import sha256
+from html import escape
 from pathlib import Path
 
 import pytest
 
 from service.pages.assets import OWN, VENDOR, VENDORED, assets
 from service.pages.shell import NAVIGATION
-from tests.dashboard.conftest import HTML, Guarded
+from tests.dashboard.conftest import HOSTILE, HTML, Guarded
 from tests.dashboard.test_session import signed_in
 
 PAGES = ("/ui/jobs", "/ui/jobs/new", "/ui/jobs/abc", "/ui/nothing")
@@ -87,6 +88,14 @@ def test_a_reader_sees_no_button_that_changes(guarded: Guarded) -> None:
         for _, address, text, _ in NAVIGATION:
             assert f'href="{address}"' in page
             assert text in page
+
+
+def test_the_top_of_a_page_names_the_key(guarded: Guarded) -> None:
+    key = guarded.services.keys.create(HOSTILE, project="ads")
+    with signed_in(guarded, key) as client:
+        page = client.get("/ui/jobs").text
+    assert f"ads / key {escape(HOSTILE)} ({key.partition('.')[0]})" in page.replace("&#39;", "&#x27;")
+    assert HOSTILE not in page
 
 
 def test_hostile_addresses_are_text(guarded: Guarded) -> None:

@@ -42,6 +42,22 @@ def test_compare_and_set_with_etags(two: Api) -> None:
     assert len(two.client.get(f"{ALIAS}?limit=1").json()["moves"]) == 1
 
 
+def test_the_history_names_keys(make_api: Callable[..., Api], bundle: Path) -> None:
+    api = make_api(require_key=True)
+    publish(api, bundle)
+    publish(api, bundle)
+    key = api.services.keys.create("night shift")
+    headers = {"X-API-Key": key}
+    assert api.client.put(ALIAS, json={"version": 1}, headers=headers).status_code == 200
+    key_id = key.partition(".")[0]
+    reader = {"X-API-Key": api.services.keys.create("reader")}
+    for _ in range(2):  # the second time, the key is good no longer
+        moves = api.client.get(ALIAS, headers=reader).json()["moves"]
+        told = [(move["caller"], move["caller_name"], move["job"] is None) for move in moves]
+        assert told == [(key_id, "night shift", True), ("", None, False), ("", None, False)]
+        api.services.keys.revoke(key_id)
+
+
 def test_latest_takes_a_refused_version_by_force_alone(two: Api) -> None:
     with two.services.database.write() as session:
         row = session.get_one(VersionRow, ("default", "ctr", 1))

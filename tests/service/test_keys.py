@@ -26,7 +26,7 @@ def test_a_key_knows_its_project_and_rights(services: Services) -> None:
     key = services.keys.create("ci", rights=[Right.SCORE, Right.JOBS_READ], project="ads")
     caller = services.keys.verify(key)
     assert caller is not None
-    assert (caller.id, caller.project) == (key.partition(".")[0], "ads")
+    assert (caller.id, caller.project, caller.name) == (key.partition(".")[0], "ads", "ci")
     assert caller.rights == {Right.SCORE, Right.JOBS_READ}
     assert services.keys.remembered(key) == caller
     usual = services.keys.verify(services.keys.create("usual"))
@@ -34,6 +34,13 @@ def test_a_key_knows_its_project_and_rights(services: Services) -> None:
     assert usual.rights == USUAL_RIGHTS == ALL_RIGHTS - {Right.ADMIN}
     for wrong in ("no\x00body.x", "", ".", key + "x"):
         assert services.keys.verify(wrong) is None
+
+
+def test_names_of_keys_also_of_revoked_ones(services: Services) -> None:
+    first, second, _ = (services.keys.create(name).partition(".")[0] for name in ("ci", "ads", "other"))
+    services.keys.revoke(second)
+    assert services.keys.names({first, second, "", "oidc-0a"}) == {first: "ci", second: "ads"}
+    assert services.keys.names(set()) == {}
 
 
 def test_an_expired_key_is_refused_at_its_moment(services: Services) -> None:

@@ -1,13 +1,11 @@
 // A line chart (uPlot, loaded before as a global) with the table behind it, and its data as CSV and picture as PNG.
+import { colour, LINE_WIDTH, pointsOf, rem, signElement, signOf } from "./chart_signs.js";
 import { el, fill, table } from "./dom.js";
 import { number } from "./format.js";
 
-const DASHES = [[], [8, 4], [2, 3], [10, 3, 2, 3], [14, 4], [5, 2]]; // told apart without colour too
 const [LOWEST, HIGHEST] = [240, 480]; // pixels
 const MOST_TABLE_ROWS = 1000;
 
-const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-const rem = () => parseFloat(getComputedStyle(document.documentElement).fontSize);
 const heightOf = (width) => Math.round(Math.min(HIGHEST, Math.max(LOWEST, width / 4)));
 const dark = matchMedia("(prefers-color-scheme: dark)");
 
@@ -29,11 +27,11 @@ export const csv = (rows) => rows.map((row) => row.map(csvCell).join(",")).join(
 
 export class LineChart {
   /**
-   * host: an empty element. title; x: name of the x axis with its unit; name: of downloads.
-   * formatX, formatY: texts of axes, legend and table. log, logY: a logarithmic axis. points: draw a mark at each value.
+   * host: an empty element. title; x, y: names of the axes with their units, y where the title does not say it; name: of
+   * downloads. formatX, formatY: texts of axes, legend and table. log, logY: a logarithmic axis. points: mark each value.
    */
-  constructor(host, { title, x, name, formatX = number, formatY = number, log = false, logY = false, points = false }) {
-    Object.assign(this, { title, x, name, formatX, formatY, log, logY, points });
+  constructor(host, { title, x, y, name, formatX = number, formatY = number, log = false, logY = false, points = false }) {
+    Object.assign(this, { title, x, y, name, formatX, formatY, log, logY, points });
     this.data = [[]];
     this.series = [];
     this.marks = [];
@@ -43,7 +41,9 @@ export class LineChart {
     const button = (text, onclick) => el("button", { type: "button", class: "small", onclick, "aria-label": `${title}: ${text}` }, text);
     fill(host,
       el("div", { class: "spread" }, el("h3", {}, title),
-        el("div", { class: "row" }, button("CSV", () => this.#saveCsv()), button("PNG", () => this.#savePng()))),
+        el("div", { class: "row" },
+          button("CSV", () => this.#saveCsv()),
+          button("PNG", () => this.#savePng().catch((error) => alert(`No picture was made: ${error.message}`))))),
       this.plot, this.details);
     host.classList.add("chart");
     this.resizing = new ResizeObserver(() => {
@@ -86,28 +86,32 @@ export class LineChart {
       stroke: colour("--faint"), grid: { stroke: colour("--line"), width: 1 }, ticks: { stroke: colour("--line"), width: 1 },
       font, ...more,
     });
+    const named = (label) => (label ? { label, labelSize: 1.125 * letter, labelFont: font } : {});
+    const signs = this.series.map((_, index) => signOf(index));
     this.uplot = new uPlot({
       width,
       height: heightOf(width),
       scales: { x: { time: false, distr: this.log ? 3 : 1, log: 2 }, y: this.#scaleY() },
       axes: [
-        axis({ size: 2 * letter, label: this.x, labelSize: 1.125 * letter, labelFont: font, values: (_, values) => values.map((v) => (v === null ? "" : this.formatX(v))) }),
-        axis({ size: 4 * letter, values: (_, values) => values.map((v) => (v === null ? "" : this.formatY(v))) }),
+        axis({ size: 2 * letter, ...named(this.x), values: (_, values) => values.map((v) => (v === null ? "" : this.formatX(v))) }),
+        axis({ size: 4 * letter, ...named(this.y), values: (_, values) => values.map((v) => (v === null ? "" : this.formatY(v))) }),
       ],
       series: [
         { label: this.x, value: (_, v) => (v === null ? "–" : this.formatX(v)) },
         ...this.series.map((one, index) => ({
           label: one.label,
-          stroke: colour(`--line-${(index % 6) + 1}`),
-          dash: DASHES[index % DASHES.length],
-          width: 2,
+          stroke: signs[index].colour,
+          dash: signs[index].dash.map((part) => part * devicePixelRatio),
+          width: LINE_WIDTH,
           spanGaps: true,
-          points: { show: this.points || this.data[0].length < 40 },
+          points: pointsOf(index, this.points),
           value: (_, v) => (v === null ? "–" : this.formatY(v)),
         })),
       ],
       hooks: { draw: [(plot) => this.#drawMarks(plot), (plot) => this.#drawWhiskers(plot)] },
     }, this.data, this.plot);
+    const [, ...entries] = this.plot.querySelectorAll(".u-marker"); // the first is of x
+    entries.forEach((marker, index) => marker.replaceWith(signElement(signs[index])));
   }
 
   /** Wide enough for whiskers, which uPlot does not know of; a line that is 0 all along gets an axis to 1, not to 100. */
@@ -129,7 +133,7 @@ export class LineChart {
     const reach = 4 * devicePixelRatio;
     for (const [index, { low, high }] of this.series.entries()) {
       if (!low || !plot.series[index + 1].show) continue;
-      ctx.strokeStyle = colour(`--line-${(index % 6) + 1}`);
+      ctx.strokeStyle = signOf(index).colour;
       for (const [place, x] of this.data[0].entries()) {
         if (low[place] === null) continue;
         const [at, bottom, top] = [plot.valToPos(x, "x", true), plot.valToPos(low[place], "y", true), plot.valToPos(high[place], "y", true)];
@@ -194,14 +198,12 @@ export class LineChart {
     download(new Blob([text], { type: "text/csv" }), `${this.name}.csv`);
   }
 
-  #savePng() {
+  async #savePng() {
+    const { pictureOf } = await import("./chart_picture.js"); // most readers save none
     if (!this.uplot) return;
-    const source = this.uplot.ctx.canvas;
-    const canvas = el("canvas", { width: source.width, height: source.height });
-    const ctx = canvas.getContext("2d");
-    ctx.fillStyle = colour("--ground");
-    ctx.fillRect(0, 0, canvas.width, canvas.height);
-    ctx.drawImage(source, 0, 0);
+    const lines = this.series.map(({ label }, index) => ({ label, sign: signOf(index) }));
+    const shown = lines.filter((_, index) => this.uplot.series[index + 1].show);
+    const canvas = pictureOf(this.title, this.uplot.ctx.canvas, shown);
     canvas.toBlob((blob) => download(blob, `${this.name}.png`), "image/png");
   }
 }

@@ -16,7 +16,7 @@ const MOST_MARKS = 50; // lines at epochs; of more every second, third ... is dr
 const share = (value) => (typeof value === "number" ? percent(value, 2) : "–");
 
 const CHARTS = [
-  { id: "loss", title: "Loss", names: { loss: "training", valid_log_loss: "validation (log loss)" } },
+  { id: "loss", title: "Loss", y: "nats", names: { loss: "training", valid_log_loss: "validation (log loss)" } },
   { id: "auc", title: "AUC", names: { valid_auc: "validation", test_auc: "test" } },
   { id: "speed", title: "Speed (rows/s)", names: { rows_per_s: "rows/s" }, formatY: integer },
   { id: "input-wait", title: "Share of time that waits for input", names: { input_wait_share: "waiting" }, formatY: share },
@@ -128,7 +128,7 @@ export class Curves {
     byId("curves-note").hidden = false;
     const host = el("div");
     const panel = el("div", { class: "panel" }, host);
-    const chart = new LineChart(host, { title: shape.title, x: "step", name: `${this.jobId}-${shape.id}`, formatX: integer, formatY: shape.formatY ?? number });
+    const chart = new LineChart(host, { title: shape.title, x: "step", y: shape.y, name: `${this.jobId}-${shape.id}`, formatX: integer, formatY: shape.formatY ?? number });
     let choice = null;
     if (fields.length) {
       const options = fields.map((name) => el("option", { value: name }, name.slice(shape.byField.length + 1)));

@@ -131,9 +131,10 @@ function historyTable() {
   return wideTable("Moves of aliases, newest first", ["when", "alias", "versions", "by"], rows);
 }
 
-function by({ job, caller }) {
+function by({ job, caller, caller_name: name }) {
   if (job) return el("span", {}, "job ", el("a", { href: `/ui/jobs/${job}` }, job));
-  return caller ? `key ${caller}` : "local caller";
+  if (!caller) return "local caller";
+  return `key ${name ? `${name} (${caller})` : caller}`;
 }
 
 function trafficText({ split, shadow }) {

@@ -54,7 +54,7 @@ function byRelevance(metrics) {
 async function calibration(name, path) {
   const found = await getJson(path);
   chart ??= new LineChart(byId("calibration"), {
-    title: "Click rate predicted and seen, test rows", x: "click rate predicted", name: `${name}-calibration`,
+    title: "Click rate predicted and seen, test rows", x: "click rate predicted", y: "click rate seen", name: `${name}-calibration`,
     formatX: rate, formatY: rate, points: true,
   });
   draw(found);
