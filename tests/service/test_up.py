@@ -33,7 +33,6 @@ class Up:
     """A running `ctrfast-service up`. backing: more of its environment."""
 
     def __init__(self, home: Path, backing: Mapping[str, str] | None = None) -> None:
-        self.backing = backing or {}
         environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("CTRFAST_")},
             "CTRFAST_HOME": str(home),
@@ -41,7 +40,7 @@ class Up:
             "CTRFAST_HEARTBEAT_S": "0.2",
             "CTRFAST_MAX_ATTEMPTS": "2",
             "CTRFAST_ALIAS_REFRESH_S": "0.2",
-            **self.backing,
+            **(backing or {}),
         }
         command = [sys.executable, "-m", "service.cli", "up", "--port", "0"]
         self.process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
@@ -147,7 +146,11 @@ def test_it_is_ready_with_a_worker_alone(up: Up) -> None:
     assert up.children()["api"].environ()["CTRFAST_REQUIRE_WORKER"] == "1"
 
 
-def test_prepare_train_publish_score_evaluate(up: Up, raw_rows: list[dict[str, Any]]) -> None:  # noqa: F811
+def test_prepare_train_publish_score_evaluate(
+    up: Up,
+    servers: dict[str, str],
+    raw_rows: list[dict[str, Any]],  # noqa: F811
+) -> None:
     body = {
         "name": "small",
         "prepare": {"raw": ["clicks.tsv.gz"], "preset": "criteo", "min_count": 2, "split": "sequential"},
@@ -186,7 +189,7 @@ def test_prepare_train_publish_score_evaluate(up: Up, raw_rows: list[dict[str, A
     assert figures["test_auc"] == pytest.approx(job["metrics"]["test_auc"], abs=1e-6)
     home = Path(up.children()["worker"].environ()["CTRFAST_HOME"])
     in_home = [path for name in ("models", "datasets") for path in (home / name).rglob("*") if path.is_file()]
-    assert bool(in_home) != bool(up.backing)  # what was made lies in one place alone
+    assert bool(in_home) != bool(servers)  # what was made lies in one place alone
 
     # The next day: the vocabulary grows, and the new version begins with the weights of the first.
     tomorrow = {**body["prepare"], "vocabulary_from": "small", "grow": True, "seed": 2}
@@ -244,6 +247,7 @@ def test_a_killed_service_leaves_no_process_behind(home: Path) -> None:
     service.process.stdout.close()
 
 
+@pytest.mark.parametrize("servers", ["home"], indirect=True)  # its last: it ends the service
 def test_sigterm_ends_every_process_and_the_job_survives(up: Up) -> None:
     home = Path(up.children()["worker"].environ()["CTRFAST_HOME"])
     job_id = up.submit("train", dataset="small", **SMALL, **LONG)
@@ -255,7 +259,7 @@ def test_sigterm_ends_every_process_and_the_job_survives(up: Up) -> None:
     time.sleep(0.2)
     assert [process for process in everyone if process.is_running() and process.status() != "zombie"] == []
 
-    again = Up(home, up.backing)
+    again = Up(home)
     try:
         taken_up = {"state": "running", "attempt": 2, "reason": None}
         wait_for(lambda: taken_up.items() <= again.job(job_id).items(), "the second attempt", 30)
