@@ -31,7 +31,8 @@ from bench.clicks import make_clicks
 from bench.lost_worker import CHECKPOINT_EVERY, LOST_AFTER
 from bench.lost_worker import measure as measure_loss
 from bench.report import Report, Table, write
-from ctrfast.cluster import connected, run_on_workers
+from ctrfast.cluster import run_on_workers
+from ctrfast.cluster_connection import connected
 from ctrfast.config import TrainConfig, parse_config
 from ctrfast.data.shards import Dataset
 from ctrfast.loop.epoch_batches import epoch_batches

@@ -16,7 +16,8 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from ctrfast.cluster import connected, run_on_workers
+from ctrfast.cluster import run_on_workers
+from ctrfast.cluster_connection import connected
 from ctrfast.config import TrainConfig
 from ctrfast.data.shards import Dataset
 from ctrfast.errors import Cancelled

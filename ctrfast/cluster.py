@@ -2,12 +2,13 @@
 
     run_on_workers(work, ClusterConfig(workers=2), Path("runs/first"), on_progress, should_stop)
 
-`CTRFAST_RAY_ADDRESS` names the cluster, as `ray.init` takes it, `ray://HEAD:10001` where this machine is no node of it;
-without it, Ray is started on this machine's loopback for the run alone. Both take Ray's token, unless the environment
-says otherwise. No other module imports Ray: those who need it are handed the package by `connected`.
+`ctrfast.cluster_connection` says which cluster it is, or starts a Ray for the run alone. No module but that one and
+this imports Ray: those who need it are handed the package by `connected`.
 Each worker is a process with TensorFlow's `TF_CONFIG` of the group. Workers and this process tell each other progress,
 a wish to stop, and errors through a `ctrfast.mailbox` beside the run.
 A worker that is lost ends the others; all are started anew, and the work goes on from its last checkpoint.
+A wish to stop is the chief's to act on once it is at work. Before, Ray's controller waits for the workers' CPUs, and
+the wish ends that wait.
 
 Source: Ray 2.60, `ray.train.tensorflow.TensorflowTrainer`.
 """
@@ -19,17 +20,17 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ctrfast.allocator import keep_freed_memory
-from ctrfast.cluster_address import cluster_address
 from ctrfast.cluster_checks import require_shared
+from ctrfast.cluster_connection import connected, start_timeout_s
 from ctrfast.config import ClusterConfig
-from ctrfast.errors import ConfigError, CtrFastError, DependencyError, WorkerLostError
+from ctrfast.errors import Cancelled, CtrFastError, DependencyError, WorkerLostError
 from ctrfast.loop.progress import Progress
 from ctrfast.mailbox import Mailbox
 
@@ -39,23 +40,11 @@ if TYPE_CHECKING:  # TensorFlow is for the workers alone
 MOST_RESTARTS = 3
 Work: TypeAlias = Callable[["Workers", Callable[[Progress], None], Callable[[], bool]], None]
 
-_LOOPBACK = "127.0.0.1"
-_START_TIMEOUT = "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"
-_START_TIMEOUT_S = 600  # of its 60 s, a busy machine needs most to load TensorFlow
-_CLIENT = "ray://"
-_ANSWER_S = 20.0  # for the first answer of a cluster's head
-# Of a Ray that is started here; set before it is imported, unless the environment says otherwise.
-_LOCAL_ENVIRONMENT = {
-    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # else it talks to the host's own network address
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # its next version's default, of whose coming it warns
-    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # nobody takes this machine away with notice
-    "RAY_worker_niceness": "0",  # workers run as the process that starts them would
-}
 _WORKER_ENVIRONMENT = {"TF_USE_LEGACY_KERAS": "1"}  # Ray loads TensorFlow before ctrfast, which would set it
 _NOT_NEEDED = {"DatasetsCallback", "PlacementGroupCleanerCallback"}
-_LOCAL_OBJECT_STORE_BYTES = 80 * 2**20  # the least that Ray takes, nearly
 _POLL_S = 0.2
+_WAIT_S = 1.0  # of Ray's wait for CPUs, between two looks for a wish to stop
+_FAILURE_LOG = "ray.train.v2._internal.execution.failure_handling.default"
 _LONGEST_REASON = 500  # characters
 _PATIENCE_S = 20.0  # for the other workers to meet the same error
 
@@ -82,10 +71,11 @@ def run_on_workers(
         cluster: how many workers, and their GPUs.
         out: the run folder, absolute, on storage that all workers see.
         on_progress: called here with the chief's progress.
-        should_stop: asked here; the workers hear it within a second.
+        should_stop: asked here; the workers, and those who wait for them, hear it within a second or two.
 
     Raises:
-        WorkerLostError: workers were lost more than `MOST_RESTARTS` times.
+        Cancelled: it was true while the workers were waited for; else it is theirs to raise.
+        WorkerLostError: workers were lost more than `MOST_RESTARTS` times, or cannot be had.
         CtrFastError: what the workers raised.
     """
     with Mailbox.beside(out) as mail:
@@ -140,19 +130,26 @@ class _Fit(threading.Thread):
 
 
 def _fit(work: Work, cluster: ClusterConfig, mail: Mailbox) -> None:
-    with connected(cluster) as ray:
-        require_shared(ray, mail.path, start_timeout_s())
+    with connected(cluster) as connection:
+        require_shared(connection, mail.path, start_timeout_s(), mail.is_to_stop)
+        from ray.exceptions import RayActorError
         from ray.train import ControllerError, FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
         from ray.train.tensorflow import TensorflowTrainer
 
         gpus = cluster.gpus_per_worker
 
         class Trainer(TensorflowTrainer):
-            """Without two of its actors: one for data that Ray would hand out; one that misses the dashboard, aloud."""
+            """With a wait that hears of a stop, and without two of its actors.
+
+            One is for data that Ray would hand out; one misses the dashboard, aloud.
+            """
 
             def _create_default_callbacks(self) -> list[Any]:
                 callbacks: list[Any] = super()._create_default_callbacks()  # type: ignore[misc]
-                return [each for each in callbacks if type(each).__name__ not in _NOT_NEEDED]
+                return [
+                    *(each for each in callbacks if type(each).__name__ not in _NOT_NEEDED),
+                    _stops_waiting(mail.path),
+                ]
 
         trainer = Trainer(
             partial(_as_worker, work, mail.path, gpus is not None),
@@ -175,111 +172,68 @@ def _fit(work: Work, cluster: ClusterConfig, mail: Mailbox) -> None:
         try:
             trainer.fit()
         except ControllerError as error:
-            reason = " ".join(str(error.controller_failure).split())[:_LONGEST_REASON]
-            raise WorkerLostError(
-                f"The Ray cluster must start {cluster.workers} workers. Got: {reason} Let other work end, or add nodes."
-            ) from error
+            raise _not_begun(error.controller_failure, cluster) from error
         except TrainingFailedError as error:
             last = str(error).strip().splitlines()[-1]
             raise WorkerLostError(
                 f"The run must not lose its workers more than {MOST_RESTARTS} times. The last loss: {last} "
                 "Mend what ends them, and resume the run."
             ) from error
-
-
-@contextmanager
-def connected(cluster: ClusterConfig, object_bytes: int = 0) -> Iterator[Any]:
-    """Ray, connected: as it is where this process has it already, else to a cluster or one of our own.
-
-    Args:
-        cluster: how many workers; a Ray of our own has as many CPUs.
-        object_bytes: what workers are sent at a time, at most; a Ray of our own has room for it.
-
-    Yields:
-        The package `ray`.
-
-    Raises:
-        ConfigError: the cluster wants another token, or one that is not there.
-        WorkerLostError: the cluster does not answer.
-    """
-    address = cluster_address()
-    os.environ.setdefault(_START_TIMEOUT, str(_START_TIMEOUT_S))  # Ray hands it on to a cluster
-    os.environ.setdefault("RAY_AUTH_MODE", "token")
-    if address is None:
-        for name, value in _LOCAL_ENVIRONMENT.items():
-            os.environ.setdefault(name, value)
-    import ray
-
-    if ray.is_initialized():
-        yield ray
-        return
-    if address is None:
-        ray.init(
-            address="local",
-            num_cpus=cluster.workers,
-            include_dashboard=False,
-            object_store_memory=_LOCAL_OBJECT_STORE_BYTES + object_bytes,
-            _node_ip_address=_LOOPBACK,
-        )
-    else:
-        _join(address)
-    try:
-        yield ray
-    finally:
-        ray.shutdown()
-
-
-def start_timeout_s() -> float:
-    """Seconds that a cluster may take to give work its first process."""
-    return float(os.environ.get(_START_TIMEOUT, _START_TIMEOUT_S))
-
-
-def _join(address: str) -> None:
-    """Connect to a cluster, and tell why not."""
-    import ray
-    from ray.exceptions import AuthenticationError
-
-    try:
-        if address.startswith(_CLIENT):
-            _knock(address.removeprefix(_CLIENT))
-        ray.init(address=address)
-    except (AuthenticationError, ConnectionError) as error:
-        # From one of its nodes, Ray tries for 20 s, and tells of the token in the text of the cause alone.
-        if isinstance(error, ConnectionError) and AuthenticationError.__name__ not in str(error.__cause__):
-            first = str(error).splitlines()[0]
+        except (RayActorError, ConnectionError) as error:
+            first = (str(error).strip() or type(error).__name__).splitlines()[0].strip()
             raise WorkerLostError(
-                f"The Ray cluster at {address} must answer. Got: {first}. Start it, or set another address."
+                f"The run must not lose Ray's controller of its workers, nor the cluster's head. Got: {first} "
+                "Mend what ends them, and resume the run."
             ) from error
-        raise ConfigError(
-            f"The Ray cluster at {address} must be given its own token. Got another one, or none. Set RAY_AUTH_TOKEN "
-            "to the token of its nodes; where they want none, set RAY_AUTH_MODE=disabled.",
-            path="RAY_AUTH_TOKEN",
-        ) from error
 
 
-def _knock(head: str) -> None:
-    """Show a head the token once: where it is refused, `ray.init` would ask again without end.
+def _not_begun(failure: Exception, cluster: ClusterConfig) -> CtrFastError:
+    """What the caller is told where Ray's controller could not start the workers."""
+    from ray.train.v2._internal.exceptions import WorkerGroupStartupTimeoutError
 
-    Raises:
-        AuthenticationError: it is refused.
-    """
-    import grpc  # type: ignore[import-untyped]
-    from ray._private.grpc_utils import init_grpc_channel
-    from ray.core.generated.ray_client_pb2 import (  # type: ignore[attr-defined]
-        ClusterInfoRequest,
-        ClusterInfoType,
+    if isinstance(failure, Cancelled):
+        return failure
+    reason = (" ".join(str(failure).split()) or type(failure).__name__)[:_LONGEST_REASON]
+    remedy = (
+        "Let other work end, or add nodes."
+        if isinstance(failure, WorkerGroupStartupTimeoutError)
+        else "Mend that on the cluster's nodes, and resume the run."
     )
-    from ray.core.generated.ray_client_pb2_grpc import RayletDriverStub
-    from ray.exceptions import AuthenticationError
+    return WorkerLostError(f"The Ray cluster must start {cluster.workers} workers. Got: {reason} {remedy}")
 
-    with init_grpc_channel(head) as channel:
-        proxy = RayletDriverStub(channel)  # type: ignore[no-untyped-call]
-        try:
-            proxy.ClusterInfo(ClusterInfoRequest(type=ClusterInfoType.PING), timeout=_ANSWER_S, wait_for_ready=True)
-        except grpc.RpcError as error:
-            if error.code() is grpc.StatusCode.UNAUTHENTICATED:
-                raise AuthenticationError(error.details()) from error
-            raise ConnectionError(error.details()) from error
+
+def _stops_waiting(mailbox: Path) -> Any:
+    """A callback of Ray's controller, which has its process hear the mailbox's wish to stop."""
+    from ray.train.v2._internal.execution.callback import ControllerCallback
+
+    class StopsWaiting(ControllerCallback):
+        def after_controller_start(self, train_run_context: Any) -> None:  # noqa: ARG002 (Ray names it)
+            _hear_while_waiting(Mailbox(mailbox))
+
+    return StopsWaiting()
+
+
+def _hear_while_waiting(mail: Mailbox) -> None:
+    """In Ray's controller: end its wait for CPUs, of up to ten minutes, where a stop is asked for; free what it has."""
+    from ray.train import ControllerError
+    from ray.train.v2._internal.execution.worker_group import worker_group
+    from ray.train.v2._internal.execution.worker_group.placement_group_handle import DefaultPlacementGroupHandle
+
+    class Hearing(DefaultPlacementGroupHandle):
+        def wait(self, timeout_seconds: float = 30.0) -> bool:
+            deadline = time.monotonic() + timeout_seconds
+            while True:
+                if mail.is_to_stop():
+                    self.shutdown()
+                    logging.getLogger(_FAILURE_LOG).setLevel(logging.WARNING)  # a traceback is no news to who asked
+                    raise ControllerError(Cancelled("Stopped while workers were waited for; the run can be resumed."))
+                left_s = deadline - time.monotonic()
+                if super().wait(min(_WAIT_S, max(left_s, 0.0))):
+                    return True
+                if left_s <= _WAIT_S:
+                    return False
+
+    worker_group.DefaultPlacementGroupHandle = Hearing  # type: ignore[attr-defined]
 
 
 def _as_worker(work: Work, mailbox: Path, on_gpus: bool) -> None:

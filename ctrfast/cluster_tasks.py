@@ -13,17 +13,20 @@ Source: Ray 2.60, `ray.remote`.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ctrfast.cluster import connected, require_ray, signal_handlers, start_timeout_s, take_back_signals
-from ctrfast.cluster_checks import require_free_cpu, require_shared
+from ctrfast.cluster import require_ray, signal_handlers, take_back_signals
+from ctrfast.cluster_checks import cancel, require_free_cpu, require_shared
+from ctrfast.cluster_connection import Connection, connected, start_timeout_s
 from ctrfast.config import MOST_WORKERS, ClusterConfig
 from ctrfast.data.pool import THREADS, Pool
 from ctrfast.errors import ConfigError, WorkerLostError
@@ -36,6 +39,8 @@ MOST_RETRIES = 3
 
 _CANCEL_AGAIN_S = 2.0  # one was seen to have no effect on a task that was at work (Ray 2.60)
 _ITEM_BYTES = 32 * 2**20  # a chunk of a raw file has 8 MiB of text; one of a parquet file more, once unpacked
+
+log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -62,17 +67,17 @@ def task_pool(workers: int | None) -> Iterator[Pool]:
     # Ray counts tasks that it ends for want of memory apart, and would try these without end.
     os.environ.setdefault("RAY_task_oom_retries", str(MOST_RETRIES))
     handlers = signal_handlers()
-    with connected(ClusterConfig(workers=workers), object_bytes=(workers + 1) * _ITEM_BYTES) as ray:
+    with connected(ClusterConfig(workers=workers), object_bytes=(workers + 1) * _ITEM_BYTES) as connection:
         take_back_signals(handlers)
-        require_free_cpu(ray, start_timeout_s())
-        yield RayTasks(ray, workers)
+        require_free_cpu(connection, start_timeout_s())
+        yield RayTasks(connection, workers)
 
 
 @dataclass(frozen=True)
 class RayTasks:
-    """Does tasks on a cluster. ray: the package, connected. workers: tasks at a time, each in a process."""
+    """Does tasks on a cluster. connection: to Ray. workers: tasks at a time, each in a process."""
 
-    ray: Any
+    connection: Connection
     workers: int
 
     @property
@@ -87,26 +92,30 @@ class RayTasks:
 
     def require_shared(self, folder: Path) -> None:
         """See `ctrfast.cluster_checks.require_shared`."""
-        require_shared(self.ray, folder, start_timeout_s())
+        require_shared(self.connection, folder, start_timeout_s())
 
     def in_order(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Generator[Result]:
         """See `ctrfast.data.pool.Pool`.
 
         Raises:
-            WorkerLostError: one task lost its worker more than `MOST_RETRIES` times.
+            WorkerLostError: one task lost its worker more than `MOST_RETRIES` times, or the cluster is lost.
         """
+        ray = self.connection.ray
         # Spread, since neighbours on a machine share its memory.
         spread = {"num_cpus": 1, "max_retries": MOST_RETRIES, "scheduling_strategy": "SPREAD"}
-        task: Any = self.ray.remote(_do).options(**spread)
-        sent_function = self.ray.put(function)  # once: it may hold much more than an item
+        task: Any = ray.remote(_do).options(**spread)
+        with _in_contact():
+            sent_function = ray.put(function)  # once: it may hold much more than an item
         pending: deque[_Sent] = deque()
         try:
             for item in items:
-                sent_item = self.ray.put(item)
+                with _in_contact():
+                    sent_item = ray.put(item)
                 running = [sent.answer for sent in pending if not sent.answer.done()]
                 if len(running) >= self.workers:
                     wait(running, return_when=FIRST_COMPLETED)  # not in Ray's own, which swallows what a signal raises
-                pending.append(_Sent.of(task.remote(sent_function, sent_item)))
+                with _in_contact():
+                    pending.append(_Sent(task.remote(sent_function, sent_item)))
                 while pending and pending[0].answer.done():
                     yield self._result(pending[0].answer)
                     pending.popleft()
@@ -114,17 +123,27 @@ class RayTasks:
                 yield self._result(pending[0].answer)  # left in its place, for what is below, if a signal raises here
                 pending.popleft()
         finally:
-            while at_work := [sent for sent in pending if not sent.answer.done()]:  # nobody may write files any more
-                for sent in at_work:
-                    self.ray.cancel(sent.task)  # the cluster is for others now
+            self._end(pending)
+
+    def _end(self, pending: Collection[_Sent]) -> None:
+        """Cancel what is at work, and wait for its end: nobody may write files, and the cluster is for others now."""
+        try:
+            while at_work := [sent for sent in pending if not sent.answer.done()]:
+                if not cancel(self.connection.ray, [sent.task for sent in at_work]):
+                    return
                 wait([sent.answer for sent in at_work], _CANCEL_AGAIN_S)
+        except WorkerLostError as error:  # not in place of an error that is on its way
+            log.warning("What was at work could not be cancelled: %s", error)
 
     def _result(self, answer: Future[Any]) -> Any:
+        exceptions = self.connection.ray.exceptions
         try:
             return answer.result()
-        except self.ray.exceptions.RayTaskError as error:
+        except exceptions.RayTaskError as error:  # also where the task raised a ConnectionError of its own
             raise error.cause from error
-        except self.ray.exceptions.RayError as error:
+        except ConnectionError as error:
+            raise _cluster_lost(error) from error
+        except exceptions.RayError as error:
             last = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise WorkerLostError(
                 f"A task must not lose its worker more than {MOST_RETRIES} times. The last loss: {last} "
@@ -134,14 +153,30 @@ class RayTasks:
 
 @dataclass(frozen=True)
 class _Sent:
-    """A task's reference, by which it is cancelled, and its answer to be."""
+    """A task's reference, by which it is cancelled, and its answer to be, which is asked for later."""
 
     task: Any
-    answer: Future[Any]
 
-    @classmethod
-    def of(cls, task: Any) -> _Sent:
-        return cls(task, task.future())
+    @cached_property
+    def answer(self) -> Future[Any]:
+        with _in_contact():
+            return self.task.future()  # type: ignore[no-any-return]
+
+
+def _cluster_lost(error: ConnectionError) -> WorkerLostError:
+    first = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return WorkerLostError(
+        f"The connection to the Ray cluster's head must last. Got: {first} "
+        "Mend what ends it, and start the work again: it goes on from there."
+    )
+
+
+@contextmanager
+def _in_contact() -> Iterator[None]:
+    try:
+        yield
+    except ConnectionError as error:
+        raise _cluster_lost(error) from error
 
 
 def _do(function: Callable[[Item], Result], item: Item) -> Result:

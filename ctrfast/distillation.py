@@ -14,6 +14,7 @@ Source: Xue et al. 2022, "One Student Knows All Experts Know", arXiv:2201.10890.
 
 from __future__ import annotations
 
+import gc
 import tempfile
 from collections.abc import Callable
 from functools import partial
@@ -113,8 +114,8 @@ def distil(
         refuse_existing(out)
     config = teacher.config if epochs is None else teacher.config.model_copy(update={"epochs": epochs})
     paths: dict[Who, Path] = {"teacher": run_path, "student": out / "student", "alone": out / "alone"}
-    students: tuple[tuple[Who, Teacher | None], ...] = (("student", teacher), ("alone", None))
-    for who, given in students:
+
+    def learn(who: Who, given: Teacher | None) -> None:
         if not _is_done(paths[who], config, dataset, given):
             train(
                 dataset,
@@ -125,6 +126,11 @@ def distil(
                 should_stop=should_stop,
                 teacher=given,
             )
+
+    learn("student", teacher)
+    del teacher
+    gc.collect()  # its compiled function and it refer to each other; the memory estimate of `alone` has no teacher
+    learn("alone", None)
     networks = tuple(_measured(who, paths[who], dataset, split) for who in get_args(Who))
     told = Distillation(dataset=dataset.hash, split=split, rows=dataset.rows(split), share=share, networks=networks)
     write_file(out / REPORT, told.model_dump_json(indent=1))

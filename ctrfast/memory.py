@@ -14,6 +14,7 @@
     checkpoint   V (D+1)                   a copy of the largest tensor while it is written
     input        the pool of `shuffle_rows` rows, row groups being read, batches that wait
     process      Python, TensorFlow and compiled code
+    teacher      V (D+1) + P and M rows of activations: a student's teacher, without moments and gradients
 
 each times 4 bytes but the last, and all but the checkpoint for each worker of a cluster. Meant to be above the truth
 for training on one device; the rows of evaluations are not in it. On one CPU the table is updated in place where the
@@ -33,6 +34,7 @@ from dataclasses import dataclass
 from ctrfast.config import CPU_MICRO_BATCH_ROWS, TrainConfig
 from ctrfast.errors import ConfigError
 from ctrfast.fitted_schema import FittedSchema
+from ctrfast.model_config import ModelConfig
 from ctrfast.network_sizes import network_size
 from ctrfast.optim.scaling import make_plan
 from ctrfast.optim.step_settings import StepSettings
@@ -44,16 +46,18 @@ _PLACE_BYTES = 8  # of a row's place in the pool
 _PROCESS_BYTES = 1200 * 2**20
 _PASS_NUMBERS = 8  # of a row beside its embedding's gradient; fitted to measured peaks
 _WORKSPACE_BYTES = 32 * 2**20  # of a GPU's matrix products
-_ACTIVATION_COPIES = 2  # forward and backward
+_ACTIVATION_COPIES = 2  # forward and backward; of a teacher's mixtures the product, and with biases
 _ROW_GRADIENT_COPIES = 4  # of micro-batches, joined, with counts, being summed
 _BATCHES = 5  # being made, waiting (2), handed over, in the step
 _ROWS_BEING_READ = 17 * 65_536  # row groups of 8 threads (`ctrfast.data.ahead`): 8 at work, 9 done
 
 _ON_DEVICE = ("table", "moments", "gradient", "dense", "batch")
+_TEACHER = "teacher"
 _REMEDIES = {
     "dense": ("model.hidden", "Choose smaller model.hidden, model.cross_layers or model.low_rank."),
     "batch": ("batch_size", "Choose a smaller batch_size or micro_batch_size."),
     "input": ("shuffle_rows", "Choose a smaller shuffle_rows."),
+    _TEACHER: ("run", "Distil a run of fewer experts, or of a smaller model.hidden."),
 }
 
 
@@ -67,7 +71,10 @@ class FieldMemory:
 
 @dataclass(frozen=True)
 class MemoryEstimate:
-    """by_part: bytes at the peak, of all replicas and workers together. by_field: of one replica."""
+    """by_part: bytes at the peak, of all replicas and workers together; `teacher` only where there is one.
+
+    by_field: of one replica.
+    """
 
     by_part: Mapping[str, int]
     by_field: Mapping[str, FieldMemory]
@@ -81,8 +88,8 @@ class MemoryEstimate:
 
     @property
     def device_bytes(self) -> int:
-        """The parts that lie on each GPU."""
-        return sum(self.by_part[part] for part in _ON_DEVICE) // self.replicas
+        """The parts that lie on each GPU; on the first one a teacher too."""
+        return sum(self.by_part[part] for part in _ON_DEVICE) // self.replicas + self.by_part.get(_TEACHER, 0)
 
     def of_a_worker(self) -> MemoryEstimate:
         """What one worker of several takes; the chief's, which writes the checkpoints."""
@@ -92,7 +99,7 @@ class MemoryEstimate:
     @property
     def host_bytes(self) -> int:
         """The parts that stay in the machine's memory where GPUs hold the others."""
-        return sum(size for part, size in self.by_part.items() if part not in _ON_DEVICE)
+        return sum(size for part, size in self.by_part.items() if part not in (*_ON_DEVICE, _TEACHER))
 
 
 def estimate(
@@ -102,6 +109,7 @@ def estimate(
     train_rows: int | None = None,
     replicas: int | None = None,
     on_gpu: bool = False,
+    teacher: ModelConfig | None = None,
 ) -> MemoryEstimate:
     """Foresee the peak.
 
@@ -111,6 +119,7 @@ def estimate(
         train_rows: of the training split; a pool is not larger. Not known: the pool counts as full.
         replicas: devices that share each batch, of all workers; by default as many as the config says.
         on_gpu: without `micro_batch_size`, a GPU takes its share of the batch at once, a CPU in micro-batches.
+        teacher: the network that labels each batch (`ctrfast.teacher`), for one process with the same fields.
     """
     replicas, workers = replicas or config.shares, config.cluster.workers or 1
     schema, slots = fitted.schema_, SLOTS[config.optimizer.name]
@@ -151,11 +160,23 @@ def estimate(
         "input": pool_rows * (row_bytes + _PLACE_BYTES) + (read_rows + _BATCHES * config.batch_size) * row_bytes,
         "process": _PROCESS_BYTES * workers,
     }
+    if teacher is not None:
+        by_part[_TEACHER] = _teacher_bytes(teacher, fitted, min(CPU_MICRO_BATCH_ROWS, config.batch_size))
     by_field = {
         name: FieldMemory(rows, rows * (D + 1) * (1 + slots) * _BYTES)
         for name, rows in zip(schema.table_names, fitted.table_sizes, strict=True)
     }
     return MemoryEstimate(by_part, by_field, replicas, workers)
+
+
+def _teacher_bytes(model: ModelConfig, fitted: FittedSchema, rows: int) -> int:
+    """Of a network that predicts so many rows at once (`ctrfast.network`)."""
+    schema, D = fitted.schema_, model.embedding_dim
+    F, S = len(schema.id_names), schema.slots
+    size = network_size(model, F, len(schema.numeric_names))
+    pooled = S * (D + 1) if S > F else 0
+    activations = rows * (size.activations + pooled) * _ACTIVATION_COPIES
+    return (fitted.table_rows * (D + 1) + size.parameters + activations) * _BYTES
 
 
 def check_memory(needs: MemoryEstimate, available_bytes: int, device_bytes: int | None = None) -> None:
@@ -172,8 +193,9 @@ def check_memory(needs: MemoryEstimate, available_bytes: int, device_bytes: int 
     if device_bytes is None:
         _check(needs, "memory", needs.total_bytes, available_bytes, tuple(needs.by_part))
     else:
-        _check(needs, "device memory", needs.device_bytes, device_bytes, _ON_DEVICE)
-        _check(needs, "memory", needs.host_bytes, available_bytes, tuple(set(needs.by_part) - set(_ON_DEVICE)))
+        on_device = tuple(part for part in needs.by_part if part in (*_ON_DEVICE, _TEACHER))
+        _check(needs, "device memory", needs.device_bytes, device_bytes, on_device)
+        _check(needs, "memory", needs.host_bytes, available_bytes, tuple(set(needs.by_part) - set(on_device)))
 
 
 def _check(needs: MemoryEstimate, what: str, wanted: int, available: int, parts: Sequence[str]) -> None:

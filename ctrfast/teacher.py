@@ -52,7 +52,7 @@ class Teacher:
         ArtifactError: the dataset was encoded otherwise than the run's, or the run's weights are gone.
 
     Attributes:
-        network: the teacher's.
+        network, model: the teacher's, and its settings.
         config: of the student's run: the teacher's, with another network.
     """
 
@@ -70,7 +70,7 @@ class Teacher:
         if run.encoder().fitted != dataset.fitted:
             problem = "The dataset must be encoded as that of the teacher."
             raise ArtifactError(f"{problem} Give the dataset that it was trained on.", path="data")
-        self.run, self.share = run, share
+        self.run, self.model, self.share = run, model, share
         self._dataset = dataset
         self._logit_offset = math.log(dataset.negative_rate)
         checkpoint = Checkpoint.open(run.checkpoint, run.seal)

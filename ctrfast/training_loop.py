@@ -78,7 +78,8 @@ class TrainingLoop:
         replicas = workers.size * len(devices)
         check_replicas(config, replicas)
         gpu_bytes, rows = device_memory(devices), dataset.rows("train")
-        needs = estimate(dataset.fitted, config, train_rows=rows, replicas=replicas, on_gpu=gpu_bytes is not None)
+        on_gpu, taught_by = gpu_bytes is not None, teacher.model if teacher else None
+        needs = estimate(dataset.fitted, config, train_rows=rows, replicas=replicas, on_gpu=on_gpu, teacher=taught_by)
         check_memory(needs.of_a_worker(), available_memory(), gpu_bytes)
         self.dataset, self.config, self.out = dataset, config, out
         self.plan = make_plan(config, dataset.fitted.schema_.name)

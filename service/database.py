@@ -14,11 +14,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.orm import Session
 
 HEAD = "0009"  # the newest revision under migrations/versions; a test compares
 BUSY_TIMEOUT_MS = 30_000
+CONNECT_TIMEOUT_S = 10  # a host that drops packets would hang a start for minutes
 _WRITES = "ctrfast_writes"
 _MIGRATION_LOCK = 0x637472  # "ctr": any number that others are unlikely to lock on the same PostgreSQL
 _QUEUE_LOCK = _MIGRATION_LOCK + 1
@@ -28,7 +29,7 @@ class Database:
     """An engine with two kinds of transactions: `read` and `write`."""
 
     def __init__(self, url: str) -> None:
-        self.engine = create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
+        self.engine = create_engine(_with_timeout(make_url(url)), pool_pre_ping=not url.startswith("sqlite"))
         self.is_sqlite = self.engine.dialect.name == "sqlite"
         if self.is_sqlite:
             _tune_sqlite(self.engine)
@@ -71,6 +72,13 @@ class Database:
     def dispose(self) -> None:
         """Close all connections."""
         self.engine.dispose()
+
+
+def _with_timeout(url: URL) -> URL:
+    """Limit how long PostgreSQL may take to answer a connection, unless the URL says how long itself."""
+    if url.get_driver_name() != "psycopg" or "connect_timeout" in url.query:
+        return url
+    return url.update_query_dict({"connect_timeout": str(CONNECT_TIMEOUT_S)})
 
 
 def _tune_sqlite(engine: Engine) -> None:

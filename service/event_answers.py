@@ -6,8 +6,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel
 
-from service.events import EventPage
-from service.tables import Event
+from service.events import EventPage, ToldEvent
 from service.times import iso_time
 
 
@@ -20,8 +19,8 @@ class EventPublic(BaseModel):
     data: dict[str, Any]
 
     @classmethod
-    def of(cls, row: Event) -> Self:
-        """A row as an answer."""
+    def of(cls, row: ToldEvent) -> Self:
+        """An event as an answer."""
         return cls(seq=row.seq, at=iso_time(row.at), type=row.type, data=row.data)
 
 

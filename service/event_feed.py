@@ -14,9 +14,8 @@ from dataclasses import dataclass
 
 from sse_starlette import ServerSentEvent
 
-from service.events import EventPage, Place
+from service.events import EventPage, Place, ToldEvent
 from service.jobs import JobStore
-from service.tables import Event
 from service.times import iso_time
 
 _LOOK_S = 0.25
@@ -118,6 +117,6 @@ def _as_piece(page: EventPage, place: Place) -> _Piece:
     return _Piece(data, newest, len(page.events) == _MOST, page.finished)
 
 
-def _as_sse(event: Event) -> bytes:
+def _as_sse(event: ToldEvent) -> bytes:
     data = {"seq": event.seq, "at": iso_time(event.at), **event.data}
     return ServerSentEvent(data=json.dumps(data), event=event.type, id=str(event.seq)).encode()

@@ -12,9 +12,9 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, union_all
 from sqlalchemy.orm import Session
 
 from service.problems import EventsExpiredError
@@ -30,11 +30,23 @@ _TEXT_KEY = {LOG: "line", WARNING: "message"}
 Place = tuple[str, int]  # a job, and the number of one of its events: where a reader stands
 
 
+class ToldEvent(NamedTuple):
+    """What readers are told of an event: columns of `service.tables.Event`, by their names there."""
+
+    seq: int
+    type: str
+    data: dict[str, Any]
+    at: float
+
+
+_TOLD = (Event.seq, Event.type, Event.data, Event.at)
+
+
 @dataclass(frozen=True)
 class EventPage:
     """Events after a sequence number, and whether more can follow."""
 
-    events: Sequence[Event]
+    events: Sequence[ToldEvent]
     finished: bool
 
 
@@ -84,8 +96,8 @@ def read_events(session: Session, job_id: str, after: int, limit: int = 500) -> 
         EventsExpiredError: the next one was removed.
     """
     state, last_seq = session.execute(select(Job.state, Job.last_seq).where(Job.id == job_id)).one()
-    query = select(Event).where(Event.job_id == job_id, Event.seq > after, Event.seq <= last_seq)
-    events = session.scalars(query.order_by(Event.seq).limit(limit)).all()
+    query = select(*_TOLD).where(Event.job_id == job_id, Event.seq > after, Event.seq <= last_seq)
+    events = [ToldEvent(*row) for row in session.execute(query.order_by(Event.seq).limit(limit))]
     first = events[0].seq if events else last_seq + 1
     if first > after + 1:
         raise EventsExpiredError(first)
@@ -125,24 +137,35 @@ def read_news(session: Session, places: Collection[Place]) -> dict[Place, EventP
         (job_id, after): None for job_id, after in places if job_id not in jobs or jobs[job_id][1] != after
     }
     near = [(job_id, after) for job_id, after in news if job_id in jobs and _is_near(after, jobs[job_id][1])]
-    if not near:
-        return news
-    most = max(jobs[job_id][1] - after for job_id, after in near)
-    query = (
-        select(Event)
-        .join(Job, Job.id == Event.job_id)
-        .where(Job.id.in_(sorted({job_id for job_id, _ in near})), Event.seq > Job.last_seq - most)
-        .order_by(Event.job_id, Event.seq)
-    )
-    found: dict[str, list[Event]] = {}
-    for event in session.scalars(query):
-        found.setdefault(event.job_id, []).append(event)
+    behind: dict[str, int] = {}
+    for job_id, after in near:
+        behind[job_id] = max(behind.get(job_id, 0), jobs[job_id][1] - after)
+    found = _newest(session, behind)
     for job_id, after in near:
         state, last_seq = jobs[job_id]
         events = [event for event in found.get(job_id, ()) if after < event.seq <= last_seq]
         if events and events[0].seq == after + 1:
             news[job_id, after] = EventPage(events, finished=state in FINAL and events[-1].seq >= last_seq)
     return news
+
+
+def _newest(session: Session, counts: Mapping[str, int]) -> dict[str, list[ToldEvent]]:
+    """The newest events of some jobs, so many of each: a reader that lags has none read of other jobs than its own."""
+    ids: dict[int, list[str]] = {}
+    for job_id, count in counts.items():
+        ids.setdefault(count, []).append(job_id)
+    if not ids:
+        return {}
+    parts = [
+        select(Event.job_id, *_TOLD)
+        .join(Job, Job.id == Event.job_id)
+        .where(Job.id.in_(sorted(of_count)), Event.seq > Job.last_seq - count)
+        for count, of_count in sorted(ids.items())
+    ]
+    found: dict[str, list[ToldEvent]] = {}
+    for job_id, *told in session.execute(union_all(*parts).order_by("job_id", "seq")):
+        found.setdefault(job_id, []).append(ToldEvent(*told))
+    return found
 
 
 def _is_near(after: int, last_seq: int) -> bool:

@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel
 
-from service.shelf import Served
+from service.served import Served
 
 _ANY_ROWS = -1
 

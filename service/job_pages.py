@@ -1,12 +1,20 @@
-"""A job's report as a plain page: tables, no script, nothing loaded from elsewhere."""
+"""A job's report in other forms than JSON: as a plain page, without script and with nothing loaded from elsewhere.
+
+A sweep's page has the laboratory's pictures, and its runs are to be had as one parquet table.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import io
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+import pyarrow.parquet as pq
+
 from ctrfast.data.report.tags import Cell, document, plain, table, text
+from ctrfast.sweep.table import runs_table
 from service.job_reports import SweepReport, TrainReport
+from service.states import State
 
 _FIGURES = {
     "test_auc": "test AUC",
@@ -68,9 +76,31 @@ def sweep_page(report: SweepReport) -> str:
         )
         if groups
         else "<p>No run has succeeded.</p>",
+        *_sweep_pictures(report),
         table("Runs", ("job", *names, "state", "test AUC", "valid AUC"), runs) if runs else "",
     ]
     return document(f"Sweep {report.job}", parts)
+
+
+def sweep_parquet(report: SweepReport) -> bytes:
+    """A sweep's runs as a parquet file, in the columns of `runs_table`."""
+    out = io.BytesIO()
+    pq.write_table(runs_table([run.model_dump(mode="json") for run in report.runs]), out)
+    return out.getvalue()
+
+
+def _sweep_pictures(report: SweepReport) -> Iterator[str]:
+    """Of the runs that have succeeded."""
+    done = [run for run in report.runs if run.state == State.SUCCEEDED]
+    if not done:
+        return
+    # With pandas and matplotlib, which the API does without until then.
+    from ctrfast.lab.batch_size_page import EPOCH_TIME, batch_size_figures
+    from ctrfast.lab.run_frame import runs
+
+    frame = runs(report.model_copy(update={"runs": done}).model_dump(mode="json"))
+    notes = {EPOCH_TIME: "Time counts from a run's first start to its end, waits included."}
+    yield from batch_size_figures(frame, notes=notes)
 
 
 def _shown(value: Any) -> str:

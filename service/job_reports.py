@@ -20,7 +20,7 @@ from service.jobs import JobStore
 from service.problems import NoReportError, NotReportedError
 from service.settings import Settings
 from service.states import FINAL, Kind, State
-from service.sweep_figures import child_settings, seconds_of
+from service.sweep_figures import child_config, child_settings, seconds_of
 from service.tables import Job
 
 
@@ -48,27 +48,36 @@ class TrainReport(BaseModel):
 
 
 class SweepRun(BaseModel):
-    """A run of a sweep. settings: what the grid sets for it. seconds: from its first start to its end."""
+    """A run of a sweep. settings: what the grid sets for it. batch_size: in rows, of the grid or of the base.
+
+    seconds: from its first start to its end. epoch_s: the same per epoch; none where early stopping may have ended it.
+    """
 
     job: str
     settings: dict[str, Any]
+    batch_size: int | None
     state: State
     reason: str | None
     message: str | None
     metrics: dict[str, Any]
     seconds: float | None
+    epoch_s: float | None
 
     @classmethod
     def of(cls, sweep: Job, run: Job) -> Self:
         """A row as an answer."""
+        config, seconds = child_config(run), seconds_of(run)
+        has_all_epochs = config is not None and config.early_stop_patience is None and run.state == State.SUCCEEDED
         return cls(
             job=run.id,
             settings=child_settings(sweep, run),
+            batch_size=None if config is None else config.batch_size,
             state=State(run.state),
             reason=run.reason,
             message=run.message,
             metrics=run.metrics,
-            seconds=seconds_of(run),
+            seconds=seconds,
+            epoch_s=seconds / config.epochs if config and has_all_epochs and seconds else None,
         )
 
 

@@ -1,8 +1,9 @@
-"""Data reports, made when first asked for and kept: a dataset never changes, so neither does its report.
+"""Reports that take seconds to make, made when first asked for and kept: a dataset's, and the page of a sweep.
 
-They lie under HOME/reports, named by the dataset's hash, ctrfast's version and the report's form. Making one reads the
-whole dataset; it happens in a thread of the pool, one report at a time, and whoever comes meanwhile is soon told to ask
-again.
+A dataset never changes, so neither does its report: it lies under HOME/reports, named by the dataset's hash, ctrfast's
+version and the report's form. Making one reads the whole dataset. The page of a sweep has pictures; the last few are
+kept in memory, by what they show, since a retry changes that. Both are made in a thread of the pool, one at a time, and
+whoever comes meanwhile is soon told to ask again.
 """
 
 from __future__ import annotations
@@ -19,11 +20,15 @@ from ctrfast.data.shards import Dataset
 from ctrfast.errors import ArtifactError
 from ctrfast.folders import write_file
 from service.datasets import DatasetStore
+from service.job_pages import sweep_page
+from service.job_reports import SweepReport
 from service.one_at_a_time import OneAtATime
 from service.places import folder_of, place_of
 from service.problems import DatasetUnavailableError
 from service.settings import Settings
 from service.tables import DatasetRow
+
+_MOST_SWEEP_PAGES = 16  # of about half a megabyte
 
 
 class ReportShelf:
@@ -32,7 +37,8 @@ class ReportShelf:
     def __init__(self, settings: Settings, datasets: DatasetStore) -> None:
         self._settings = settings
         self._datasets = datasets
-        self._turns = OneAtATime("Another data report")
+        self._turns = OneAtATime("Another report")
+        self._sweep_pages: dict[str, bytes] = {}
 
     def of(self, project: str) -> ReportShelf:
         """The reports of another project. They take turns with all others."""
@@ -64,6 +70,19 @@ class ReportShelf:
             return page(DataReport.model_validate_json(file.read_bytes())).encode()
 
         return self._kept(self._file(row, "html"), draw)
+
+    def sweep_page(self, report: SweepReport) -> bytes:
+        """A sweep's report as an HTML page. Raises NotReadyError: another report is being made."""
+        shown = report.model_dump_json()
+        page = self._sweep_pages.get(shown)
+        if page is not None:
+            return page
+        with self._turns.turn():
+            page = self._sweep_pages.get(shown) or sweep_page(report).encode()
+            self._sweep_pages[shown] = page
+            if len(self._sweep_pages) > _MOST_SWEEP_PAGES:
+                del self._sweep_pages[next(iter(self._sweep_pages))]
+        return page
 
     def _file(self, row: DatasetRow, form: str) -> Path:
         return self._settings.report_folder / f"{row.hash}-{VERSION}-{FORMAT}.{form}"

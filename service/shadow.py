@@ -23,9 +23,10 @@ from ctrfast.errors import CtrFastError
 from ctrfast.score import Scorer
 from service.problems import ServiceError
 from service.projects import qualified
+from service.served import Served
 from service.shadow_store import Pair, ShadowStore
 from service.shadow_sums import Sums, compared
-from service.shelf import Served, Shelf
+from service.shelf import Shelf
 
 log = logging.getLogger("service.shadow")
 

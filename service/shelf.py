@@ -14,66 +14,23 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Container, Mapping
-from dataclasses import dataclass
-from functools import cached_property, partial
 from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from ctrfast.errors import CtrFastError
-from ctrfast.score import Scorer
-from service.live_rows import LiveRows
 from service.paths import without_server_paths
 from service.pointers import Alias, Key, Pointers, PointerStore
 from service.problems import ModelUnavailableError, NotFoundError, VersionRemovedError
-from service.projects import qualified
 from service.registry import LATEST, Registry
 from service.retries import Retries
-from service.scoring.batches import Batches
-from service.scoring.bodies import BodyReader
-from service.scoring.passes import Pass, score_together
-from service.seals import require_bundle
+from service.served import Served, open_version
 from service.telemetry import Telemetry
 from service.traffic import Traffic, TrafficTable
 
 log = logging.getLogger("service.shelf")
 
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 10.0, 300.0
-
-
-@dataclass(frozen=True)
-class Served:
-    """A model version that can score. Nothing in it refers back to it: it is freed when the last holder lets go."""
-
-    project: str
-    name: str
-    version: int
-    scorer: Scorer
-    telemetry: Telemetry
-
-    @cached_property
-    def bodies(self) -> BodyReader:
-        """Reads requests for it."""
-        return BodyReader(self.scorer.encoder)
-
-    @cached_property
-    def batches(self) -> Batches:
-        """Scores the rows of several requests at once."""
-        count = partial(_count, self.live, self.telemetry, qualified(self.project, self.name))
-        return Batches(partial(score_together, self.scorer), count)
-
-    @cached_property
-    def live(self) -> LiveRows:
-        """Its live traffic in this process."""
-        return LiveRows(self.scorer)
-
-
-def _count(live: LiveRows, telemetry: Telemetry, model: str, done: Pass) -> None:
-    encoded = done.encoded
-    live.add(encoded.ids, encoded.numbers)
-    telemetry.count_scores(model, encoded.rows, encoded.unseen)
-    telemetry.scoring_seconds["encode"] += done.encode_s
-    telemetry.scoring_seconds["model"] += done.model_s
 
 
 class Shelf:
@@ -318,7 +275,7 @@ class Shelf:
             raise ModelUnavailableError(detail)
         try:
             async with self._one_at_a_time:
-                served = await asyncio.to_thread(_open, self._registry, self._telemetry, key)
+                served = await asyncio.to_thread(open_version, self._registry, self._telemetry, key)
         except (SQLAlchemyError, VersionRemovedError):  # there is nothing to try again
             raise
         except Exception as error:
@@ -334,18 +291,6 @@ class Shelf:
             self._loaded[key] = served
         self.first_load.set()
         return served
-
-
-def _open(registry: Registry, telemetry: Telemetry, key: Key) -> Served:
-    """Load a version with all that its first request needs, so that it does not wait, nor others meanwhile."""
-    project, name, version = key
-    registry = registry.of(project)
-    with registry.opened(name, version) as (folder, row):
-        require_bundle(folder, row.sha256)
-        served = Served(project, name, version, Scorer.load(folder), telemetry)
-        served.bodies.predict(b'{"instances": [{}]}', 1)[0].scored_by(served.scorer)
-        served.live.report()
-    return served
 
 
 def _why(error: Exception) -> str:

@@ -6,8 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from ctrfast.config import TrainConfig
+from ctrfast.errors import ConfigError
 from ctrfast.sweep.grid import ordered_names
 from ctrfast.sweep.groups import Outcome, best_outcome, group_over_seeds
+from service.specs import parse_train_spec
 from service.states import State
 from service.tables import Job
 from service.taken_runs import TAKEN_FROM
@@ -35,6 +38,14 @@ def sweep_metrics(parent: Job, children: Sequence[Job]) -> dict[str, Any]:
 def child_settings(parent: Job, child: Job) -> dict[str, Any]:
     """What the sweep's grid sets for a child, by dotted name, in the order of the points' names."""
     return {name: _value(child.spec, name) for name in ordered_names(parent.spec["grid"])}
+
+
+def child_config(child: Job) -> TrainConfig | None:
+    """All settings of a child; None where they are those of another version of ctrfast."""
+    try:
+        return parse_train_spec(child.spec).config
+    except ConfigError:
+        return None
 
 
 def seconds_of(job: Job) -> float | None:

@@ -20,11 +20,14 @@ import pytest
 from ctrfast.cli import main
 
 CTRFAST = Path(sys.executable).with_name("ctrfast")
+_OF_TESTS = {"TF_CPP_MIN_LOG_LEVEL", "TF_USE_LEGACY_KERAS", "PYTHONWARNINGS"}  # of `conftest` and of what it imports
 
 
-def ctrfast(*arguments: object, code: int = 0) -> CompletedProcess[str]:
-    """A process that must end with this exit code."""
-    done = subprocess.run([CTRFAST, *map(str, arguments)], capture_output=True, text=True, timeout=240, check=False)
+def ctrfast(*arguments: object, code: int = 0, plain: bool = False) -> CompletedProcess[str]:
+    """A process that must end with this exit code. plain: without the variables that the tests set for themselves."""
+    environment = {name: value for name, value in os.environ.items() if not (plain and name in _OF_TESTS)}
+    command = [CTRFAST, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False, env=environment)
     assert done.returncode == code, done.stdout + done.stderr
     return done
 

@@ -1,6 +1,7 @@
 """A student of a mixture of experts: its first weights, its labels, the report, and what is refused."""
 
 import json
+import weakref
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from ctrfast.data.batches import batches
 from ctrfast.distillation import distil
 from ctrfast.errors import ArtifactError, Cancelled, ConfigError
 from ctrfast.expert_merge import merge_experts
+from ctrfast.memory import estimate
 from ctrfast.metrics import sigmoid
 from ctrfast.network import Network
 from ctrfast.reproduction import reproduce_run
@@ -119,6 +121,35 @@ def test_another_network_takes_table_linear_part_and_merged_tower(run, data):
     np.testing.assert_array_equal(student.model.mlp.kernels[1], kernel)
     np.testing.assert_array_equal(student.model.mlp.biases[1], bias)
     np.testing.assert_allclose(np.sum(gates), 1, rtol=1e-5)  # all experts are taken
+
+
+def test_a_student_is_refused_where_its_teacher_has_no_room(run, data, tmp_path, monkeypatch):
+    teacher = Teacher(run, data, "deepfm", 0.5)
+    alone = estimate(data.fitted, teacher.config, train_rows=data.rows("train")).total_bytes
+    both = estimate(data.fitted, teacher.config, train_rows=data.rows("train"), teacher=run.config.model)
+    held = sum(4 * variable.shape.num_elements() for variable in teacher.network.weights().values())
+    activations = both.by_part["teacher"] - held
+    assert 0 < activations <= 4 * teacher.config.batch_size * 1000  # numbers that a row has on its way
+    monkeypatch.setattr("ctrfast.training_loop.available_memory", lambda: alone + held)
+    with pytest.raises(ConfigError, match="must fit in"):
+        train(data, teacher.config, tmp_path / "run", teacher=teacher)
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_teacher_is_let_go_before_the_student_trains_alone(run, data, tmp_path, monkeypatch):
+    networks = []
+
+    def watched(dataset, config, out, *, teacher, **options):
+        if teacher is None:
+            networks.append(networks[0]())
+            raise Cancelled("Seen.")
+        networks.append(weakref.ref(teacher.network))
+        train(dataset, config, out, teacher=teacher, **options)
+
+    monkeypatch.setattr("ctrfast.distillation.train", watched)
+    with pytest.raises(Cancelled, match="Seen"):
+        distil(run.path, data.path, tmp_path / "out", into="deepfm", epochs=1)
+    assert networks[1] is None
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])

@@ -114,6 +114,38 @@ def test_replicas_hold_a_table_each_and_share_the_batch():
     assert estimate(data, config.model_copy(update={"replicas": 2})) == two
 
 
+def test_a_students_teacher_is_counted_once_and_lies_where_the_student_does():
+    data = fitted(a=8, b=88)
+    config = parse_config({"batch_size": 1000, "model": {"name": "wide_deep", "embedding_dim": 3, "hidden": [5, 4]}})
+    experts = {**config.model.model_dump(), "tower": {"name": "moe", "experts": 2, "top_k": 1}}
+    teacher = parse_config({"model": experts}).model
+    V, D, width, F, N = 10 + 90, 3, 2 * 3 + 2, 2, 2
+    mixture = 2 * ((5 + 1) * 4 + 5)  # two experts with biases, and their gates
+    P = (width + 1) * 5 + mixture + (4 + 1) + (N + 1)
+    outputs = F * (D + 1) + width + 5 + 2 * (4 + 3) + 4  # rows, joined, first layer, experts with gates, mixed
+    plain, taught = (estimate(data, config, teacher=network) for network in (None, teacher))
+    assert taught.by_part == {**plain.by_part, "teacher": 4 * (V * (D + 1) + P + 1000 * outputs * 2)}
+    assert taught.total_bytes - plain.total_bytes == taught.by_part["teacher"]
+    large = config.model_copy(update={"batch_size": 10 * CPU_MICRO_BATCH_ROWS})
+    at_once = estimate(data, large, teacher=teacher).by_part["teacher"]  # it predicts a batch in parts
+    assert at_once == 4 * (V * (D + 1) + P + CPU_MICRO_BATCH_ROWS * outputs * 2)
+
+    plain, taught = (estimate(data, config, replicas=2, on_gpu=True, teacher=network) for network in (None, teacher))
+    assert taught.device_bytes - plain.device_bytes == taught.by_part["teacher"]  # on one of the two
+    assert taught.host_bytes == plain.host_bytes
+
+
+@pytest.mark.parametrize("device", [None, "gpu"])
+def test_a_teacher_that_is_too_large_is_named(device):
+    experts = {"hidden": [4096, 4096], "tower": {"name": "moe", "experts": 64}}
+    teacher = parse_config({"model": experts}).model
+    needs = estimate(fitted(a=1000), parse_config({}), on_gpu=device is not None, teacher=teacher)
+    limits = (2**30,) if device is None else (needs.host_bytes, 2**30)
+    with pytest.raises(ConfigError, match=r"of which teacher takes .* Distil a run of fewer experts") as caught:
+        check_memory(needs, *limits)
+    assert caught.value.path == "run"
+
+
 def test_a_table_that_is_too_large_is_refused_with_its_largest_field():
     needs = estimate(fitted(a=1000, big=100_000_000, c=30_000_000), parse_config({}))
     check_memory(needs, needs.total_bytes)

@@ -1,29 +1,18 @@
 """N replicas at batch B/N take the steps of one at B."""
 
-import subprocess
-import sys
-
-import numpy as np
 import pytest
 
 from ctrfast.config import parse_config
 from ctrfast.errors import ConfigError
-from ctrfast.run import Run
-from ctrfast.run_network import open_network
+from tests.two_replicas import same_on_two_replicas
 
 
 def test_two_replicas_take_the_steps_of_one(dataset, tmp_path):
-    program = [sys.executable, "-m", "tests.replicas_program", dataset.path, tmp_path]
-    result = subprocess.run(program, capture_output=True, text=True, timeout=240)
-    assert result.returncode == 0, result.stderr
-    one, two = (Run.open(tmp_path / name) for name in ("one", "two"))
+    one, two, printed = same_on_two_replicas(dataset.path, tmp_path, atol=2e-6)
     assert one.receipt.steps == two.receipt.steps > 20
-    weights = [open_network(run).weights() for run in (one, two)]
-    for name, value in weights[0].items():
-        np.testing.assert_allclose(weights[1][name], value, rtol=0, atol=2e-6, err_msg=name)
     assert two.metrics["test_auc"] == pytest.approx(one.metrics["test_auc"], abs=1e-4)
     assert two.metrics["clipped_share"] == pytest.approx(one.metrics["clipped_share"], abs=1e-3)
-    assert result.stdout.startswith("replicas `replicas` must be at most this machine's 2 CPU devices. Got replicas=3.")
+    assert printed.startswith("replicas `replicas` must be at most this machine's 2 CPU devices. Got replicas=3.")
     assert not (tmp_path / "none").exists()
 
 

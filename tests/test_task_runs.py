@@ -1,8 +1,6 @@
 """Runs with several labels, whole: prepared, trained, resumed, exported, scored and evaluated."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import onnxruntime as ort
@@ -30,6 +28,7 @@ from ctrfast.teacher import Teacher
 from ctrfast.train import train
 from tests import tiny_clicks, two_labels
 from tests.command_line import called, refused
+from tests.two_replicas import same_on_two_replicas
 
 TASKS = {
     "ple": {"kind": "ple", "experts": 1, "shared_experts": 1, "levels": 2, "hidden": [8]},
@@ -167,12 +166,7 @@ def test_two_replicas_take_the_steps_of_one(data, tmp_path):
     """Labels that are known count over the rows of both."""
     model = {"embedding_dim": 4, "hidden": [16], "tasks": TASKS["mmoe"]}
     changes = {**tiny_clicks.SETTINGS, "batch_size": 500, "epochs": 1, "model": model}
-    program = [sys.executable, "-m", "tests.replicas_program", data.path, tmp_path, json.dumps(changes)]
-    result = subprocess.run(program, capture_output=True, text=True, timeout=240)
-    assert result.returncode == 0, result.stderr
-    one, two = (open_network(Run.open(tmp_path / name)).weights() for name in ("one", "two"))
-    for name, value in one.items():
-        np.testing.assert_allclose(two[name], value, rtol=0, atol=2e-5, err_msg=name)
+    same_on_two_replicas(data.path, tmp_path, changes, atol=2e-5)
 
 
 def test_labels_that_do_not_fit_are_refused_before_a_run(data, run, tmp_path):

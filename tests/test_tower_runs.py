@@ -1,10 +1,5 @@
 """Towers in whole runs: broken off and resumed, exported, and on two replicas."""
 
-import json
-import subprocess
-import sys
-
-import numpy as np
 import pytest
 
 from ctrfast.errors import ArtifactError, Cancelled
@@ -15,6 +10,7 @@ from ctrfast.run_network import open_network
 from ctrfast.score import Scorer
 from ctrfast.train import train
 from tests import tiny_clicks
+from tests.two_replicas import same_on_two_replicas
 
 MOE = {"name": "moe", "norm": "batch", "dropout": 0.2, "across_depth": "shared", "experts": 3}
 SHARED = {"name": "shared", "norm": "layer", "dropout": 0.1, "activation": "gelu"}
@@ -81,9 +77,4 @@ def test_two_replicas_take_the_steps_of_one_that_goes_in_halves(data, tmp_path):
         "epochs": 1,
         "model": {"embedding_dim": 4, "hidden": [16, 16], "tower": tower},
     }
-    program = [sys.executable, "-m", "tests.replicas_program", data.path, tmp_path, json.dumps(changes)]
-    result = subprocess.run(program, capture_output=True, text=True, timeout=240)
-    assert result.returncode == 0, result.stderr
-    one, two = (open_network(Run.open(tmp_path / name)).weights() for name in ("one", "two"))
-    for name, value in one.items():
-        np.testing.assert_allclose(two[name], value, rtol=0, atol=2e-5, err_msg=name)
+    same_on_two_replicas(data.path, tmp_path, changes, atol=2e-5)

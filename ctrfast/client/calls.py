@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import io
 import json
 import secrets
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +17,7 @@ from pydantic import BaseModel, ValidationError
 
 from ctrfast.client.answers import Dataset, Job, JobPage, LogPart, Model, Scores
 from ctrfast.client.problems import not_ours
-from ctrfast.errors import ConfigError
+from ctrfast.errors import ConfigError, DataError
 
 if TYPE_CHECKING:  # pandas takes a second to load
     import pandas as pd
@@ -26,6 +27,8 @@ T = TypeVar("T")
 A = TypeVar("A", bound=BaseModel)
 JobRef = Job | str
 Row = Mapping[str, Any]
+Predictions = list[float] | list[list[float]]
+_PARQUET = "application/vnd.apache.parquet"
 
 
 @dataclass(frozen=True)
@@ -108,6 +111,15 @@ def retry(job: JobRef) -> Call[Job]:
 def report(job: JobRef) -> Call[dict[str, Any]]:
     """What a train job, a sweep or a prepared dataset came to: settings with reasons, figures, warnings."""
     return Call("GET", f"{job_path(job)}/report", _object)
+
+
+def sweep_table(job: JobRef) -> Call[pd.DataFrame]:
+    """The runs of a sweep that has ended as a frame: a row each, with settings, state, figures and seconds.
+
+    Raises:
+        DataError: the job is no sweep.
+    """
+    return Call("GET", f"{job_path(job)}/report", _table, headers={"Accept": _PARQUET})
 
 
 def comparison(job: JobRef, *others: JobRef) -> Call[dict[str, Any]]:
@@ -193,8 +205,11 @@ def score(
 
 def predict(
     model: str, instances: Sequence[Row], *, version: int | None = None, alias: str | None = None
-) -> Call[list[float]]:
-    """Click probabilities of impressions, in order. Values are raw; an absent one is missing."""
+) -> Call[Predictions]:
+    """Probabilities of impressions, in order: a number for each, or of a model of several labels a list, by label.
+
+    Labels are in the order of the model's schema. Values are raw; an absent one is missing.
+    """
     _refuse_both(version, alias)
     place = f"/versions/{version}" if version is not None else f"/labels/{_part(alias)}" if alias is not None else ""
     path = f"/v1/models/{_part(model)}{place}:predict"
@@ -323,11 +338,19 @@ def _frame(answer: httpx.Response) -> pd.DataFrame:
     return pd.DataFrame.from_records(_object(answer).get("series", []))
 
 
+def _table(answer: httpx.Response) -> pd.DataFrame:
+    if answer.headers.get("content-type") != _PARQUET:
+        raise DataError("A sweep has a table of runs; this job is of another kind. Call `report`.", path="job")
+    import pandas as pd
+
+    return pd.read_parquet(io.BytesIO(answer.content))
+
+
 def _log_part(answer: httpx.Response) -> LogPart:
     return LogPart(content=answer.content, next_offset=int(answer.headers["x-next-offset"]))
 
 
-def _predictions(answer: httpx.Response) -> list[float]:
+def _predictions(answer: httpx.Response) -> Predictions:
     found = _object(answer).get("predictions")
     if not isinstance(found, list):
         raise not_ours(answer)

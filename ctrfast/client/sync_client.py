@@ -58,6 +58,7 @@ class Client:
     resume = _sends(calls.resume)
     retry = _sends(calls.retry)
     report = _sends(calls.report)
+    sweep_table = _sends(calls.sweep_table)
     comparison = _sends(calls.comparison)
     metrics = _sends(calls.metrics)
     logs = _sends(calls.logs)

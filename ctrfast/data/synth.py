@@ -8,6 +8,8 @@ With conversions, the log has a last column `conversion`, 0 or 1 beside a click 
 teacher. `OUT.schema.yaml` is then the log's schema, of two labels, and the other two files tell of that teacher too.
 
 The same seed gives the same bytes. Memory holds a few blocks and one score and label per row.
+
+The log comes last. Where it is absent, the files beside it are what a killed call has left, and are written over.
 """
 
 from __future__ import annotations
@@ -113,7 +115,7 @@ def synth(
     """Write a synthetic click log.
 
     Args:
-        out: the file; `.gz` and `.zst` are compressed. It must not exist.
+        out: the file; `.gz` and `.zst` are compressed. It must not exist; files beside it are written over.
         preset: name of a preset; `criteo_1tb` has Criteo's profile.
         rows: how many.
         seed: of teacher and rows.
@@ -130,8 +132,7 @@ def synth(
             raise ConfigError(f"`{name}` must be >= {least}. Got {name}={value}.", path=name)
     teacher_json, teacher_scores = Path(f"{out}.teacher.json"), Path(f"{out}.teacher.parquet")
     schema_file = [Path(f"{out}.schema.yaml")] if conversions else []
-    for path in (out, teacher_json, teacher_scores, *schema_file):
-        refuse_existing(path)
+    refuse_existing(out)
     drawn = [_Drawn.empty(rows) for _ in range(1 + conversions)]
     schema = conversion_schema(preset) if conversions else PRESETS[preset]
     # Renamed from the last to the first: the log appears once its teacher is there.

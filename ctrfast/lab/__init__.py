@@ -10,6 +10,8 @@ picture cannot be drawn of is refused with a `DataError`. A notebook shows figur
 
 run_frame, curve_frame                                 runs; what they recorded
 batch_size, training_time                              final figures and times against the batch size
+batch_size_page, sweep_picture                         the same for reports
+far_values, point_names                                what would flatten a picture, or lie on each other in it
 learning                                               curves, clipped shares and embedding norms over the epochs
 compressed_frame, compression_front                    wide networks, compressed, beside small ones
 id_frequency, id_gradients, reliability_diagram        of a dataset; of a run on a dataset

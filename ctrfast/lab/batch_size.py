@@ -1,26 +1,34 @@
 """AUC, log loss or another final figure against the batch size, a line per scaling rule.
 
 Points are single runs, lines go through the means over seeds, whiskers reach one sample standard deviation up and down.
+A mean that lies far beyond all others does not flatten them: it is named at the picture's edge (`far_values`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ctrfast.errors import DataError, unknown_name
+from ctrfast.lab.far_values import name_far_values
 from ctrfast.lab.figure_names import name_of
 from ctrfast.lab.groups import RULE, Line, lines_of, need, with_figures
 from ctrfast.lab.published import PUBLISHED_AUC, published_change
-from ctrfast.lab.seed_lines import WHISKERS, draw_line
+from ctrfast.lab.seed_lines import WHISKERS, draw_line, draw_reference
 from ctrfast.lab.theme import TEXT, canvas, finish, log2_axis, style_of
 
 
 def draw_by_batch_size(
-    runs: pd.DataFrame, figure: str = "test_auc", *, by: Sequence[str] | None = None, axes: Axes | None = None
+    runs: pd.DataFrame,
+    figure: str = "test_auc",
+    *,
+    by: Sequence[str] | None = None,
+    references: Mapping[str, Mapping[int, float]] = MappingProxyType({}),
+    axes: Axes | None = None,
 ) -> Figure:
     """A final figure against the batch size.
 
@@ -28,6 +36,7 @@ def draw_by_batch_size(
         runs: a frame of `ctrfast.lab.runs`; runs without the figure are left out.
         figure: a column, for example `test_log_loss` or `epoch_s`.
         by: settings that set lines apart; not set: all that differ.
+        references: dashed lines to hold them against, by label: batch size -> figure.
         axes: to draw on.
 
     Raises:
@@ -35,7 +44,9 @@ def draw_by_batch_size(
     """
     kept, axes = with_figures(runs, figure, "batch_size"), canvas(axes)
     _draw_lines(axes, kept, "batch_size", figure, by)
-    log2_axis(axes, sorted(kept["batch_size"].unique()))
+    for label, points in references.items():
+        draw_reference(axes, label, points)
+    log2_axis(axes, sorted(set(kept["batch_size"]).union(*references.values())))
     title = f"{name_of(figure)} against batch size"
     return finish(axes, title=title, x=f"batch size (rows), log scale; {WHISKERS}", y=name_of(figure, with_unit=True))
 
@@ -77,8 +88,7 @@ def draw_change_by_scale(
     if published is not None:
         change = published_change(published)
         scales |= set(change)
-        told = f"published: DeepFM, CowClip, all of {published.capitalize()}"
-        axes.plot(list(change), list(change.values()), color=TEXT, linestyle=(0, (6, 3)), linewidth=1.2, label=told)
+        draw_reference(axes, f"published: DeepFM, CowClip, all of {published.capitalize()}", change)
     axes.axhline(0, color=TEXT, linewidth=0.7)
     log2_axis(axes, sorted(scales))
     base = f"the base runs of the rule {base_rule}" if base_rule else "each line's own base runs"
@@ -111,6 +121,7 @@ def _draw_lines(axes: Axes, frame: pd.DataFrame, x: str, figure: str, by: Sequen
     lines = lines_of(frame, x=("batch_size",), by=by)
     for line in lines:
         draw_line(axes, line, x, figure, style_of(line.place, len(lines)), line.label)
+    name_far_values(axes, lines, x, figure)
 
 
 def _minus_base(line: Line, runs: pd.DataFrame, figure: str, base_rule: str | None) -> pd.DataFrame:

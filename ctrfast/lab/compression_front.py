@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ctrfast.lab.compressed_frame import form_means
+from ctrfast.lab.point_names import name_points
 from ctrfast.lab.theme import TEXT, canvas, finish, log10_ticks, style_of
 
 COSTS = {
@@ -33,8 +34,15 @@ def draw_front(forms: pd.DataFrame, cost: str = "row_latency_us", *, axes: Axes 
     Raises:
         DataError: no form has an AUC, or there are more lines than can be told apart.
     """
-    means = form_means(forms.assign(model_mib=forms["model_bytes"] / 2**20), cost)
     axes = canvas(axes, (7.5, 5.0))
+    figure = draw_forms(forms, cost, axes)
+    name_forms(forms, cost, axes)
+    return figure
+
+
+def draw_forms(forms: pd.DataFrame, cost: str, axes: Axes) -> Figure:
+    """The same without names. Where several share a figure, `name_forms` is for when its layout is final."""
+    means = _means(forms, cost)
     lines = list(_lines(means))
     networks = list(dict.fromkeys(network for network, *_ in lines))
     for network, precision, label, points in lines:
@@ -43,8 +51,6 @@ def draw_front(forms: pd.DataFrame, cost: str = "row_latency_us", *, axes: Axes 
         style |= {"markerfacecolor": "white"} if is_packed else {}
         spread = points["sd"].fillna(0.0) if points["sd"].notna().any() else None
         axes.errorbar(points[cost], points["auc"], yerr=spread, label=label, elinewidth=0.8, capsize=2, **style)
-        if not is_packed:
-            _name_points(axes, points, cost)
     front = means[means["on_front"]].sort_values(cost)
     ring: dict[str, Any] = {"linestyle": "none", "marker": "o", "markersize": 12, "markerfacecolor": "none"}
     axes.plot(front[cost], front["auc"], color=TEXT, label="on the front", **ring)
@@ -53,6 +59,25 @@ def draw_front(forms: pd.DataFrame, cost: str = "row_latency_us", *, axes: Axes 
     log10_ticks(axes.xaxis)
     title = f"Test AUC against {COSTS[cost].partition(' (')[0]}"
     return finish(axes, title=title, x=COSTS[cost], y="test AUC")
+
+
+def name_forms(forms: pd.DataFrame, cost: str, axes: Axes) -> None:
+    """Name the forms that are not packed: a small network by its widths, a pruned one by what it lost."""
+    means = _means(forms, cost)
+    names, named, bars = [], [], []
+    for _, precision, _, points in _lines(means):
+        bars.append(list(zip(points[cost], points["auc"], strict=True)))
+        for point in points.to_dict("records"):
+            x, y, sd = point[cost], point["auc"], 0.0 if pd.isna(point["sd"]) else point["sd"]
+            bars.append([(x, y - sd), (x, y + sd)])
+            if precision == "float32" and (point["kind"] == "small" or point["prune"] > 0):
+                names.append(short_widths(point["hidden"]) if point["kind"] == "small" else f"-{point['prune']:.0%}")
+                named.append((x, y))
+    name_points(axes, names, named, taken=list(zip(means[cost], means["auc"], strict=True)), bars=bars)
+
+
+def _means(forms: pd.DataFrame, cost: str) -> pd.DataFrame:
+    return form_means(forms.assign(model_mib=forms["model_bytes"] / 2**20), cost)
 
 
 def _lines(means: pd.DataFrame) -> Iterator[tuple[str, str, str, pd.DataFrame]]:
@@ -65,16 +90,6 @@ def _lines(means: pd.DataFrame) -> Iterator[tuple[str, str, str, pd.DataFrame]]:
     for (settings, network, precision), points in wide.groupby(["settings", "network", "precision"], sort=False):
         label = f"wide: {short_widths(points['hidden'].iloc[0])}, {precision}"
         yield f"{network} {settings}", str(precision), label, points.sort_values("prune")
-
-
-def _name_points(axes: Axes, points: pd.DataFrame, cost: str) -> None:
-    """A small network is named by its widths, a pruned one by what it lost."""
-    named = points[(points["kind"] == "small") | (points["prune"] > 0)].sort_values(cost)
-    for index, point in enumerate(named.to_dict("records")):
-        name = short_widths(point["hidden"]) if point["kind"] == "small" else f"-{point['prune']:.0%}"
-        level = 10 + 9 * (index // 2)  # below and above in turns, each further away: neighbours do not meet
-        offset = (6, level - 4) if index % 2 else (6, -level)
-        axes.annotate(name, (point[cost], point["auc"]), offset, textcoords="offset points", fontsize=7, color=TEXT)
 
 
 def short_widths(hidden: str) -> str:

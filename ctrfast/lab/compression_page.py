@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from ctrfast.data.report.tags import Cell, document, plain, table, text
 from ctrfast.folders import new_file, write_file
 from ctrfast.lab.compressed_frame import compressed, form_means
-from ctrfast.lab.compression_front import COSTS, draw_front, short_widths
+from ctrfast.lab.compression_front import COSTS, draw_forms, name_forms, short_widths
 
 PICTURE, PAGE = "front.png", "front.html"
 HEAD = (
@@ -26,12 +26,14 @@ def picture_front(forms: pd.DataFrame) -> Figure:
     figure = Figure(figsize=(16.0, 5.2), layout="constrained")
     panels = figure.subplots(1, len(COSTS), sharey=True)
     for axes, cost in zip(panels, COSTS, strict=True):
-        draw_front(forms, cost, axes=axes)
+        draw_forms(forms, cost, axes)
         axes.get_legend().remove()
     for axes in panels[1:]:
         axes.set_ylabel("")
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=5, frameon=False, fontsize=8.5, handlelength=3.2)
+    for axes, cost in zip(panels, COSTS, strict=True):
+        name_forms(forms, cost, axes)
     return figure
 
 

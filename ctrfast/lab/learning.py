@@ -23,6 +23,7 @@ from ctrfast.sweep.space import SEED
 
 _MOST_BOUNDARIES = 40
 _MARKS = 15  # of a line, however many records it has
+_SHARE = "clipped_share"
 _X = "epochs done; bands: one sd over the seeds"
 
 
@@ -73,7 +74,7 @@ def draw_clipped_share(
         DataError: runs differ in more than the seed, or have no such records.
         ConfigError: a field is unknown.
     """
-    return _draw_by_field(curves, "clipped_share", fields, axes)
+    return _draw_by_field(curves, _SHARE, fields, axes)
 
 
 def draw_embedding_norm(
@@ -106,8 +107,17 @@ def _draw_by_field(curves: pd.DataFrame, figure: str, fields: Sequence[str] | No
     for index, field in enumerate(named):
         _draw_line(axes, over_seeds(kept, "epoch", f"{prefix}{field}"), style_of(index, len(named)), field)
     _epoch_boundaries(axes, kept)
+    if figure == _SHARE:
+        _from_zero(axes, kept[columns].to_numpy(float).max())
     name = name_of(figure)
     return finish(axes, title=f"{name} by field over the epochs", x=_X, y=name_of(figure, with_unit=True))
+
+
+def _from_zero(axes: Axes, greatest: float) -> None:
+    """A share has no values below 0; where it is 0 throughout, the axis has all that it could be."""
+    axes.set_ylim(0, None if greatest > 0 else 1)
+    for line in axes.lines:
+        line.set_clip_on(False)  # marks at 0 are whole
 
 
 def _draw_line(axes: Axes, spread: pd.DataFrame, style: dict[str, Any], label: str) -> None:

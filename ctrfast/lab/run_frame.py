@@ -2,7 +2,7 @@
 
     frame = runs("sweeps/rules")                     a sweep's folder
     frame = runs(["runs/first", "runs/second"])      run folders, sweeps' folders, or folders that hold runs
-    frame = runs(client.job_report(sweep))           the report of a sweep job: what the grid set, and the figures
+    frame = runs(client.report(sweep))               the report of a sweep job: what the grid set, and the figures
 
 | columns | what |
 | --- | --- |
@@ -12,7 +12,7 @@
 | `plan.lr_dense`, `plan.scale` ... | what the scaling rule made of them |
 | `test_auc`, `valid_log_loss` ... | final figures |
 | `seconds`, `rows_per_s` | of the training, with evaluations; a job's `seconds` count waiting too |
-| `epoch_s` | `seconds` per epoch; missing where the run's length in epochs is not known |
+| `epoch_s` | `seconds` per epoch; missing where the run's length in epochs is not known, or for lack of `seconds` |
 | `steps`, `ended_by` | of the optimizer; `epochs`, `early_stop` or `callback` |
 | `dataset` | its hash |
 """
@@ -116,15 +116,17 @@ def _of_report(report: Mapping[str, Any]) -> Iterator[_Row]:
         raise DataError(
             "A sweep job's report must have `runs`. Give the answer of GET /v1/jobs/ID/report.", path="runs"
         )
-    for run in report["runs"]:
+    for run in report["runs"]:  # of an older service, without `batch_size` and `epoch_s`
         yield {
             "name": run["job"],
             "folder": None,
             "state": run["state"],
             "reason": run["reason"],
-            **{name: _plain(value) for name, value in run["settings"].items()},
+            "batch_size": run.get("batch_size"),
+            **{name: _plain(value) for name, value in flat_settings(run["settings"]).items()},
             **run["metrics"],
             "seconds": run["seconds"],
+            "epoch_s": run.get("epoch_s"),
         }
 
 

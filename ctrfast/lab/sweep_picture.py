@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from ctrfast.folders import new_file
 from ctrfast.lab.batch_size import draw_by_batch_size
+from ctrfast.lab.batch_size_page import split_of
 from ctrfast.lab.run_frame import runs
 
 PICTURE = "auc_by_batch_size.png"
@@ -20,7 +21,7 @@ def picture_sweep(folder: Path) -> Path:
         DataError: there is none, or the sweep has more lines than a picture can show.
     """
     frame = runs(folder)
-    split = "test" if "test_auc" in frame else "valid"
+    split = split_of(frame)
     figure = Figure(figsize=(13.0, 4.8), layout="constrained")
     for axes, name in zip(figure.subplots(1, 2), ("auc", "log_loss"), strict=True):
         draw_by_batch_size(frame, f"{split}_{name}", axes=axes)

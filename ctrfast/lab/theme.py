@@ -46,10 +46,11 @@ def style_of(index: int, count: int) -> dict[str, Any]:
             f"A picture can have at most {MOST_LINES} lines. Got {count}. Filter the frame, for example to one model.",
             path="by",
         )
+    again = index // len(LINE_COLOURS)  # a colour that comes again has other dashes
     return {
         "color": LINE_COLOURS[index % len(LINE_COLOURS)],
         "marker": _MARKERS[index % len(_MARKERS)],
-        "linestyle": _DASHES[index % len(_DASHES)],
+        "linestyle": _DASHES[(index + again) % len(_DASHES)],
         "markersize": 5,
         "linewidth": 1.4,
     }
@@ -78,7 +79,9 @@ def finish(axes: Axes, *, title: str, x: str, y: str, legend_title: str | None =
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     if axes.get_legend_handles_labels()[1]:
-        axes.legend(  # handles long enough to show the dashes
+        legend = axes.legend(  # handles long enough to show the dashes
             frameon=False, labelcolor=TEXT, fontsize=8.5, handlelength=3.2, title=legend_title, title_fontsize=8.5
         )
+        for words in legend.get_texts():
+            words.set_parse_math(False)
     return figure_of(axes)

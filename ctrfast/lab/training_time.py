@@ -5,7 +5,8 @@ Times are those of the training on one machine, with evaluations and compilation
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -15,18 +16,27 @@ from matplotlib.figure import Figure
 from ctrfast.errors import DataError
 from ctrfast.lab.figure_names import name_of
 from ctrfast.lab.groups import lines_of, over_seeds, with_figures
-from ctrfast.lab.seed_lines import WHISKERS, draw_line
+from ctrfast.lab.point_names import name_points
+from ctrfast.lab.seed_lines import WHISKERS, draw_line, draw_reference
 from ctrfast.lab.theme import TEXT, canvas, finish, log2_axis, log10_ticks, style_of
 
+_ROOM = 0.1  # of the height, for labels above and below the points
 _X = f"batch size (rows), log scale; {WHISKERS}"
 
 
-def draw_epoch_time(runs: pd.DataFrame, *, by: Sequence[str] | None = None, axes: Axes | None = None) -> Figure:
+def draw_epoch_time(
+    runs: pd.DataFrame,
+    *,
+    by: Sequence[str] | None = None,
+    references: Mapping[str, Mapping[int, float]] = MappingProxyType({}),
+    axes: Axes | None = None,
+) -> Figure:
     """Seconds per epoch against the batch size.
 
     Args:
         runs: a frame of `ctrfast.lab.runs`; runs whose time per epoch is not known are left out.
         by: settings that set lines apart; not set: all that differ.
+        references: dashed lines to hold them against, by label: batch size -> seconds.
         axes: to draw on.
 
     Raises:
@@ -36,7 +46,9 @@ def draw_epoch_time(runs: pd.DataFrame, *, by: Sequence[str] | None = None, axes
     lines = lines_of(kept, x=("batch_size",), by=by)
     for line in lines:
         draw_line(axes, line, "batch_size", "epoch_s", style_of(line.place, len(lines)), line.label)
-    _batch_sizes(axes, kept)
+    for label, points in references.items():
+        draw_reference(axes, label, points)
+    _batch_sizes(axes, set(kept["batch_size"]).union(*references.values()))
     return finish(
         axes, title="Time per epoch against batch size", x=_X, y="time per epoch, with evaluations (s), log scale"
     )
@@ -71,7 +83,7 @@ def draw_time_to_auc(
     for line in lines:
         label = f"{line.label}: {line.frame['train_s'].count()} of {len(line.frame)} runs"
         draw_line(axes, line, "batch_size", "train_s", style_of(line.place, len(lines)), label)
-    _batch_sizes(axes, reached)
+    _batch_sizes(axes, set(reached["batch_size"]))
     title = f"Time to a validation AUC of {auc:g} against batch size"
     return finish(axes, title=title, x=_X, y="training time (s), log scale", legend_title="runs that got there")
 
@@ -108,23 +120,27 @@ def draw_pareto(
     """
     kept, axes = with_figures(runs, figure, time, "batch_size"), canvas(axes, (7.5, 5.0))
     lines = lines_of(kept, x=("batch_size",), by=by)
-    means = []
+    means, sizes, bars = [], [], []
     for line in lines:
         x, y = (over_seeds(line.frame, "batch_size", name) for name in (time, figure))
         style = style_of(line.place, len(lines)) | {"linestyle": "none"}
         axes.errorbar(
             x["mean"], y["mean"], xerr=x["sd"], yerr=y["sd"], label=line.label, elinewidth=0.8, capsize=2, **style
         )
-        for size, seconds, mean in zip(x.index, x["mean"], y["mean"], strict=True):
-            axes.annotate(f"{size:,}", (seconds, mean), (4, 3), textcoords="offset points", fontsize=7, color=TEXT)
         means += list(zip(x["mean"], y["mean"], strict=True))
+        sizes += [f"{size:,}" for size in x.index]
+        for seconds, mean, wide, high in zip(x["mean"], y["mean"], x["sd"].fillna(0), y["sd"].fillna(0), strict=True):
+            bars += [[(seconds - wide, mean), (seconds + wide, mean)], [(seconds, mean - high), (seconds, mean + high)]]
     front = pareto_front(np.array(means))
     axes.plot(front[:, 0], front[:, 1], drawstyle="steps-post", color=TEXT, linewidth=1, linestyle=":", label="front")
     axes.set_xscale("log")
+    axes.margins(y=_ROOM)
     log10_ticks(axes.xaxis)
     title = f"{name_of(figure)} against training time"
     x_name = f"{name_of(time, with_unit=True)}, log scale; numbers: batch size; {WHISKERS}"
-    return finish(axes, title=title, x=x_name, y=name_of(figure, with_unit=True))
+    drawn = finish(axes, title=title, x=x_name, y=name_of(figure, with_unit=True))
+    name_points(axes, sizes, means, taken=means, bars=bars)
+    return drawn
 
 
 def pareto_front(points: np.ndarray) -> np.ndarray:
@@ -140,7 +156,7 @@ def _validations(curves: pd.DataFrame) -> pd.DataFrame:
     return with_figures(curves[curves["split"] == "valid"], "auc", "train_s")
 
 
-def _batch_sizes(axes: Axes, frame: pd.DataFrame) -> None:
-    log2_axis(axes, sorted(frame["batch_size"].unique()))
+def _batch_sizes(axes: Axes, sizes: Set[int]) -> None:
+    log2_axis(axes, sorted(sizes))
     axes.set_yscale("log")
     log10_ticks(axes.yaxis)

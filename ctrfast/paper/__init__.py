@@ -7,7 +7,8 @@
 plan       which runs a scale has, their memory and time
 run        a sweep of them
 table      figures beside the published ones
-page       the report, with its picture
+page       the report, with its pictures (`ctrfast.lab`)
+gpu_time   what measured speeds say of a GPU
 """
 
 from ctrfast.paper.page import write_report

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import base64
+from collections.abc import Iterator
 from pathlib import Path
 
 from ctrfast.data.report.tags import Cell, document, plain, table, text
@@ -10,6 +10,7 @@ from ctrfast.folders import write_file
 from ctrfast.paper.table import PaperTable
 
 REPORT = "report.html"
+_PUBLISHED = "Dashed: as published, on other rows and another machine."
 
 
 def write_report(made: PaperTable, out: Path) -> Path:
@@ -20,14 +21,21 @@ def write_report(made: PaperTable, out: Path) -> Path:
 
 
 def _page(made: PaperTable) -> str:
-    from ctrfast.paper.picture import draw_auc  # matplotlib, which takes a second to load
-
-    picture = base64.b64encode(draw_auc(made)).decode()
-    alt = "Test AUC against batch size, a line per network; published figures are dashed."
     rows: list[list[Cell]] = [[plain(name), *figures] for name, *figures in made.cells()]
     parts = [
-        f'<figure><img src="data:image/svg+xml;base64,{picture}" alt="{alt}"><figcaption>{alt}</figcaption></figure>',
+        *_pictures(made),
         table("Test figures", made.HEAD, rows),
         *(f"<p>{text(note)}</p>" for note in made.notes),
     ]
     return document(made.title, parts)
+
+
+def _pictures(made: PaperTable) -> Iterator[str]:
+    import pandas as pd  # which takes a second to load, as does matplotlib
+
+    from ctrfast.lab.batch_size_page import EPOCH_TIME, batch_size_figures
+
+    runs = pd.DataFrame(made.runs())
+    references = {"test_auc": made.published_auc(), EPOCH_TIME: made.published_epoch_s()}
+    notes = {column: _PUBLISHED for column, lines in references.items() if lines}
+    yield from batch_size_figures(runs, references=references, notes=notes)

@@ -20,6 +20,8 @@ from ctrfast.data.synth import synth
 from ctrfast.errors import ConfigError, unknown_name
 from ctrfast.memory import estimate
 from ctrfast.optim.published import BATCH_SIZES, EPOCHS, NETWORKS
+from ctrfast.paper.gpu_time import BASIS as GPU_BASIS
+from ctrfast.paper.gpu_time import gpu_seconds
 from ctrfast.preflight.training_time import BASIS, estimate_time, measure_speed
 from ctrfast.schema import preset
 from ctrfast.sweep.grid import SweepConfig, sweep_points
@@ -54,7 +56,11 @@ SCALES: dict[str, Scale] = {
 
 @dataclass(frozen=True)
 class PaperPlan:
-    """config: of the sweep. left_out: batch sizes that the data is too small for. low_s, high_s: time on this CPU."""
+    """config: of the sweep. left_out: batch sizes that the data is too small for.
+
+    peak_bytes, low_s, high_s: on this machine's CPU. gpu_bytes, gpu_host_bytes: on a GPU, and beside it. gpu_s: on the
+    GPU that was measured; None where it was not at these batch sizes.
+    """
 
     scale: str
     config: SweepConfig
@@ -63,6 +69,9 @@ class PaperPlan:
     peak_bytes: int
     low_s: float
     high_s: float
+    gpu_bytes: int
+    gpu_host_bytes: int
+    gpu_s: float | None
 
     def lines(self) -> Iterator[str]:
         """What will be done, to read."""
@@ -71,9 +80,20 @@ class PaperPlan:
         yield f"{self.runs} runs: {', '.join(NETWORKS)} x batch sizes {', '.join(f'{size:,}' for size in shown)}"
         if self.left_out:
             yield f"left out, as too few steps an epoch remain: {', '.join(f'{size:,}' for size in self.left_out)}"
-        low, high = (timedelta(seconds=round(seconds)) for seconds in (self.low_s, self.high_s))
-        yield f"memory for training on CPU: at most about {self.peak_bytes / 2**30:,.2f} GiB"
-        yield f"time for training on CPU: {low} to {high}. {BASIS}"
+        yield f"memory for training on CPU: at most about {_gib(self.peak_bytes)}"
+        yield f"time for training on CPU: {_time(self.low_s)} to {_time(self.high_s)}. {BASIS}"
+        told = f"at most about {_gib(self.gpu_bytes)}, and {_gib(self.gpu_host_bytes)} of the machine's"
+        yield f"memory for training on a GPU: {told}"
+        if self.gpu_s is not None:
+            yield f"time for training on a GPU: about {_time(self.gpu_s)}. {GPU_BASIS}"
+
+
+def _gib(size: int) -> str:
+    return f"{size / 2**30:,.2f} GiB"
+
+
+def _time(seconds: float) -> timedelta:
+    return timedelta(seconds=round(seconds))
 
 
 def paper_dataset(data: Path | None, scale: str, out: Path) -> Dataset:
@@ -114,8 +134,19 @@ def plan_table(dataset: Dataset, scale: str) -> PaperPlan:
             path="scale",
         )
     config = SweepConfig(base=dict(chosen.base), grid={"model.name": list(NETWORKS), "batch_size": sizes})
-    points, speed = sweep_points(config), measure_speed()
-    times = [estimate_time(dataset, point.config, speed) for point in points]
-    memory = [estimate(dataset.fitted, point.config, train_rows=rows).total_bytes for point in points]
-    low_s, high_s = (sum(values) for values in zip(*((of.low_s, of.high_s) for of in times), strict=True))
-    return PaperPlan(scale, config, len(points), left_out, max(memory), low_s, high_s)
+    configs, speed = [point.config for point in sweep_points(config)], measure_speed()
+    times = [estimate_time(dataset, each, speed) for each in configs]
+    on_cpu = [estimate(dataset.fitted, each, train_rows=rows) for each in configs]
+    on_gpu = [estimate(dataset.fitted, each, train_rows=rows, on_gpu=True) for each in configs]
+    return PaperPlan(
+        scale=scale,
+        config=config,
+        runs=len(configs),
+        left_out=left_out,
+        peak_bytes=max(needs.total_bytes for needs in on_cpu),
+        low_s=sum(time.low_s for time in times),
+        high_s=sum(time.high_s for time in times),
+        gpu_bytes=max(needs.device_bytes for needs in on_gpu),
+        gpu_host_bytes=max(needs.host_bytes for needs in on_gpu),
+        gpu_s=gpu_seconds(configs, rows),
+    )

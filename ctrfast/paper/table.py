@@ -32,9 +32,10 @@ class PaperRow:
 
 @dataclass(frozen=True)
 class PaperTable:
-    """rows: in the order of networks and batch sizes. notes: what to know when they are read."""
+    """rows: in the order of networks and batch sizes. epochs: of each run. notes: what to know when they are read."""
 
     rows: tuple[PaperRow, ...]
+    epochs: int
     title: str
     notes: tuple[str, ...]
 
@@ -58,12 +59,38 @@ class PaperTable:
         failed = [f"{row.network} at {row.batch_size:,}: {row.state}" for row in order if row.auc is None]
         if failed:
             notes.append(f"Without a test AUC: {'; '.join(failed)}.")
-        return cls(tuple(order), f"CowClip's table, {plan.scale}: {here}", tuple(notes))
+        return cls(tuple(order), epochs, f"CowClip's table, {plan.scale}: {here}", tuple(notes))
 
     @property
     def failed(self) -> bool:
         """Whether a run did not succeed."""
         return any(row.state != "succeeded" for row in self.rows)
+
+    def runs(self) -> Iterator[dict[str, Any]]:
+        """The rows as those of a frame of `ctrfast.lab.runs`; AUC in [0, 1], `epoch_s` in seconds."""
+        for row in self.rows:
+            yield {
+                "model.name": row.network,
+                "batch_size": row.batch_size,
+                "test_auc": None if row.auc is None else row.auc / 100,
+                "test_log_loss": row.log_loss,
+                "epoch_s": None if row.auc is None or row.minutes is None else 60 * row.minutes / self.epochs,
+            }
+
+    def published_auc(self) -> dict[str, dict[int, float]]:
+        """By label and batch size, in [0, 1]."""
+        return self._published({row: row.published_auc / 100 for row in self.rows if row.published_auc is not None})
+
+    def published_epoch_s(self) -> dict[str, dict[int, float]]:
+        """Seconds of an epoch on one V100, by label and batch size."""
+        minutes = {row: row.published_minutes for row in self.rows if row.published_minutes is not None}
+        return self._published({row: 60 * of / EPOCHS for row, of in minutes.items()}, " (V100)")
+
+    def _published(self, figures: Mapping[PaperRow, float], note: str = "") -> dict[str, dict[int, float]]:
+        by_label: dict[str, dict[int, float]] = {}
+        for row, value in figures.items():
+            by_label.setdefault(f"{row.network}, published{note}", {})[row.batch_size] = value
+        return by_label
 
     def cells(self) -> Iterator[tuple[str, ...]]:
         """The rows as words, `-` for what is not known."""

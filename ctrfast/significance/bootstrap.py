@@ -1,12 +1,16 @@
-"""The sampling error of log loss, normalised entropy, Brier score and calibration ratio, by a seeded bootstrap of rows.
+"""The sampling error of log loss, normalised entropy, PR-AUC, ECE, Brier score, calibration ratio: seeded bootstrap.
 
 Each of them is made of sums over rows, so a replicate needs the sums of a resample alone: counts (T, G) of how often
 each row was drawn, times the rows' values (G, K), for T replicates at once. All models are resampled together, row by
 row, so that a difference of two is paired. Beyond `_MOST_GROUPS` rows, rows are first put together at random in as many
 groups of one size: their sums vary as sums of rows do, and the work stays the same however many rows there are.
 
-Source: Efron & Tibshirani 1993, An Introduction to the Bootstrap, chapters 13 (percentile interval) and 15 (achieved
-level of significance). The smallest p that T replicates can show is 2 / (T + 1).
+PR-AUC is no function of such sums; a replicate is its first-order expansion, the value plus the mean influence of the
+rows drawn (`influence`). ECE is, with the bins of the whole. Resampling adds noise to each bin, and a mean of distances
+rises with noise: ECE's replicates are moved so that their mean is the figure.
+
+Source: Efron & Tibshirani 1993, An Introduction to the Bootstrap, chapters 10 (bias), 13 (percentile interval) and 15
+(achieved level of significance). The smallest p that T replicates can show is 2 / (T + 1).
 
     boot = bootstrap(labels, [first_logits, second_logits])
     boot.estimate(0, "log_loss"), boot.difference(0, 1, "log_loss")
@@ -20,16 +24,18 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ctrfast.metrics import sigmoid
+from ctrfast.metrics import pr_auc, sigmoid
 from ctrfast.significance.estimate import Difference, Estimate
+from ctrfast.significance.influence import pr_auc_influence
 
 Floats = npt.NDArray[np.float64]
-FIGURES = ("log_loss", "normalised_entropy", "brier", "calibration_ratio")
+FIGURES = ("log_loss", "normalised_entropy", "pr_auc", "calibration_ratio", "ece", "brier")
 REPLICATES = 1_000
 _SEED = 1
 _MOST_GROUPS = 20_000
 _COUNTS_AT_ONCE = 2_000_000
-_OF_ROWS, _OF_MODEL = 2, 3  # sums: rows and clicks; then loss, square and probability of each model
+_BINS = 20  # of the ECE
+_OF_ROWS, _OF_MODEL = 2, 4 + _BINS  # sums: rows and clicks; then of each model those of `_columns`
 
 
 @dataclass(frozen=True)
@@ -58,11 +64,15 @@ def bootstrap(labels: npt.ArrayLike, logits: Sequence[npt.ArrayLike], seed: int 
     sums = _grouped_sums(np.asarray(labels, np.float64), logits, rng)  # (G, K)
     drawn = np.concatenate([counts @ sums for counts in _resamples(len(sums), rng)])  # (T, K)
     whole = sums.sum(axis=0, keepdims=True)  # (1, K)
-    models = range(len(logits))
-    return Bootstrap(
-        [{name: float(value[0]) for name, value in _figures(whole, model).items()} for model in models],
-        [_figures(drawn, model) for model in models],
-    )
+    values, replicates = [], []
+    for model, scores in enumerate(logits):
+        pr = pr_auc(labels, scores)
+        of_all = {name: float(value[0]) for name, value in _figures(whole, model, pr).items()}
+        of_drawn = _figures(drawn, model, pr)
+        of_drawn["ece"] = np.maximum(of_drawn["ece"] - of_drawn["ece"].mean() + of_all["ece"], 0.0)
+        values.append(of_all)
+        replicates.append(of_drawn)
+    return Bootstrap(values, replicates)
 
 
 def unpaired_difference(earlier: Bootstrap, later: Bootstrap, figure: str) -> Difference | None:
@@ -102,6 +112,12 @@ def _columns(labels: Floats, logits: Sequence[npt.ArrayLike]) -> Iterator[Floats
         yield np.logaddexp(0.0, values) - labels * values
         yield np.square(probabilities - labels)
         yield probabilities
+        yield pr_auc_influence(labels, values)
+        places = np.array_split(np.argsort(probabilities, kind="stable"), _BINS)
+        for place in places:
+            distance = np.zeros_like(labels)
+            distance[place] = probabilities[place] - labels[place]
+            yield distance
 
 
 def _resamples(groups: int, rng: np.random.Generator) -> Iterator[Floats]:
@@ -113,12 +129,18 @@ def _resamples(groups: int, rng: np.random.Generator) -> Iterator[Floats]:
         yield np.bincount(drawn.ravel(), minlength=count * groups).reshape(count, groups).astype(np.float64)
 
 
-def _figures(sums: Floats, model: int) -> dict[str, Floats]:
-    """Sums (T, K) -> each figure (T,); no finite number where the labels leave it undefined."""
+def _figures(sums: Floats, model: int, pr: float | None) -> dict[str, Floats]:
+    """Sums (T, K) -> each figure (T,); no finite number where the labels leave it undefined. pr: the PR-AUC of all."""
     rows, clicks = sums[:, 0], sums[:, 1]
-    loss, square, probability = sums[:, _OF_ROWS + _OF_MODEL * model :][:, :_OF_MODEL].T
+    loss, square, probability, influence, *bins = sums[:, _OF_ROWS + _OF_MODEL * model :][:, :_OF_MODEL].T
     rate = clicks / rows
     with np.errstate(divide="ignore", invalid="ignore"):
         entropy = -(rate * np.log(rate) + (1 - rate) * np.log1p(-rate))
-        values = (loss / rows, loss / rows / entropy, square / rows, probability / clicks)
-    return dict(zip(FIGURES, values, strict=True))
+        return {
+            "log_loss": loss / rows,
+            "normalised_entropy": loss / rows / entropy,
+            "pr_auc": (np.nan if pr is None else pr) + influence / rows,
+            "calibration_ratio": probability / clicks,
+            "ece": np.abs(bins).sum(axis=0) / rows,
+            "brier": square / rows,
+        }

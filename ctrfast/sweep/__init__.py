@@ -11,6 +11,7 @@ rounds     the points in the order in which they become known
 pruning    hopeless runs are ended early
 places     a run is known by its config and dataset: an identical one is never repeated
 groups     figures over seeds, the best outcome
+table      the runs as one parquet table
 folder     what lies in a sweep's folder; one sweep at a time, always with the same settings
 runner     the points one after the other; killed and run again, it goes on where it stood
 process    one point from the outside: its process, what it says, how it ended

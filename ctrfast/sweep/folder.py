@@ -25,14 +25,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ctrfast.dotted import flat_settings
 from ctrfast.errors import ArtifactError, ConfigError
 from ctrfast.folders import new_file, refuse_existing, remove_partials, write_file
 from ctrfast.sweep.grid import SweepConfig
 from ctrfast.sweep.groups import Group, Outcome
+from ctrfast.sweep.table import runs_table
 
 POINTS, RESULTS, SUMMARY, SETTINGS = "points.jsonl", "results.parquet", "summary.json", "sweep.json"
 LOCK = "lock"
@@ -78,7 +77,7 @@ class SweepFolder:
         """Replace the three tables."""
         write_file(self.path / POINTS, "".join(json.dumps(row) + "\n" for row in rows))
         with new_file(self.path / RESULTS) as partial:
-            pq.write_table(_table(rows), partial)
+            pq.write_table(runs_table(rows), partial)
         states = [row["state"] for row in rows]
         summary = {
             "format": _FORMAT,
@@ -146,23 +145,3 @@ def _refuse_another_dataset(path: Path, dataset_hash: str) -> None:
         raise ConfigError(
             f"The sweep {path} was started on another dataset. Give that one, or choose another folder.", path="data"
         )
-
-
-def _table(rows: Sequence[Row]) -> pa.Table:
-    """A column per member; nested ones have dotted names, and `settings` none of its own."""
-    flat = [
-        flat_settings({**row, "settings": None, **{f"setting.{k}": v for k, v in row["settings"].items()}})
-        for row in rows
-    ]
-    names = [name for name in dict.fromkeys(name for row in flat for name in row) if name != "settings"]
-    return pa.table({name: _column([row.get(name) for row in flat]) for name in names})
-
-
-def _column(values: list[Any]) -> pa.Array:
-    """Numbers or text as they are; anything mixed or nested as JSON."""
-    kinds = {type(value) for value in values if value is not None}
-    if kinds <= {int, float} and kinds:
-        return pa.array([None if value is None else float(value) for value in values] if float in kinds else values)
-    if kinds <= {str}:
-        return pa.array(values, pa.string())
-    return pa.array([None if value is None else json.dumps(value) for value in values], pa.string())

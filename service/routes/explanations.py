@@ -16,7 +16,7 @@ from service.explained import EncodedRows, ExplainedRows, ModelDrift
 from service.json_bodies import JsonRoute
 from service.problems import BadRowError, NotAvailableError
 from service.registry import LATEST
-from service.shelf import Served
+from service.served import Served
 from service.specs import LARGEST_VERSION, Name
 from service.wiring import Services
 

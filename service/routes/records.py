@@ -19,9 +19,9 @@ from service.assignments import LOG, OUTPUTS
 from service.dependencies import EventFeedDep, JobId, JobsDep, ReportsDep, SettingsDep, problems
 from service.event_answers import EventList
 from service.job_logs import FileLog, StoredLog, follow
-from service.job_pages import sweep_page, train_page
+from service.job_pages import sweep_parquet, train_page
 from service.job_reports import SweepReport, TrainReport, reported_job, sweep_report, train_report
-from service.negotiation import prefers_html, prefers_json
+from service.negotiation import PARQUET, prefers_html, prefers_json, prefers_parquet
 from service.places import Place, folder_of, store_of
 from service.problems import BadValueError, NotFoundError
 from service.series import FEWEST_POINTS, thin
@@ -32,6 +32,7 @@ router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["jobs"])
 _LOOK_S = 0.25
 _PING_S = 15
 _LARGEST_SEQ = 2**31 - 1
+_FILE = {"type": "string", "format": "binary"}
 
 Seq = Annotated[int, Query(ge=0, le=_LARGEST_SEQ)]
 LastEventId = Annotated[int | None, Header(alias="Last-Event-ID", ge=0, le=_LARGEST_SEQ)]
@@ -131,7 +132,7 @@ def get_metric_series(
 @router.get(
     "/report",
     response_model=TrainReport | SweepReport | DataReport,
-    responses={200: {"content": {"text/html": {}}}, **problems(404, 409, 503)},
+    responses={200: {"content": {"text/html": {}, PARQUET: {"schema": _FILE}}}, **problems(404, 409, 503)},
 )
 def get_report(
     job_id: JobId,
@@ -142,18 +143,22 @@ def get_report(
 ) -> Response:
     """What the job came to: of a training, a sweep, or the dataset that was prepared; a page with `Accept: text/html`.
 
+    A sweep's runs are one table, a row each, with `Accept: application/vnd.apache.parquet`; other kinds have none.
     404: its kind has no report, or this server has no longer its files. 409: it has not succeeded (a sweep: not ended).
-    503: another data report is being made; ask again.
+    503: another report is being made; ask again.
     """
     job = reported_job(jobs, job_id)
     as_page = prefers_html(accept)
+    if job.kind == Kind.SWEEP and prefers_parquet(accept):
+        named = {"Vary": "Accept", "Content-Disposition": f'attachment; filename="{job.id}.parquet"'}
+        return Response(sweep_parquet(sweep_report(jobs, job)), media_type=PARQUET, headers=named)
     content: str | bytes
     if job.kind == Kind.PREPARE:
         name = job.result["dataset"]
         content = reports.page(name) if as_page else reports.json(name)
     elif job.kind == Kind.SWEEP:
         of_sweep = sweep_report(jobs, job)
-        content = sweep_page(of_sweep) if as_page else of_sweep.model_dump_json()
+        content = reports.sweep_page(of_sweep) if as_page else of_sweep.model_dump_json()
     else:
         of_run = train_report(settings, job)
         content = train_page(of_run) if as_page else of_run.model_dump_json()

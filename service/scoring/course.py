@@ -14,7 +14,7 @@ from ctrfast.metrics import first_label
 from service.problems import BadRowError, OverloadedError
 from service.registry import LATEST
 from service.scoring.bodies import Impressions
-from service.shelf import Served
+from service.served import Served
 from service.wiring import Services
 
 Ids = npt.NDArray[np.int32]

@@ -33,7 +33,7 @@ from service.scoring.arrow_bodies import in_arrow, is_arrow, read_stream, write_
 from service.scoring.bodies import Impressions, read_score
 from service.scoring.course import Course, Scored, Target
 from service.scoring.open_inference import JSON_LENGTH, infer_answer, read_infer
-from service.shelf import Served
+from service.served import Served
 from service.specs import LARGEST_VERSION
 from service.wiring import Services
 

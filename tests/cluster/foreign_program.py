@@ -12,7 +12,10 @@ import time
 from functools import partial
 from pathlib import Path
 
-from ctrfast.cluster import connected, run_on_workers
+import psutil
+
+from ctrfast.cluster import run_on_workers
+from ctrfast.cluster_connection import connected
 from ctrfast.cluster_tasks import task_pool
 from ctrfast.config import ClusterConfig
 from ctrfast.data.prepare import prepare
@@ -79,11 +82,42 @@ def of_a_busy_cluster(ray, folder):
     return error
 
 
-def train(workers, out):
+def train(workers, out, should_stop=lambda: False):
     """The error of a group of workers with nothing to do."""
     return error_of(
-        lambda: run_on_workers(lambda *_: None, ClusterConfig(workers=workers), out, lambda _: None, lambda: False)
+        lambda: run_on_workers(lambda *_: None, ClusterConfig(workers=workers), out, lambda _: None, should_stop)
     )
+
+
+def of_a_stop(ray, out):
+    """The error of a stop while three workers wait for two CPUs, the seconds to it, and what is left on the cluster."""
+    os.environ["RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"] = str(LONG_S)  # at each of four attempts
+    began, asked = time.monotonic(), []
+
+    def should_stop():
+        groups = ray.util.placement_group_table().values()
+        if any(group["state"] == "PENDING" for group in groups):
+            asked.append(time.monotonic())
+        return bool(asked)
+
+    error = train(3, out, should_stop)
+    took_s = time.monotonic() - (asked or [began])[0]
+    states = {group["state"] for group in ray.util.placement_group_table().values()}
+    return error, took_s, sorted(states)
+
+
+def end_the_head_s_process(_):
+    """In a task: kill the process that the head has for the one client that this cluster has."""
+    nodes = next(each for each in psutil.Process().parents() if "tests.cluster.ray_nodes" in " ".join(each.cmdline()))
+    servers = [each for each in nodes.children(recursive=True) if "--mode=specific-server" in each.cmdline()]
+    newest = max(servers, key=psutil.Process.create_time)  # those of earlier clients end by themselves, later
+    newest.kill()
+    time.sleep(LONG_S)
+
+
+def of_a_lost_head(pool):
+    """The error of tasks whose client is cut off from the cluster."""
+    return error_of(lambda: list(pool.in_order(end_the_head_s_process, range(6))))
 
 
 def main(raw, out):
@@ -95,9 +129,11 @@ def main(raw, out):
         told["trained"] = train(2, OF_THIS_PROCESS / "run")
         told["left"] = sorted(file.name for file in out.iterdir())
         told["failed"] = of_a_failure(pool, out / "failed")
-        told["busy"] = of_a_busy_cluster(pool.ray, out / "busy")
+        told["busy"] = of_a_busy_cluster(pool.connection.ray, out / "busy")
         os.environ["RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"] = "4"  # at each of four attempts
         told["too_many"] = train(3, out / "run")
+        told["stopped"] = of_a_stop(pool.connection.ray, out / "run")
+        told["lost"] = of_a_lost_head(pool)  # the last: there is no cluster any more
     return told
 
 

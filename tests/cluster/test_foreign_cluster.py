@@ -28,6 +28,7 @@ def told(address, token, home, *options):
         "CTRFAST_RAY_ADDRESS": address,
         "HOME": str(home),  # else Ray finds a token of its user
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # else it asks for the host's own network address
+        "RAY_CLIENT_RECONNECT_GRACE_PERIOD": "0",  # s; a head that is lost is lost at once
         "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": str(START_S),
         **({"RAY_AUTH_TOKEN": token} if token else {}),
     }
@@ -74,6 +75,21 @@ def test_more_workers_than_cpus_cannot_train(worked):
     kind, message, _ = worked[0]["too_many"]
     assert kind == "WorkerLostError"
     assert message.startswith("The Ray cluster must start 3 workers. Got: The worker group startup timed out after 4")
+    assert message.endswith(" Let other work end, or add nodes.")
+
+
+def test_a_stop_ends_the_wait_for_workers(worked):
+    error, took_s, groups = worked[0]["stopped"]
+    assert error == ["Cancelled", "Stopped while workers were waited for; the run can be resumed.", None]
+    assert took_s < LONG_S / 3  # of four times as long that Ray would wait
+    assert groups == ["REMOVED"]  # nothing waits for CPUs any more
+    assert error[1] not in worked[1]  # Ray's controller would print it with its traceback
+
+
+def test_a_lost_head_is_told(worked):
+    kind, message, _ = worked[0]["lost"]
+    assert kind == "WorkerLostError"
+    assert message.startswith("The connection to the Ray cluster's head must last. Got: ")
 
 
 @pytest.mark.parametrize("token", [None, secrets.token_hex(32)], ids=["missing", "wrong"])

@@ -57,6 +57,19 @@ def test_signing_in_and_out(guarded: Guarded, page: Page) -> None:
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
 
 
+@pytest.mark.parametrize("width", [360, 1280, 2100, 3840])
+def test_the_header_stands_over_the_column(guarded: Guarded, page: Page, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto(f"{guarded.url}/ui/jobs")
+    heading, brand = page.locator("h1").bounding_box(), page.locator(".brand").bounding_box()
+    assert heading is not None
+    assert brand is not None
+    assert brand["x"] == pytest.approx(heading["x"], abs=0.5)
+    inner = "element => element.getBoundingClientRect().right - parseFloat(getComputedStyle(element).paddingRight)"
+    ends = [page.locator(name).evaluate(inner) for name in (".top", "main")]
+    assert ends[0] == pytest.approx(ends[1], abs=0.5)
+
+
 def test_the_list_filters_pages_and_stays_fresh(make_api: Callable[..., Api], page: Page) -> None:
     api = make_api()
     jobs = api.services.jobs

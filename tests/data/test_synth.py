@@ -1,5 +1,8 @@
 import gzip
 import json
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -76,8 +79,6 @@ def test_the_same_seed_gives_the_same_bytes_packed_or_not(log, tmp_path):
     assert gzip.decompress(packed.read_bytes()) == out.read_bytes()
     first = packed.read_bytes()
     packed.replace(tmp_path / "moved.gz")
-    for side in ("json", "parquet"):
-        (tmp_path / f"{packed.name}.teacher.{side}").unlink()
     synth(packed, name, ROWS, 7)
     assert packed.read_bytes() == first  # no time and no name inside
 
@@ -119,6 +120,47 @@ def test_a_stopped_log_leaves_nothing_behind(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         synth(tmp_path / "x.tsv.gz", "criteo", 100, 1, on_progress=stop)
     assert list(tmp_path.iterdir()) == []
+
+
+KILLED = """
+import os, pathlib, signal, sys
+from ctrfast.data.synth import synth
+
+log, replace = pathlib.Path(sys.argv[1]), pathlib.Path.replace
+
+def dying(self, target):
+    if target == log:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return replace(self, target)
+
+pathlib.Path.replace = dying
+synth(log, "criteo", 200, 2, conversions=True)
+"""
+
+
+def test_what_a_killed_call_has_left_beside_no_log_is_written_over(tmp_path):
+    log, beside = tmp_path / "log.tsv", ("schema.yaml", "teacher.json", "teacher.parquet")
+    done = subprocess.run([sys.executable, "-c", KILLED, log], timeout=60, check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert [path.name for path in sorted(tmp_path.glob("log.*"))] == [f"log.tsv.{end}" for end in beside]
+    report = synth(log, "criteo", 100, 1, conversions=True)
+    synth(tmp_path / "whole.tsv", "criteo", 100, 1, conversions=True)
+    assert log.read_bytes() == (tmp_path / "whole.tsv").read_bytes()
+    for end in beside:
+        assert (tmp_path / f"log.tsv.{end}").read_bytes() == (tmp_path / f"whole.tsv.{end}").read_bytes()
+    assert json.loads((tmp_path / "log.tsv.teacher.json").read_text()) == report.model_dump()
+
+
+def test_a_log_that_is_there_is_refused_with_or_without_what_belongs_to_it(tmp_path):
+    log = tmp_path / "log.tsv"
+    synth(log, "criteo", 100, 1)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(ConfigError, match=r"log\.tsv exists already"):
+        synth(log, "criteo", 100, 2)
+    assert before == {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    (tmp_path / "log.tsv.teacher.json").unlink()
+    with pytest.raises(ConfigError, match=r"log\.tsv exists already"):
+        synth(log, "criteo", 100, 2)
 
 
 def test_every_preset_can_be_drawn_and_the_1tb_log_is_criteos(tmp_path):

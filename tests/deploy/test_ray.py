@@ -85,7 +85,7 @@ def test_head_and_worker_meet_and_are_healthy(folder: str) -> None:
     given = SERVICES["ray-head"]["environment"]
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("RAY_")},
-        **{name: value for name, value in given.items() if name.startswith("RAY_")},
+        **{name: value for name, value in given.items() if name.startswith(("RAY_", "GRPC_"))},
         "RAY_AUTH_TOKEN": secrets.token_hex(32),
         "RAY_TMPDIR": folder,
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",

@@ -90,6 +90,47 @@ def test_side_by_side():
     assert drawn(right)["none"][1][0] == pytest.approx(0)
 
 
+def test_references_are_dashed_lines_of_their_own():
+    points = {512: 0.79, 4096: 0.8}
+    (axes,) = draw_by_batch_size(run_rows(rules=("none",)), references={"published": points}).axes
+    assert drawn(axes)["published"] == (list(points), list(points.values()))
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["128", "512", "1,024", "4,096"]
+
+
+def log_losses(**means):
+    """Four rules at four sizes, near 0.48; and a mean of some rules at the largest."""
+    frame = run_rows(rules=("none", "sqrt", "linear", "cowclip"), sizes=(128, 256, 512, 1024), seeds=(1, 2))
+    frame["test_log_loss"] = 0.47 + frame["batch_size"] / 1e5 + 0.001 * frame["seed"]
+    for rule, mean in means.items():
+        is_last = (frame["scaling.rule"] == rule) & (frame["batch_size"] == 1024)
+        frame.loc[is_last, "test_log_loss"] = mean + 0.1 * (frame["seed"] - 1.5)
+    return frame
+
+
+def test_a_rule_that_diverged_does_not_flatten_the_others():
+    (axes,) = draw_by_batch_size(log_losses(linear=1.37), "test_log_loss").axes
+    low, high = axes.get_ylim()
+    assert 0.46 < low < 0.4727 < 0.4818 < high < 0.5
+    assert drawn(axes)["linear"][1][-1] == pytest.approx(1.37)  # drawn all the same, out of the picture
+    assert [text.get_text() for text in axes.texts] == ["linear: 1.37 ↑"]
+    (axes,) = draw_by_batch_size(log_losses(linear=1.37, sqrt=0.2), "test_log_loss").axes
+    assert [text.get_text() for text in axes.texts] == ["linear: 1.37 ↑", "sqrt: 0.2 ↓"]
+    assert axes.get_ylim()[0] > 0.4
+
+
+def test_what_is_not_far_is_shown():
+    (axes,) = draw_by_batch_size(log_losses(linear=0.5), "test_log_loss").axes
+    assert not axes.texts
+    assert axes.get_ylim()[1] > 0.55
+    (axes,) = draw_by_batch_size(run_rows(rules=("none",), seeds=(1,)).assign(test_auc=0.7)).axes  # quartiles agree
+    assert not axes.texts
+
+
+def test_a_name_is_no_formula(tmp_path):
+    figure = draw_by_batch_size(run_rows(rules=("$\\frac$", "none")))
+    figure.savefig(tmp_path / "picture.png")
+
+
 def test_a_line_never_mixes_settings():
     import pandas as pd
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
+
+import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.text import Text
+from matplotlib.transforms import Bbox
 
 from ctrfast.errors import ArtifactError, DataError
 from ctrfast.lab import compressed, draw_front, form_means
+from ctrfast.lab.compression_front import COSTS
 from ctrfast.lab.compression_page import PAGE, PICTURE, cells, notes, picture_front, write_front
 from tests.lab.frames import drawn, texts
 
@@ -72,6 +78,61 @@ def test_the_picture():
     (axes,) = draw_front(forms(), "model_mib").axes
     assert drawn(axes)["on the front"][0] == [2.0, 8.0]
     assert len(picture_front(forms()).axes) == 3
+
+
+# kind, hidden, precision, prune: AUC of two seeds, latency of a row and of 1,000, bytes. Of notebook 08: small networks
+# alike in AUC and cost, so that names written at a fixed distance cover each other.
+CROWDED = {
+    ("wide", "512x512x512", "float32", 0.0): (0.75098, 0.75324, 174.0, 16.55, 6162922),
+    ("wide", "512x512x512", "int8", 0.0): (0.75097, 0.75323, 180.0, 23.87, 956786),
+    ("wide", "512x512x512", "float32", 0.25): (0.75058, 0.75242, 84.0, 10.73, 4044280),
+    ("wide", "512x512x512", "int8", 0.25): (0.75068, 0.75252, 97.0, 13.39, 686846),
+    ("wide", "512x512x512", "float32", 0.5): (0.74484, 0.74696, 38.0, 8.47, 2449902),
+    ("wide", "512x512x512", "int8", 0.5): (0.74484, 0.74696, 45.0, 9.73, 482414),
+    ("small", "16x16x16", "float32", 0.0): (0.74980, 0.75560, 27.0, 1.47, 873580),
+    ("small", "16x16x16", "int8", 0.0): (0.74980, 0.75560, 41.0, 5.05, 275733),
+    ("small", "32x32x32", "float32", 0.0): (0.75014, 0.75326, 50.0, 1.88, 921318),
+    ("small", "32x32x32", "int8", 0.0): (0.75014, 0.75326, 56.0, 4.96, 282360),
+    ("small", "64x64x64", "float32", 0.0): (0.75203, 0.75317, 50.0, 2.64, 1041386),
+    ("small", "64x64x64", "int8", 0.0): (0.75196, 0.75324, 59.0, 7.01, 298636),
+}
+
+
+def crowded() -> pd.DataFrame:
+    rows = forms(seeds=(1, 2)).iloc[0].to_dict()
+    found = []
+    for (kind, hidden, precision, prune), (*aucs, latency, thousand, size) in CROWDED.items():
+        about = {"kind": kind, "hidden": hidden, "settings": hidden, "precision": precision, "prune": prune}
+        costs = {"row_latency_us": latency, "thousand_rows_ms": thousand, "model_bytes": size}
+        weights = {"weights": int(hidden.partition("x")[0]) ** 2}
+        found += [{**rows, **about, **costs, **weights, "seed": seed, "auc": auc} for seed, auc in enumerate(aucs)]
+    return pd.DataFrame(found)
+
+
+def mark_boxes(axes, pixels) -> list[Bbox]:
+    """Around each mark of the lines in the legend, 2.5 points each way: what is seen of it."""
+    handles = axes.get_legend_handles_labels()[0]
+    lines = [handle.lines[0] if hasattr(handle, "lines") else handle for handle in handles]
+    points = np.concatenate([axes.transData.transform(line.get_xydata()) for line in lines])
+    return [Bbox([point - 2.5 * pixels, point + 2.5 * pixels]) for point in points]
+
+
+def assert_names_are_readable(figure):
+    figure.draw_without_rendering()
+    for axes in figure.axes:
+        names = [(note.get_text(), Text.get_window_extent(note)) for note in axes.texts]
+        assert sorted(text for text, _ in names) == ["-25%", "-50%", "3 x 16", "3 x 32", "3 x 64"]
+        for (text, box), (other_text, other) in itertools.combinations(names, 2):
+            assert not box.overlaps(other), (axes.get_title(), text, other_text)
+        for text, box in names:
+            assert not box.count_overlaps(mark_boxes(axes, figure.dpi / 72)), (axes.get_title(), text)
+            assert axes.bbox.fully_containsx(box.x0) and axes.bbox.fully_containsy(box.y1), text
+
+
+def test_names_cover_neither_each_other_nor_marks():
+    assert_names_are_readable(picture_front(crowded()))
+    for cost in COSTS:
+        assert_names_are_readable(draw_front(crowded(), cost))
 
 
 def test_the_page(tmp_path):

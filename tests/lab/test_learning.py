@@ -51,6 +51,16 @@ def test_clipped_shares_name_the_highest_and_show_the_rest():
     assert list(drawn(axes)) == ["the other 6 fields", "all fields", "b"]
 
 
+def test_clipped_shares_begin_at_0():
+    never = curve_rows()
+    never.loc[:, [name for name in never.columns if name.startswith("clipped_share")]] *= 0
+    (axes,) = draw_clipped_share(never).axes
+    assert axes.get_ylim() == (0, 1)
+    (axes,) = draw_clipped_share(curve_rows()).axes
+    assert axes.get_ylim()[0] == 0
+    assert 0.8 < axes.get_ylim()[1] < 0.9
+
+
 def test_embedding_norms():
     (axes,) = draw_embedding_norm(curve_rows()).axes
     lines = drawn(axes)

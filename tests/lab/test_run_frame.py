@@ -59,7 +59,11 @@ def test_a_report_of_a_sweep_job():
     report = {
         "runs": [{**done, "metrics": {"test_auc": 0.7}, "seconds": 9.0}, {**lost, "metrics": {}, "seconds": None}]
     }
-    frame = runs(report)
+    frame = runs(report)  # of an older service, which told neither batch size nor time per epoch
+    assert frame[["batch_size", "epoch_s"]].isna().all(axis=None)
+    report["runs"][0] |= {"batch_size": 512, "epoch_s": 4.5, "settings": {"seed": 1, "model.tower": {"experts": 2}}}
+    told = runs(report).loc[0]
+    assert (told["batch_size"], told["epoch_s"], told["model.tower.experts"]) == (512, 4.5, 2)
     assert list(frame["name"]) == ["a", "b"]
     assert list(frame["model.hidden"]) == ["8x4"] * 2
     np.testing.assert_array_equal(frame["test_auc"], [0.7, np.nan])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.text import Text
 
 from ctrfast.errors import DataError
 from ctrfast.lab import draw_epoch_time, draw_pareto, draw_time_to_auc, time_to_auc
@@ -57,3 +58,23 @@ def test_means_of_auc_and_seconds_and_their_front():
     assert cowclip[1] == pytest.approx([0.792 - 128e-6, 0.792 - 1024e-6])
     assert lines["front"] == (none[0][::-1], none[1][::-1])
     assert sorted(text.get_text() for text in axes.texts) == ["1,024", "1,024", "128", "128"]
+
+
+def test_labels_of_points_that_lie_together_do_not():
+    """Eleven points within some pixels of each other, and a far one; the boxes are those that matplotlib draws."""
+    frame = run_rows(rules=("none", "cowclip"), sizes=(128, 256, 512, 1024, 2048, 4096), seeds=(1,))
+    frame["seconds"] = 20 + frame["batch_size"] / 1e4
+    frame["test_auc"] = 0.76 + frame["batch_size"] / 1e6
+    frame.loc[0, ["seconds", "test_auc"]] = 40.0, 0.66
+    figure = draw_pareto(frame)
+    (axes,) = figure.axes
+    figure.draw_without_rendering()
+    boxes = [Text.get_window_extent(text) for text in axes.texts]  # without their thin lines
+    assert sorted(text.get_text() for text in axes.texts) == sorted(f"{size:,}" for size in frame["batch_size"])
+    for number, box in enumerate(boxes):
+        assert not any(box.overlaps(other) for other in boxes[number + 1 :])
+
+
+def test_references_of_epoch_times():
+    (axes,) = draw_epoch_time(run_rows(rules=("none",)), references={"published": {512: 3.0}}).axes
+    assert drawn(axes)["published"] == ([512], [3.0])

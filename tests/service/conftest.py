@@ -267,6 +267,14 @@ def publish(api: Api, bundle: Path, name: str = "ctr", project: str = DEFAULT_PR
         return services.registry.of(project).publish(session, name, made, job.id, {"test_auc": 0.7})
 
 
+@pytest.fixture
+def two(api: Api, bundle: Path) -> Api:
+    """An API with two versions of the model `ctr`, `latest` on the second."""
+    for _ in range(2):
+        publish(api, bundle)
+    return api
+
+
 def fake_command(mode: str, *arguments: object) -> tuple[str, ...]:
     """A program that behaves in a given way in place of the runner."""
     return (sys.executable, str(CHILD), mode, *(str(argument) for argument in arguments))

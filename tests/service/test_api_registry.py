@@ -22,14 +22,6 @@ ROW = {"I1": 3, "C1": "68fd1e64"}
 ALIAS = "/v1/models/ctr/aliases/latest"
 
 
-@pytest.fixture
-def two(api: Api, bundle: Path) -> Api:
-    """An API with two versions of the model `ctr`."""
-    for _ in range(2):
-        publish(api, bundle)
-    return api
-
-
 @EMBEDDED_AND_SHARED
 def test_compare_and_set_with_etags(two: Api) -> None:
     answer = two.client.get(ALIAS)
@@ -208,7 +200,7 @@ def test_a_slow_load_holds_up_no_other_alias(two: Api, monkeypatch: pytest.Monke
     publish(two, bundle, "other")
     import service.shelf
 
-    real = service.shelf._open
+    real = service.shelf.open_version
 
     def slow(registry: Any, telemetry: Any, key: Any) -> Any:
         if key == ("default", "ctr", 1):
@@ -221,7 +213,7 @@ def test_a_slow_load_holds_up_no_other_alias(two: Api, monkeypatch: pytest.Monke
         await shelf.by_alias("default", "ctr", "latest")
         await shelf.by_version("default", "other", 1)
         assert (await shelf.by_alias("default", "other", "latest")).version == 2
-        monkeypatch.setattr(service.shelf, "_open", slow)
+        monkeypatch.setattr(service.shelf, "open_version", slow)
         two.services.registry.set_alias("ctr", "latest", 1)
         async with asyncio.timeout(20):
             while not shelf._loading:

@@ -14,13 +14,15 @@ from pydantic import BaseModel
 import ctrfast.client.answers as mine
 import service.answers as theirs
 from ctrfast.client import AsyncClient, Client, JobFailedError, Patience, ProblemError, UnreachableError
+from ctrfast.errors import DataError
 from service.access import Right
 from service.assignments import LOG
 from service.keys import KeyStore
-from service.states import FINAL
+from service.states import FINAL, Kind
 from tests.service.bad_line import BadLine
 from tests.service.conftest import Api, publish, wait_for
 from tests.service.test_api_jobs import TRAIN, registered, run_a_job  # noqa: F401 - a fixture
+from tests.service.test_job_reports import end, ended_sweep
 
 QUICK = Patience(retries=3, first_s=0.02, longest_s=1.0)
 Make = Callable[..., Any]
@@ -117,6 +119,22 @@ def test_what_a_job_leaves(api: Api, connect: Make) -> None:
     assert client.wait(job_id, check=True).metrics == {"loss": 1 / 3, "test_auc": 0.8}
     with pytest.raises(ProblemError, match="no output"):
         client.output(job_id, "scores.parquet")
+
+
+def test_a_sweeps_runs_are_a_frame(api: Api, data_root: Path, connect: Make) -> None:
+    job_id = ended_sweep(api)
+    client = connect(api.url)
+    frame = client.sweep_table(job_id)
+    report = client.report(job_id)
+    assert frame["job"].tolist() == [run["job"] for run in report["runs"]]
+    assert frame["metrics.test_auc"].tolist() == [run["metrics"]["test_auc"] for run in report["runs"]]
+    assert frame["setting.scaling.rule"].tolist() == ["none"] * 4 + ["cowclip"] * 4
+    assert frame["setting.batch_size"].max() == 1024
+    api.services.datasets.register("small", data_root / "prepared")
+    prepared = api.services.jobs.enqueue(Kind.PREPARE, {"name": "small"})
+    end(api.services, prepared.id, {}, {"dataset": "small"})
+    with pytest.raises(DataError, match="Call `report`"):
+        client.sweep_table(prepared.id)
 
 
 def test_models_and_scores(shared_api: Api, connect: Make) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from ctrfast.score import Scorer
 from service.collector import spare_after
-from service.shelf import Served
+from service.served import Served
 from tests.service.conftest import Api
 
 

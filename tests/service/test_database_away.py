@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import socket
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
+import service.database
+from service.database import CONNECT_TIMEOUT_S, Database
 from service.deliveries import Deliveries
 from service.jobs import JobStore
 from service.leases import LeaseStore
@@ -108,3 +113,36 @@ def test_a_caller_is_told_when_to_ask_again(api: Api, break_twice: Break) -> Non
         problem(answer, 503, "not_ready")
         assert answer.headers["Retry-After"] == "1"
     assert api.client.get("/v1/jobs").status_code == 200
+
+
+def connect_arguments(url: str) -> dict[str, Any]:
+    """What the driver is given for a connection."""
+    engine, given = Database(url).engine, {}
+
+    @event.listens_for(engine, "do_connect")
+    def refuse(_dialect: Any, _record: Any, _arguments: Any, named: dict[str, Any]) -> None:
+        given.update(named)
+        raise ConnectionRefusedError
+
+    with pytest.raises(ConnectionRefusedError):
+        engine.connect()
+    return given
+
+
+def test_a_connection_to_postgresql_has_a_limit_of_time() -> None:
+    url = "postgresql+psycopg://me:secret@127.0.0.1/ctr"
+    assert int(connect_arguments(url)["connect_timeout"]) == CONNECT_TIMEOUT_S
+    assert connect_arguments(url)["password"] == "secret"
+    assert connect_arguments(f"{url}?connect_timeout=3&sslmode=prefer")["connect_timeout"] == "3"
+    assert "connect_timeout" not in connect_arguments("sqlite:///none.db")
+
+
+def test_a_start_does_not_wait_for_a_host_that_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service.database, "CONNECT_TIMEOUT_S", 2)  # libpq's least
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        database = Database(f"postgresql+psycopg://127.0.0.1:{silent.getsockname()[1]}/ctr")
+        begun = time.monotonic()
+        with pytest.raises(OperationalError, match="timeout"):
+            database.is_current()
+        assert 1.5 < time.monotonic() - begun < 20
+        database.dispose()

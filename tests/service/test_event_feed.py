@@ -134,6 +134,38 @@ def test_quick_slow_and_late_streams_bring_the_same_bytes(services: Services) ->
     asyncio.run(run())
 
 
+def test_a_stream_that_lags_catches_up_beside_one_that_does_not(services: Services) -> None:
+    """A reader far behind takes the pieces of its own reading; the other goes on at each look meanwhile."""
+    jobs = CountedJobs(services)
+    job_id = services.jobs.enqueue(Kind.TRAIN, {}).id
+
+    async def run() -> None:
+        feed = EventFeed(jobs)
+        watching = asyncio.create_task(feed.watch())
+        lease = await asyncio.to_thread(claim, services)
+        for part in range(3):
+            many = Report(lines=[f"line {part} {number}" for number in range(400)])
+            await asyncio.to_thread(services.leases.renew, lease, many)
+        quick: list[bytes] = []
+        lagging: list[bytes] = []
+        streams = [
+            asyncio.create_task(take(feed, job_id, 1202, quick)),
+            asyncio.create_task(take(feed, job_id, 0, lagging, 0.3)),
+        ]
+        for step in range(3):
+            await asyncio.to_thread(services.leases.renew, lease, Report(records=[{"step": step, "loss": 1.0}]))
+            await until(lambda step=step: numbers(quick) == [*range(1203, 1204 + step)])
+        await asyncio.to_thread(services.leases.succeed, lease, {}, lambda _: {})
+        await asyncio.wait_for(asyncio.gather(*streams), 60)
+        assert numbers(quick) == [*range(1203, 1207)]
+        assert numbers(lagging) == [*range(1, 1207)]
+        assert max(len(numbers([piece])) for piece in lagging) == 500
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+
+    asyncio.run(run())
+
+
 def test_one_stream_that_leaves_takes_no_other_along(services: Services) -> None:
     jobs = CountedJobs(services)
     job_id = services.jobs.enqueue(Kind.TRAIN, {}).id

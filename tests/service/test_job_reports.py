@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
+import re
 import shutil
+import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from service.assignments import RUN
-from service.states import Kind
+from service.negotiation import PARQUET
+from service.states import Kind, Reason
 from service.wiring import Services
 from tests.service.conftest import Api
 from tests.service.test_api_jobs import problem
@@ -102,6 +108,79 @@ def test_a_sweep(api: Api) -> None:
     api.services.jobs.cancel(cancelled.id)
     assert {run["state"] for run in api.client.get(f"/v1/jobs/{cancelled.id}/report").json()["runs"]} == {"cancelled"}
     assert "No run has succeeded" in page_of(api, cancelled.id).words
+
+
+# As `SPEC`, with settings that a training can have.
+GRID = {
+    "base": {"dataset": "d", "epochs": 2},
+    "grid": {"scaling.rule": ["none", "cowclip"], "batch_size": [512, 1024], "seed": [1, 2]},
+}
+
+
+def ended_sweep(api: Api, *, failing: int | None = None) -> str:
+    """A sweep of eight runs, whose AUC and log loss follow from their place; one may have failed."""
+    specs = [
+        {"dataset": "d", "epochs": 2, "scaling": {"rule": rule}, "batch_size": size, "seed": seed}
+        for rule in ("none", "cowclip")
+        for size in (512, 1024)
+        for seed in (1, 2)
+    ]
+    sweep = api.services.jobs.enqueue(Kind.SWEEP, GRID, children=specs)
+    for number, run in enumerate(api.services.jobs.runs_of(sweep.id)):
+        if number == failing:
+            lease = api.services.leases.claim("w")
+            assert lease is not None
+            api.services.leases.fail(lease, Reason.NAN_LOSS, "The loss is no number.")
+        else:
+            end(api.services, run.id, {"test_auc": 0.7 + number / 100, "test_log_loss": 0.5 - number / 100})
+    api.services.leases.sweep()
+    return sweep.id
+
+
+def test_a_sweep_as_one_parquet_table(api: Api) -> None:
+    job_id = ended_sweep(api, failing=2)
+    url = f"/v1/jobs/{job_id}/report"
+    answer = api.client.get(url, headers={"Accept": PARQUET})
+    assert (answer.status_code, answer.headers["content-type"]) == (200, PARQUET)
+    assert answer.headers["vary"] == "Accept"
+    assert answer.headers["content-disposition"] == f'attachment; filename="{job_id}.parquet"'
+    table = pq.read_table(io.BytesIO(answer.content)).to_pydict()
+    runs = api.client.get(url).json()["runs"]
+    assert table["job"] == [run["job"] for run in runs]
+    assert table["setting.scaling.rule"] == ["none"] * 4 + ["cowclip"] * 4
+    assert table["setting.batch_size"] == table["batch_size"] == [512, 512, 1024, 1024] * 2
+    assert table["metrics.test_auc"] == [pytest.approx(0.7 + n / 100) if n != 2 else None for n in range(8)]
+    assert (table["state"][2], table["reason"][2], table["epoch_s"][2]) == ("failed", "nan_loss", None)
+    assert table["seconds"] == [run["seconds"] for run in runs]
+    assert [run["epoch_s"] for run in runs[3:]] == [run["seconds"] / 2 for run in runs[3:]]
+    prepared = api.services.jobs.enqueue(Kind.TRAIN, {"dataset": "d"})
+    problem(api.client.get(f"/v1/jobs/{prepared.id}/report", headers={"Accept": PARQUET}), 409, "illegal_state")
+
+
+def test_a_sweeps_page_has_pictures(api: Api) -> None:
+    job_id = ended_sweep(api)
+    answer = api.client.get(f"/v1/jobs/{job_id}/report", headers=PAGE)
+    figures = re.findall(r'<figure id="(\w+)">', answer.text)
+    assert figures == ["test_auc", "test_log_loss", "epoch_s"]
+    light, dark = (
+        base64.b64decode(part)
+        for part in re.findall(r'(?:srcset|src)="data:image/svg\+xml;base64,([^"]+)"', answer.text)[1::-1]
+    )
+    assert light != dark
+    assert all(ET.fromstring(svg).tag.endswith("svg") for svg in (light, dark))
+    assert page_of(api, job_id).tags.count("img") == 3
+    assert api.client.get(f"/v1/jobs/{job_id}/report", headers=PAGE).content == answer.content
+
+
+def test_pictures_that_cannot_be_drawn_are_told(api: Api) -> None:
+    specs = [{"dataset": "d", "optimizer": {"l2": value / 1e6}} for value in range(13)]
+    grid = {"base": {"dataset": "d"}, "grid": {"optimizer.l2": [value / 1e6 for value in range(13)]}}
+    sweep = api.services.jobs.enqueue(Kind.SWEEP, grid, children=specs)
+    for run in api.services.jobs.runs_of(sweep.id):
+        end(api.services, run.id, {"test_auc": 0.7})
+    words = page_of(api, sweep.id).words
+    assert "No picture of the test AUC: A picture can have at most 12 lines. Got 13." in words
+    assert "No picture of the test log loss: The frame must have the column" in words
 
 
 def test_a_prepared_dataset(api: Api, data_root: Path) -> None:

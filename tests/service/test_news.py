@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from sqlalchemy import delete, event
 
-from service.events import MOST_NEWS, EventPage
+from service.events import MOST_NEWS, EventPage, Place
 from service.leases import Report
 from service.states import Kind
 from service.tables import Event
@@ -83,6 +83,38 @@ def test_a_look_costs_two_queries_at_most(services: Services) -> None:
     }
 
 
+def rows_read(services: Services, places: Collection[Place]) -> tuple[int, dict[Place, EventPage | None]]:
+    """How many events a look reads, by asking again what it asked; and what it finds."""
+    asked: list[tuple[str, Any]] = []
+
+    def listen(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        if "FROM events" in statement:
+            asked.append((statement, parameters))
+
+    engine = services.database.engine
+    event.listen(engine, "before_cursor_execute", listen)
+    news = services.jobs.news(places)
+    event.remove(engine, "before_cursor_execute", listen)
+    with engine.connect() as connection:
+        rows = sum(len(connection.exec_driver_sql(*one).all()) for one in asked)
+    return rows, news
+
+
+def test_a_reader_that_lags_has_no_more_read_for_the_others(services: Services) -> None:
+    jobs = [running_job(services, MOST_NEWS) for _ in range(10)]
+    last = 3 + MOST_NEWS
+    keep_up: list[Place] = [(job_id, last - 1) for job_id in jobs]
+    assert rows_read(services, keep_up)[0] == len(jobs)
+    lags: list[Place] = [(jobs[0], last - MOST_NEWS), (jobs[1], last - 2), (jobs[1], 0)]  # the last reads for itself
+    rows, news = rows_read(services, [*keep_up, *lags])
+    assert rows == MOST_NEWS + 2 + len(jobs[2:])
+    assert news.pop((jobs[1], 0)) is None
+    for (job_id, after), page in news.items():
+        assert page is not None
+        assert told(page) == told(services.jobs.events(job_id, after))
+    assert set(news) == {*keep_up, *lags[:2]}
+
+
 def test_no_event_is_left_out_where_one_comes_between_the_queries(services: Services) -> None:
     job_id = services.jobs.enqueue(Kind.TRAIN, {}).id
     lease = claim(services)
@@ -105,7 +137,6 @@ def test_no_event_is_left_out_where_one_comes_between_the_queries(services: Serv
 @pytest.mark.parametrize("reads", ["news", "events"])
 def test_a_jobs_last_event_is_never_told_without_its_end(services: Services, reads: str) -> None:
     """Else a stream would wait for good: the job stands where the stream is."""
-    behind = running_job(services, 4)
     job_id = services.jobs.enqueue(Kind.TRAIN, {}).id
     ends = [claim(services)]
     services.leases.renew(ends[0], Report(lines=["one"]))
@@ -117,7 +148,7 @@ def test_a_jobs_last_event_is_never_told_without_its_end(services: Services, rea
 
     with on_each_statement(services, write):
         if reads == "news":
-            page = services.jobs.news([(job_id, after), (behind, 3)])[job_id, after]
+            page = services.jobs.news([(job_id, after), (job_id, after - 1)])[job_id, after]
         else:
             page = services.jobs.events(job_id, after)
     assert not ends

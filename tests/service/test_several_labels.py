@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from ctrfast.client import Client
+from ctrfast.client import AsyncClient, Client
+from ctrfast.client.calls import Predictions
 from ctrfast.score import Scorer
 from service.scoring.arrow_bodies import MEDIA_TYPE
 from tests import tiny_clicks, two_labels
@@ -75,6 +78,26 @@ def test_predictions_are_lists(api: Api, expected: np.ndarray) -> None:
     stream = pa.ipc.open_stream(response.content).read_all()
     np.testing.assert_allclose(stream["probabilities"].to_pylist(), expected, atol=1e-6)
     np.testing.assert_allclose(stream["probability"], expected[:, 0], atol=1e-6)
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_the_clients_predictions_are_those_of_the_answer(
+    api: Api, shared_api: Api, expected: np.ndarray, is_async: bool
+) -> None:
+    def predict(url: str, rows: list[dict[str, Any]]) -> Predictions:
+        async def awaited() -> Predictions:
+            async with AsyncClient(url) as client:
+                return await client.predict("ctr", rows)
+
+        if is_async:
+            return asyncio.run(awaited())
+        with Client(url) as client:
+            return client.predict("ctr", rows)
+
+    of_two = predict(api.url, ROWS)
+    assert [[type(value) for value in row] for row in of_two] == [[float, float]] * 3
+    np.testing.assert_allclose(of_two, expected, atol=1e-6)
+    assert [type(value) for value in predict(shared_api.url, [{"C1": "a"}, {}])] == [float, float]
 
 
 def test_inference_has_a_tensor_of_all_labels(api: Api, expected: np.ndarray) -> None:

@@ -14,10 +14,11 @@ from prometheus_client import CollectorRegistry
 
 from ctrfast.errors import DataError
 from service.problems import ModelUnavailableError
+from service.served import Served
 from service.shadow import ShadowScorer
 from service.shadow_store import ShadowStore
 from service.shadow_sums import EDGES, Sums, compared, figures_of
-from service.shelf import Served, Shelf
+from service.shelf import Shelf
 from service.traffic import Traffic, TrafficTable
 from service.wiring import Services
 from tests.service.test_registry import publish

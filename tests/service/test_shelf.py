@@ -7,19 +7,22 @@ import errno
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import service.served
 import service.shelf
 from ctrfast.folders import read_manifest, write_manifest
 from ctrfast.score import Scorer
 from service.pointers import Key, Pointers, PointerStore
 from service.problems import VersionRemovedError
 from service.registry import Registry
-from service.shelf import Served
+from service.served import Served
+from service.shelf import Shelf
 from service.telemetry import Telemetry
 from tests.service.conftest import Api, publish, wait_for
 from tests.service.test_api_jobs import problem
@@ -49,7 +52,7 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         pass
 
     Watched.load = staticmethod(load)  # type: ignore[attr-defined]
-    monkeypatch.setattr(service.shelf, "Scorer", Watched)
+    monkeypatch.setattr(service.served, "Scorer", Watched)
     return state
 
 
@@ -121,7 +124,7 @@ class Gate:
 def gates(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[int, Gate]]:
     """Gates of versions, by number."""
     gates: dict[int, Gate] = {}
-    real = service.shelf._open
+    real = service.shelf.open_version
 
     def slow(registry: Registry, telemetry: Telemetry, key: Key) -> Served:
         served = real(registry, telemetry, key)
@@ -130,7 +133,7 @@ def gates(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[int, Gate]]:
             assert gate.let_go.wait(60)
         return served
 
-    monkeypatch.setattr(service.shelf, "_open", slow)
+    monkeypatch.setattr(service.shelf, "open_version", slow)
     yield gates
     for gate in gates.values():
         gate.let_go.set()
@@ -142,14 +145,22 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.005)
 
 
-def test_an_alias_that_was_promoted_stays_though_an_earlier_load_ends_later(
-    api: Api, bundle: Path, gates: dict[int, Gate]
-) -> None:
-    for _ in range(2):
-        publish(api, bundle)
+@asynccontextmanager
+async def watching(api: Api) -> AsyncIterator[Shelf]:
+    """A shelf that serves `latest` and follows the registry."""
+    shelf = new_shelf(api)
+    watch = asyncio.create_task(shelf.watch())
+    await shelf.by_alias("default", "ctr", "latest")
+    try:
+        yield shelf
+    finally:
+        watch.cancel()
+        await asyncio.gather(watch, return_exceptions=True)
 
+
+def test_an_alias_that_was_promoted_stays_though_an_earlier_load_ends_later(two: Api, gates: dict[int, Gate]) -> None:
     async def body() -> None:
-        shelf = new_shelf(api)
+        shelf = new_shelf(two)
         await shelf.by_version("default", "ctr", 1)
         gates[2] = Gate()
         earlier = asyncio.create_task(shelf.by_alias("default", "ctr", "latest"))
@@ -163,54 +174,39 @@ def test_an_alias_that_was_promoted_stays_though_an_earlier_load_ends_later(
     asyncio.run(body())
 
 
-def test_a_version_that_is_removed_while_it_is_loaded_is_not_kept(
-    api: Api, bundle: Path, gates: dict[int, Gate]
-) -> None:
-    for _ in range(2):
-        publish(api, bundle)
-
+def test_a_version_that_is_removed_while_it_is_loaded_is_not_kept(two: Api, gates: dict[int, Gate]) -> None:
     async def body() -> None:
-        shelf = new_shelf(api)
-        watch = asyncio.create_task(shelf.watch())
-        await shelf.by_alias("default", "ctr", "latest")
-        gates[1] = Gate()
-        asked = asyncio.create_task(shelf.by_version("default", "ctr", 1))
-        await until(gates[1].reached.is_set)
-        await asyncio.to_thread(api.services.removal.remove, "default", "ctr", 1)
-        await until(lambda: not shelf._loading)
-        gates[1].let_go.set()
-        assert (await asked).version == 1  # as it was asked for before
-        with pytest.raises(VersionRemovedError):
-            await shelf.by_version("default", "ctr", 1)
-        watch.cancel()
-        await asyncio.gather(watch, return_exceptions=True)
+        async with watching(two) as shelf:
+            gates[1] = Gate()
+            asked = asyncio.create_task(shelf.by_version("default", "ctr", 1))
+            await until(gates[1].reached.is_set)
+            await asyncio.to_thread(two.services.removal.remove, "default", "ctr", 1)
+            await until(lambda: not shelf._loading)
+            gates[1].let_go.set()
+            assert (await asked).version == 1  # as it was asked for before
+            with pytest.raises(VersionRemovedError):
+                await shelf.by_version("default", "ctr", 1)
 
     asyncio.run(body())
 
 
 def test_an_alias_that_leaves_a_version_which_is_removed_before_it_is_read_is_followed(
-    api: Api, bundle: Path, monkeypatch: pytest.MonkeyPatch
+    two: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for _ in range(2):
-        publish(api, bundle)
-    real = service.shelf._open
+    real = service.shelf.open_version
 
     def slow(registry: Registry, telemetry: Telemetry, key: Key) -> Served:
         if key[2] == 2:
             registry.of("default").set_alias("ctr", "latest", 1)
-            api.services.removal.remove("default", "ctr", 2)
+            two.services.removal.remove("default", "ctr", 2)
         return real(registry, telemetry, key)
 
-    monkeypatch.setattr(service.shelf, "_open", slow)
-    assert asyncio.run(new_shelf(api).by_alias("default", "ctr", "latest")).version == 1
+    monkeypatch.setattr(service.shelf, "open_version", slow)
+    assert asyncio.run(new_shelf(two).by_alias("default", "ctr", "latest")).version == 1
 
 
-def test_a_load_that_a_removal_broke_says_that_the_version_is_gone(
-    api: Api, bundle: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for _ in range(2):
-        publish(api, bundle)
-    gate, real = Gate(), service.shelf._open
+def test_a_load_that_a_removal_broke_says_that_the_version_is_gone(two: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate, real = Gate(), service.shelf.open_version
 
     def slow(registry: Registry, telemetry: Telemetry, key: Key) -> Served:
         if key[2] == 1:
@@ -219,20 +215,16 @@ def test_a_load_that_a_removal_broke_says_that_the_version_is_gone(
             raise FileNotFoundError("model.onnx")
         return real(registry, telemetry, key)
 
-    monkeypatch.setattr(service.shelf, "_open", slow)
+    monkeypatch.setattr(service.shelf, "open_version", slow)
 
     async def body() -> None:
-        shelf = new_shelf(api)
-        watch = asyncio.create_task(shelf.watch())
-        await shelf.by_alias("default", "ctr", "latest")
-        asked = asyncio.create_task(shelf.by_version("default", "ctr", 1))
-        await until(gate.reached.is_set)
-        await asyncio.to_thread(api.services.removal.remove, "default", "ctr", 1)
-        await until(lambda: not shelf._loading)
-        gate.let_go.set()
-        with pytest.raises(VersionRemovedError):
-            await asked
-        watch.cancel()
-        await asyncio.gather(watch, return_exceptions=True)
+        async with watching(two) as shelf:
+            asked = asyncio.create_task(shelf.by_version("default", "ctr", 1))
+            await until(gate.reached.is_set)
+            await asyncio.to_thread(two.services.removal.remove, "default", "ctr", 1)
+            await until(lambda: not shelf._loading)
+            gate.let_go.set()
+            with pytest.raises(VersionRemovedError):
+                await asked
 
     asyncio.run(body())

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from sklearn.calibration import calibration_curve
+from sklearn.metrics import average_precision_score
 
 from ctrfast.metrics import Predictions
 from ctrfast.significance import bootstrap as module
@@ -63,6 +65,55 @@ def test_a_ratio_has_the_error_of_resamples_drawn_row_by_row():
     boot = bootstrap(labels, [first])
     for name, values in zip(FIGURES, np.transpose(drawn), strict=True):
         assert np.std(boot.replicates[0][name]) == pytest.approx(np.std(values), rel=0.16), name
+
+
+def test_pr_auc_and_ece_have_the_error_of_resamples_of_scikit_learn():
+    """Both figures by another program: average precision, and the bins of a calibration curve."""
+    labels, first, second = rows(4000)
+    boot = bootstrap(labels, [first, second])
+    rng = np.random.default_rng(5)
+    drawn = []
+    for _ in range(300):
+        pick = rng.integers(len(labels), size=len(labels))
+        drawn.append([figure(labels[pick], logits[pick]) for figure in (pr_of, ece_of) for logits in (first, second)])
+    pr_1, pr_2, ece_1, ece_2 = np.transpose(drawn)
+    assert np.std(boot.replicates[0]["pr_auc"]) == pytest.approx(np.std(pr_1), rel=0.12)
+    assert np.std(boot.replicates[1]["ece"]) == pytest.approx(np.std(ece_2), rel=0.2)
+    found = boot.difference(0, 1, "pr_auc")
+    assert found.value == pytest.approx(pr_of(labels, second) - pr_of(labels, first), abs=1e-9)
+    assert found.high - found.low == pytest.approx(2 * 1.96 * np.std(pr_2 - pr_1), rel=0.15)
+    assert found.high < 0  # noise makes the ranking worse
+    found = boot.difference(0, 1, "ece")
+    assert found.high - found.low == pytest.approx(2 * 1.96 * np.std(ece_2 - ece_1), rel=0.2)
+
+
+def pr_of(labels, logits):
+    return average_precision_score(labels, logits)
+
+
+def ece_of(labels, logits):
+    probabilities = 1 / (1 + np.exp(-logits))
+    seen, predicted = calibration_curve(labels, probabilities, n_bins=20, strategy="quantile")
+    return np.abs(seen - predicted).mean()
+
+
+def test_an_ece_that_is_far_from_0_has_the_error_of_a_mean():
+    """All predictions are too high: the ECE is then the mean distance of prediction and label."""
+    labels, first, _ = rows(4000)
+    high = first + 1.5
+    distances = 1 / (1 + np.exp(-high)) - labels
+    found = bootstrap(labels, [high]).estimate(0, "ece")
+    assert found.value == pytest.approx(distances.mean(), abs=1e-9)
+    error = distances.std(ddof=1) / np.sqrt(len(labels))
+    assert (found.low, found.high) == pytest.approx((found.value - 1.96 * error, found.value + 1.96 * error), abs=1e-3)
+
+
+def test_an_ece_is_inside_its_interval_and_never_below_0():
+    labels, first, _ = rows(4000)
+    boot = bootstrap(labels, [first])
+    found = boot.estimate(0, "ece")
+    assert 0 <= found.low < found.value < found.high
+    assert boot.replicates[0]["ece"].mean() == pytest.approx(found.value, rel=0.01)
 
 
 def test_rows_in_groups_vary_as_single_rows_do(monkeypatch):

@@ -8,13 +8,13 @@ through `tags.text`, which escapes it.
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from itertools import groupby
 
 from ctrfast.data.report.contents import DataReport, DataWarning, FieldReport, IdFieldReport
 from ctrfast.data.report.drift import LARGE, SOME
-from ctrfast.data.report.pictures import Picture, draw_pictures
+from ctrfast.data.report.pictures import draw_pictures
+from ctrfast.data.report.svg import Picture, figure_tag
 from ctrfast.data.report.tags import Cell, details, document, plain, table, text
 from ctrfast.schema import SPLITS
 
@@ -104,12 +104,12 @@ def _labels(report: DataReport, pictures: dict[str, Picture]) -> str:
             [plain(point.start), _count(point.rows), _share(point.positives / point.rows, 2) if point.rows else "-"]
             for point in report.timeline
         ]
-        over_time = _figure(
+        over_time = figure_tag(
             pictures["timeline"],
             "Label rate and rows over time, all splits.",
             details("Figures over time", table("Label rate over time", ("from", "rows", "label rate"), points)),
         )
-    over_rows = _figure(
+    over_rows = figure_tag(
         pictures["slices"],
         "Label rate of equal slices of each split, in the order of its rows; fewer slices where rows are few.",
         details("Figures by slice", table("Label rate over the order of rows", head, rows)),
@@ -142,8 +142,8 @@ def _id_fields(report: DataReport, pictures: dict[str, Picture]) -> str:
         ]
         caption = "Unseen values by field, at most the 20 highest. Expected: in new rows that are drawn as train was."
         names = ("field", "expected", *splits[1:])
-        unseen = _figure(pictures["unseen"], caption, details("All fields", table("Unseen values", names, shown)))
-    frequencies = _figure(
+        unseen = figure_tag(pictures["unseen"], caption, details("All fields", table("Unseen values", names, shown)))
+    frequencies = figure_tag(
         pictures["frequencies"],
         "Zipf plot, occurrences by rank in train: the largest fields in colour, the others faint.",
         details("Figures by rank", *(_ranks(field) for field in report.id_fields)),
@@ -196,7 +196,9 @@ def _drift(report: DataReport, pictures: dict[str, Picture]) -> str:
         "field is another one. Chance alone stays below the bar in 999 of 1,000 cases.</p>"
     )
     caption = "Drift of each field against train, at most the 20 highest."
-    figure = _figure(pictures["drift"], caption, details("All fields", table("Population stability index", head, rows)))
+    figure = figure_tag(
+        pictures["drift"], caption, details("All fields", table("Population stability index", head, rows))
+    )
     return f"<section><h2>Drift between splits</h2>{note}{figure}</section>"
 
 
@@ -216,7 +218,9 @@ def _table_size(report: DataReport, pictures: dict[str, Picture]) -> str:
         f"{_size(report.training_bytes)} while Adam trains.</p>"
     )
     caption = "The ten largest fields, and their share of the table."
-    figure = _figure(pictures["largest"], caption, details("All fields", table("Embedding table by field", head, rows)))
+    figure = figure_tag(
+        pictures["largest"], caption, details("All fields", table("Embedding table by field", head, rows))
+    )
     return f"<section><h2>Embedding table</h2>{note}{figure}</section>"
 
 
@@ -231,16 +235,6 @@ def _repeats(report: DataReport) -> str:
     head = ("split", "rows looked up", "also in train", "share", "which")
     note = "<p>Rows alike in label and all inputs, as a model sees them after encoding.</p>"
     return f"<section><h2>Rows of train in other splits</h2>{note}{table('Repeated rows', head, rows)}</section>"
-
-
-def _figure(picture: Picture, caption: str, below: str) -> str:
-    light, dark = (base64.b64encode(svg).decode() for svg in (picture.light, picture.dark))
-    kind = "data:image/svg+xml;base64,"
-    return (
-        f'<figure id="{picture.name}"><picture><source media="(prefers-color-scheme: dark)" srcset="{kind}{dark}">'
-        f'<img src="{kind}{light}" alt="{text(picture.alt)}"></picture>'
-        f"<figcaption>{text(caption)}</figcaption>{below}</figure>"
-    )
 
 
 def _splits(report: DataReport) -> list[str]:

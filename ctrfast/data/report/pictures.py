@@ -1,7 +1,6 @@
-"""The report's pictures as SVG on transparent ground, each for light and for dark pages.
+"""The report's pictures; the same report gives the same bytes.
 
-Drawn by matplotlib without its global figures; the same report gives the same bytes. Names from the data are never read
-as formulas, and characters that the font lacks show as `?`.
+Names from the data are never read as formulas, and characters that the font lacks show as `?`.
 
     for picture in draw_pictures(report):
         picture.light, picture.dark         # SVG
@@ -9,13 +8,8 @@ as formulas, and characters that the font lacks show as `?`.
 
 from __future__ import annotations
 
-import io
-import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
 
-from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -23,8 +17,9 @@ from matplotlib.ticker import EngFormatter, NullLocator, PercentFormatter
 
 from ctrfast.data.report.contents import DataReport, FieldReport, IdFieldReport, RateSlice
 from ctrfast.data.report.drift import LARGE, SOME
-from ctrfast.data.report.labels import FONT, label
-from ctrfast.data.report.theme import FAINT, LINE_COLOURS, SPLIT_COLOURS, TEXT, for_dark_ground
+from ctrfast.data.report.labels import label
+from ctrfast.data.report.svg import Draw, Picture, draw_picture
+from ctrfast.data.report.theme import FAINT, LINE_COLOURS, SPLIT_COLOURS, TEXT
 from ctrfast.schema import SPLITS
 
 MOST_FIELDS = 20  # in one picture; the tables have all
@@ -35,29 +30,6 @@ _ROWS_PER_POINT = 500  # of a label rate; at 20 % its standard error is then 1.8
 _LATER = ("valid", "test")
 _MARKS = {"train": "o", "valid": "o", "test": "s"}
 _DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
-_SETTINGS: dict[Any, Any] = {
-    "font.family": FONT,
-    "font.size": 11.5,
-    "svg.hashsalt": "ctrfast",
-    "svg.fonttype": "path",
-    "axes.axisbelow": True,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-}
-_NO_METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}
-_ONE_AT_A_TIME = threading.Lock()  # matplotlib's settings are the process's
-
-Draw = Callable[[Figure], None]
-
-
-@dataclass(frozen=True)
-class Picture:
-    """name: stable. alt: what it shows, for those who do not see it."""
-
-    name: str
-    alt: str
-    light: bytes
-    dark: bytes
 
 
 def draw_pictures(report: DataReport) -> dict[str, Picture]:
@@ -95,27 +67,7 @@ def joined(slices: Sequence[RateSlice]) -> list[RateSlice]:
 
 
 def _picture(name: str, alt: str, height: float, draw: Draw) -> Picture:
-    light = _svg(draw, height)
-    return Picture(name, alt, light=light, dark=for_dark_ground(light))
-
-
-def _svg(draw: Draw, height: float) -> bytes:
-    with _ONE_AT_A_TIME, rc_context(_SETTINGS):
-        figure = Figure(figsize=(_WIDTH, height), layout="constrained")
-        draw(figure)
-        for axes in figure.axes:
-            _colour(axes)
-        out = io.BytesIO()
-        figure.savefig(out, format="svg", transparent=True, metadata=_NO_METADATA)
-    return out.getvalue()
-
-
-def _colour(axes: Axes) -> None:
-    axes.tick_params(which="both", colors=TEXT)
-    for spine in axes.spines.values():
-        spine.set_color(TEXT)
-    for text in (axes.xaxis.label, axes.yaxis.label, axes.title):
-        text.set_color(TEXT)
+    return draw_picture(name, alt, draw, (_WIDTH, height))
 
 
 def _legend(figure: Figure, names: Sequence[str], handles: Sequence[Line2D]) -> None:
