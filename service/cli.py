@@ -5,6 +5,7 @@ Settings come from the environment (`service.settings`).
 ctrfast-service up                                     everything on this machine, on SQLite and local disk
 ctrfast-service create-key ci --expires-in 30d         print a new API key, once
 ctrfast-service migrate; ctrfast-service api; ctrfast-service worker      the same parts as separate processes
+ctrfast-service worker --check                         exit code 0 while a worker of this host is alive
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from service.processes import StartError, bind, demand_key_unless_loopback
 from service.processes import up as run_all
 from service.projects import DEFAULT_PROJECT, require_project_name
 from service.settings import Settings
+from service.worker_roll import WorkerRoll
 
 _EXTRAS = {"jwt": "oidc", "opentelemetry": "otel"}  # of packages that may be missing
 
@@ -46,6 +48,7 @@ app = typer.Typer(
 Host = Annotated[str, typer.Option(help="Address to serve on; any but loopback demands API keys.")]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="Port to serve on; 0 takes a free one.")]
 Parent = Annotated[int | None, typer.Option(hidden=True, help="Process to end with.")]
+Check = Annotated[bool, typer.Option("--check", help="Run none: fail unless one of this host gives signs of life.")]
 Workers = Annotated[int, typer.Option(min=0, max=64, help="Jobs that run at once.")]
 Fd = Annotated[int | None, typer.Option(hidden=True, help="A bound socket to serve on.")]
 KeyName = Annotated[str, typer.Argument(help="What the key is for.")]
@@ -92,10 +95,13 @@ def api(host: Host = "127.0.0.1", port: Port = 8000, fd: Fd = None, parent: Pare
 
 
 @app.command()
-def worker(parent: Parent = None) -> None:
+def worker(check: Check = False, parent: Parent = None) -> None:
     """Run jobs, one at a time."""
     with _one_line_errors():
         settings = _child_settings(parent)
+        if check:
+            _require_worker_here(settings)
+            return
         from service.worker import run_worker
 
         run_worker(settings)
@@ -223,6 +229,18 @@ def _child_settings(parent: int | None) -> Settings:
     finally:
         database.dispose()
     return settings
+
+
+def _require_worker_here(settings: Settings) -> None:
+    """Raise StartError unless a worker of this host signed the roll within a lease."""
+    database = Database(settings.url)
+    try:
+        if not WorkerRoll(database).present_here(settings.lease_s):
+            raise StartError(
+                f"No worker of the host {socket.gethostname()} gave a sign of life within {settings.lease_s:g} s."
+            )
+    finally:
+        database.dispose()
 
 
 @contextmanager

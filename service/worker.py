@@ -9,9 +9,7 @@ child is killed and nothing more is written.
 from __future__ import annotations
 
 import logging
-import os
 import signal
-import socket
 import sys
 import threading
 import time
@@ -42,7 +40,7 @@ from service.registry import Registry
 from service.settings import Settings
 from service.states import Kind, Reason, State
 from service.traces import NO_TRACES, Span, Traces, traces_from_environment
-from service.worker_roll import WorkerRoll
+from service.worker_roll import WorkerRoll, own_name
 
 log = logging.getLogger("service.worker")
 
@@ -73,7 +71,7 @@ class Worker:
         self._deliveries = Deliveries(settings, datasets, registry)
         self._stop = threading.Event()
         self._next_sweep = 0.0
-        self.name = f"{socket.gethostname()}:{os.getpid()}"
+        self.name = own_name()
 
     def stop(self) -> None:
         """Finish soon: the running job saves its work and goes back to the queue."""

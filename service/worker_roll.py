@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import time
 from collections.abc import Callable, Sequence
 
@@ -12,6 +14,11 @@ from service.states import Kind
 from service.tables import WorkerRow
 
 _FORGET_AFTER_S = 3600.0
+
+
+def own_name() -> str:
+    """The name that a worker in this process signs with: HOST:PID."""
+    return f"{socket.gethostname()}:{os.getpid()}"
 
 
 class WorkerRoll:
@@ -38,3 +45,8 @@ class WorkerRoll:
         query = select(WorkerRow).where(WorkerRow.seen_at >= self._clock() - within_s).order_by(WorkerRow.name)
         with self._database.read() as session:
             return session.scalars(query).all()
+
+    def present_here(self, within_s: float) -> Sequence[WorkerRow]:
+        """Those of them that run on this host; each container is one."""
+        host = socket.gethostname()
+        return [row for row in self.present(within_s) if row.name.rpartition(":")[0] == host]

@@ -58,6 +58,7 @@ def ray_nodes(count: int, token: str) -> Iterator[RayNodes]:
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": token,
         "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_USAGE_STATS_REPORT_URL": "http://127.0.0.1:9",  # else their head reports this very setting
         # Else gRPC's handlers of fork() end, now and then, the process that the head starts for a client before it has
         # begun (Ray 2.60: "epoll_wait error: Bad file descriptor" in its ray_client_server_23000.err).
         "GRPC_ENABLE_FORK_SUPPORT": "0",

@@ -2,7 +2,8 @@
 
 python -m tests.cluster.tasks_program RAW OUT
 OUT/here and OUT/workers hold datasets that threads and workers made; those of OUT/hurt were made by workers that were
-killed, once in each stage, with what they wrote still under its temporary name. Prints what the tests look at, as JSON.
+killed, once in each stage, with what they wrote still under its temporary name. One worker of the same Ray trains
+OUT/alone on OUT/dataset. Prints what the tests look at, as JSON.
 """
 
 import json
@@ -12,10 +13,11 @@ import signal
 import sys
 import threading
 import time
-from contextlib import closing
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -26,7 +28,9 @@ from ctrfast.data.prepare import prepare
 from ctrfast.data.raw import chunks_of
 from ctrfast.errors import Cancelled, CtrFastError, DataError
 from ctrfast.schema import preset
-from tests import list_clicks
+from ctrfast.train import train
+from tests import list_clicks, tiny_clicks
+from tests.cluster.connections import peers_of
 
 
 class KilledOnce:
@@ -113,6 +117,24 @@ def ended_by_signal(pool):
     return error, len(done)
 
 
+@contextmanager
+def whom_we_talk_to():
+    """Those at the other ends of this process's connections and of those that it has started, seen once a second."""
+    peers, over = set(), threading.Event()
+
+    def look():
+        while not over.wait(1.0):
+            peers.update(peers_of(psutil.Process()))
+
+    watch = threading.Thread(target=look)
+    watch.start()
+    try:
+        yield peers
+    finally:
+        over.set()
+        watch.join()
+
+
 def main(raw, out):
     os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
     os.chdir(out)
@@ -123,7 +145,8 @@ def main(raw, out):
     told = {}
     signal.signal(signal.SIGTERM, stop)
     with task_pool(2) as pool:
-        make_datasets(raw, Path("workers"), pool)
+        with whom_we_talk_to() as peers:
+            make_datasets(raw, Path("workers"), pool)
         fragile = KilledOnce(pool, out)
         make_datasets(raw, Path("hurt"), fragile)
         told["calls"] = fragile.calls
@@ -132,7 +155,10 @@ def main(raw, out):
         told["lost"] = error_of(lambda: list(pool.in_order(_die, [1])))
         told["stopped_early"] = stopped_early(pool, out / "late")
         told["signal"] = ended_by_signal(pool)
-    told["pid"] = os.getpid()
+        dataset = tiny_clicks.make_dataset(out, tiny_clicks.learnable(1500))
+        alone = tiny_clicks.settings(cluster={"workers": 1})
+        train(dataset, alone, out / "alone", on_progress=lambda _: peers.update(peers_of(psutil.Process())))
+    told |= {"pid": os.getpid(), "peers": sorted(peers)}
     sys.stdout.write(json.dumps(told) + "\n")
 
 

@@ -1,4 +1,4 @@
-"""Two workers prepare the dataset that threads do, byte for byte, also where they are killed; and what is refused."""
+"""Two workers prepare the dataset that threads do, byte for byte, also where they are killed; one trains; refusals."""
 
 import importlib.util
 import json
@@ -10,8 +10,12 @@ import pytest
 from ctrfast import cluster_tasks
 from ctrfast.cluster_tasks import task_pool
 from ctrfast.data.pool import THREADS
+from ctrfast.data.shards import Dataset
 from ctrfast.errors import ConfigError, DependencyError
 from ctrfast.folders import whole_file
+from ctrfast.train import train
+from tests import tiny_clicks
+from tests.cluster.connections import strangers_among
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -68,6 +72,19 @@ def test_a_signal_ends_the_wait(made):
     error, done = made[1]["signal"]
     assert error == ["Cancelled", "Stopped.", None]
     assert done < 40
+
+
+def test_the_workers_talk_on_loopback_alone(made):
+    peers = {(address, command) for address, command in made[1]["peers"]}
+    assert {"raylet", "ray::IDLE"} <= {word for _, command in peers for word in command.replace("/", " ").split()}
+    assert not strangers_among(peers)
+
+
+def test_one_worker_trains_the_run_of_a_process_alone(made):
+    out, told = made
+    assert any("RayTrainWorker" in command for _, command in told["peers"])  # it is a worker of Ray, too
+    train(Dataset.open(out / "dataset"), tiny_clicks.settings(), out / "plain")
+    tiny_clicks.same_run(out / "plain", out / "alone")
 
 
 def test_a_task_s_file_is_on_the_disk_before_it_appears(tmp_path, monkeypatch):

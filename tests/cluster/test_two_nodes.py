@@ -19,7 +19,7 @@ import pytest
 
 from ctrfast.data.shards import Dataset
 from ctrfast.store.address import Address
-from ctrfast.store.artefacts import publish
+from ctrfast.store.artefacts import opened, publish
 from ctrfast.store.objects import connect
 from tests import tiny_clicks
 from tests.cluster.connections import peers_of, strangers_among
@@ -28,7 +28,7 @@ from tests.service.conftest import database_url, postgres, wait_for  # noqa: F40
 from tests.store.conftest import server, store  # noqa: F401 - fixtures
 
 pytestmark = pytest.mark.timeout(600)
-ROWS, TEST_ROWS = 4500, 900
+ROWS, TEST_ROWS, STEPS = 4500, 900, 40
 SPEC = {**tiny_clicks.SETTINGS, "dataset": "tiny", "cluster": {"workers": 2}, "publish_as": "tiny"}
 FINAL = {"succeeded", "failed", "cancelled"}
 LOOK_S = 0.5
@@ -95,6 +95,52 @@ def watched(
     return job, trainers, peers
 
 
+def events_of(api: httpx.Client, job_id: str) -> list[dict[str, Any]]:
+    """All events of a job that has ended."""
+    found: list[dict[str, Any]] = []
+    page = {"after": 0, "finished": False}
+    while not page["finished"]:
+        asked = {"after": page["after"], "limit": 50}
+        answer = api.get(f"/v1/jobs/{job_id}/events", params=asked, headers={"Accept": "application/json"})
+        assert answer.status_code == 200, answer.text
+        page = answer.json()
+        found += page["events"]
+    return found
+
+
+def look_at_events(api: httpx.Client, job_id: str, run: Address) -> None:
+    """What the two workers did reached the job's events: all moves, progress, metrics and lines of their logs."""
+    events = events_of(api, job_id)
+    assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
+    said = {
+        kind: [event["data"] for event in events if event["type"] == kind]
+        for kind in ("state", "progress", "metric", "log")
+    }
+    assert [data["state"] for data in said["state"]] == ["queued", "running", "succeeded"]
+
+    shares = [data["progress"] for data in said["progress"]]
+    assert shares == sorted(shares) and 0 < shares[-1] <= 1
+    steps = [data["step"] for data in said["progress"] if data.get("stage") == "train"]
+    assert steps and max(steps) <= STEPS and {data.get("total_steps", STEPS) for data in said["progress"]} == {STEPS}
+
+    with opened(run) as folder:
+        written = tiny_clicks.records(folder)
+    losses = {record["step"]: record["loss"] for record in written if record["kind"] == "train"}
+    told = {data["step"]: data["loss"] for data in said["metric"] if "loss" in data}
+    assert set(told.values()) <= set(losses.values())
+    ends = range(STEPS // 4, STEPS + 1, STEPS // 4)  # of epochs: progress is told then, and twice a second
+    assert [told[step] for step in ends] == [losses[step] for step in ends]
+    series = api.get(f"/v1/jobs/{job_id}/metrics", params={"names": "loss,valid_auc"}).json()["series"]
+    assert {record["step"]: record["loss"] for record in series if "loss" in record} == told
+    assert {record["valid_auc"] for record in series if "valid_auc" in record} == {
+        record["auc"] for record in written if record.get("split") == "valid"
+    }
+
+    lines = [data["line"] for data in said["log"]]
+    assert any("pid=" in line for line in lines), lines  # Ray tells which of its processes has printed a line
+    assert api.get(f"/v1/jobs/{job_id}/logs").text == "".join(f"{line}\n" for line in lines[:500])
+
+
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 def test_a_job_is_trained_on_two_nodes_and_scored_by_two_apis(
     database_url: str,  # noqa: F811
@@ -139,6 +185,7 @@ def test_a_job_is_trained_on_two_nodes_and_scored_by_two_apis(
         job, trainers, peers = watched(one, trained, nodes, ours)
         assert job["state"] == "succeeded", job
         assert [len(pids) for pids in trainers.values()] == [1, 1]  # one on each node, and none was lost
+        look_at_events(two, trained, Address.parse(f"{store}/service/jobs/{trained}/run"))
         assert peers
         assert not strangers_among(peers)
 

@@ -22,7 +22,8 @@ SERVICES: dict[str, Any] = COMPOSE["services"]
 COMMANDS = get_command(app).commands  # type: ignore[attr-defined]
 ENV_FILE = (ROOT / ".env.example").read_text()
 STORE = {"AWS_ENDPOINT_URL", "AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
-ELSEWHERE = {"RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "GRPC_ENABLE_FORK_SUPPORT", "MPLCONFIGDIR", "NUMBA_CACHE_DIR"}
+RAY = {"RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_USAGE_STATS_REPORT_URL", "GRPC_ENABLE_FORK_SUPPORT"}
+ELSEWHERE = {*RAY, "MPLCONFIGDIR", "NUMBA_CACHE_DIR"}
 
 
 def check_command(words: list[str]) -> None:
@@ -59,8 +60,10 @@ def test_a_service_may_do_no_more_than_it_must(name: str) -> None:
     assert service["security_opt"] == ["no-new-privileges:true"]
     if "build" not in service:
         assert re.search(r":(v?\d|RELEASE\.\d)", service["image"])  # a version, not what is newest
-    if name not in {"setup", "worker"}:  # one ends; the other has no address, and signs the roll of workers
-        assert "healthcheck" in service
+    if name == "setup":  # it ends
+        assert service["healthcheck"] == {"disable": True}
+    else:
+        assert service["healthcheck"]["test"][0] == "CMD"
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -83,6 +86,12 @@ def test_the_environment_is_one_that_ctrfast_reads(name: str) -> None:
 def test_the_commands_exist(name: str) -> None:
     assert SERVICES[name]["command"][1] == name
     check_command(SERVICES[name]["command"])
+
+
+def test_a_worker_s_health_is_a_command_of_its_own() -> None:
+    check = SERVICES["worker"]["healthcheck"]["test"][1:]
+    assert check[:-1] == SERVICES["worker"]["command"]
+    check_command(check)
 
 
 def test_ray_s_commands_exist_and_meet() -> None:
@@ -138,6 +147,9 @@ def test_dockerfile() -> None:
     command = re.search(r"^CMD (\[.*\])$", text, re.MULTILINE)
     assert command is not None
     check_command(yaml.safe_load(command.group(1)))
+    check = re.search(r"^HEALTHCHECK .*\\\n +CMD (\[.*\])$", text, re.MULTILINE)
+    assert check is not None
+    assert ["CMD", *json.loads(check.group(1))] == SERVICES["api"]["healthcheck"]["test"]  # of the same address
     for line in re.findall(r"^COPY (?!--from)(.*)$", text, re.MULTILINE):
         for source in line.split()[:-1]:
             assert (ROOT / source).exists(), source

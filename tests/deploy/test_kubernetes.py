@@ -21,6 +21,8 @@ def test_a_pod_runs_a_command_that_exists_with_no_more_rights_than_it_needs(key:
     (container,) = pod["containers"]
     assert container["command"][:2] == ["ctrfast-service", container["name"]]
     check_command(container["command"])
+    if container["name"] == "worker":
+        assert container["readinessProbe"]["exec"]["command"] == SERVICES["worker"]["healthcheck"]["test"][1:]
     assert pod["securityContext"]["runAsNonRoot"] is True
     assert container["securityContext"] == {
         "readOnlyRootFilesystem": True,

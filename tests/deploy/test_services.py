@@ -1,4 +1,4 @@
-"""The compose file's own commands, run as they stand with its environment: PostgreSQL and S3 are the tests' servers."""
+"""The compose file's own commands and health checks, run as they stand: PostgreSQL and S3 are the tests' servers."""
 
 from __future__ import annotations
 
@@ -37,6 +37,7 @@ def environment(tmp_path: Path, database_url: str) -> Iterator[dict[str, str]]: 
         "AWS_ACCESS_KEY_ID": "key",
         "AWS_SECRET_ACCESS_KEY": "secret",
         "RAY_AUTH_TOKEN": "token",
+        "CTRFAST_LEASE_S": "4",  # so long may a worker be silent
     }
     given = {**SERVICES["api"]["environment"], **ours}
     assert not [name for name, value in given.items() if "$" in value]
@@ -58,7 +59,14 @@ def test_setup_api_and_worker(environment: dict[str, str], tmp_path: Path) -> No
     api = [word.replace("8000", str(port)) for word in SERVICES["api"]["command"]]
     api[api.index("0.0.0.0")] = "127.0.0.1"
     commands = [api, SERVICES["worker"]["command"]]
+
+    def worker_s_health() -> int:
+        check = SERVICES["worker"]["healthcheck"]["test"][1:]
+        return subprocess.run(check, env=environment, stderr=subprocess.DEVNULL, timeout=60).returncode
+
+    assert worker_s_health() == 1  # there is none
     processes = [subprocess.Popen(command, env={**environment, "CTRFAST_REQUIRE_KEY": "1"}) for command in commands]
+    worker = processes[1]
     try:
         check = [word.replace("8000", str(port)) for word in SERVICES["api"]["healthcheck"]["test"][1:]]
         wait_for(lambda: subprocess.run(check, stderr=subprocess.DEVNULL).returncode == 0, "the API's health", 120)
@@ -67,11 +75,18 @@ def test_setup_api_and_worker(environment: dict[str, str], tmp_path: Path) -> No
         assert httpx.get(f"{url}/metrics").status_code == 401
         metrics = httpx.get(f"{url}/metrics", headers={"Authorization": f"Bearer {made}"})
         assert "ctrfast_database_up 1.0" in metrics.text
+        wait_for(lambda: worker_s_health() == 0, "the worker's health")
+        worker.send_signal(signal.SIGSTOP)  # as one that hangs
+        wait_for(lambda: worker_s_health() == 1, "the notice that it is silent")
+        worker.send_signal(signal.SIGCONT)
+        wait_for(lambda: worker_s_health() == 0, "its sign of life")
     finally:
+        worker.send_signal(signal.SIGCONT)
         for process in processes:
             process.send_signal(signal.SIGTERM)
         codes = [process.wait(60) for process in processes]
     assert codes == [0, 0]
+    assert worker_s_health() == 1  # at once: it has signed out
 
 
 def _free_port() -> int:

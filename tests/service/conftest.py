@@ -10,6 +10,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +32,16 @@ from service.states import Kind
 from service.traces import NO_TRACES, Traces
 from service.wiring import Services
 from tests.service.made_tables import copy_on, make_tables
+from tests.store.conftest import server, store  # noqa: F401 - fixtures
 
 ROWS = 3000
 CHILD = Path(__file__).parent / "child_program.py"
+
+# For tests with `services` that look at artefacts, and for those with APIs or workers: where all that lies.
+IN_EACH_STORE = pytest.mark.parametrize(
+    ("database_url", "artifacts"), [("sqlite", "home"), ("postgresql", "home"), ("postgresql", "s3")], indirect=True
+)
+EMBEDDED_AND_SHARED = pytest.mark.parametrize("backing", ["home", "postgresql+s3"], indirect=True)
 
 
 def wait_for(condition: Callable[[], Any], what: str, timeout_s: float = 60.0) -> Any:
@@ -73,16 +81,41 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
             make_tables(url)
         yield url
         return
-    server = request.getfixturevalue("postgres")
+    with new_database(request.getfixturevalue("postgres"), is_empty=is_empty) as url:
+        yield url
+
+
+@contextmanager
+def new_database(postgres: str, *, is_empty: bool = False) -> Iterator[str]:
+    """URL of a database on a PostgreSQL server, as long as the block lasts; with all tables unless it is empty."""
     name = f"t{uuid.uuid4().hex}"
     if is_empty:
-        with psycopg.connect(server, autocommit=True) as connection:
+        with psycopg.connect(postgres, autocommit=True) as connection:
             connection.execute(f"CREATE DATABASE {name}")
     else:
-        copy_on(server, name)
-    yield server.replace("/postgres?", f"/{name}?")
-    with psycopg.connect(server, autocommit=True) as connection:
+        copy_on(postgres, name)
+    yield postgres.replace("/postgres?", f"/{name}?")
+    with psycopg.connect(postgres, autocommit=True) as connection:
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def artifacts(request: pytest.FixtureRequest) -> str | None:
+    """Where artefacts lie: None for HOME; with `IN_EACH_STORE` an object store too."""
+    if getattr(request, "param", "home") == "home":
+        return None
+    return f"{request.getfixturevalue('store')}/service"
+
+
+@pytest.fixture
+def backing(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
+    """What settings name beside HOME: nothing; with `EMBEDDED_AND_SHARED` also PostgreSQL and an object store."""
+    if getattr(request, "param", "home") == "home":
+        yield {}
+        return
+    address = request.getfixturevalue("store")
+    with new_database(request.getfixturevalue("postgres")) as url:
+        yield {"database_url": url, "artifacts": f"{address}/service"}
 
 
 @pytest.fixture
@@ -110,9 +143,9 @@ def quick_settings(home: Path, **changes: Any) -> Settings:
 
 
 @pytest.fixture
-def settings(home: Path, database_url: str) -> Settings:
+def settings(home: Path, database_url: str, artifacts: str | None) -> Settings:
     """Settings on each kind of database."""
-    return quick_settings(home, database_url=database_url)
+    return quick_settings(home, database_url=database_url, artifacts=artifacts)
 
 
 @pytest.fixture
@@ -178,12 +211,12 @@ class Api:
 
 
 @pytest.fixture
-def make_api(home: Path) -> Iterator[Callable[..., Api]]:
+def make_api(home: Path, backing: dict[str, str]) -> Iterator[Callable[..., Api]]:
     """Start APIs over real HTTP; they end with the test."""
     started: list[Api] = []
 
     def start(**changes: Any) -> Api:
-        started.append(Api(quick_settings(home, **changes)))
+        started.append(Api(quick_settings(home, **{**backing, **changes})))
         return started[-1]
 
     yield start

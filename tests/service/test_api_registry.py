@@ -15,13 +15,14 @@ from service.pointers import PointerStore
 from service.shadow import ShadowScorer
 from service.shelf import Shelf
 from service.tables import VersionRow
-from tests.service.conftest import Api, publish, wait_for
+from tests.service.conftest import EMBEDDED_AND_SHARED, Api, publish, wait_for
 from tests.service.test_api_jobs import problem
 
 ROW = {"I1": 3, "C1": "68fd1e64"}
 ALIAS = "/v1/models/ctr/aliases/latest"
 
 
+@EMBEDDED_AND_SHARED
 def test_compare_and_set_with_etags(two: Api) -> None:
     answer = two.client.get(ALIAS)
     seen = answer.headers["etag"]
@@ -70,6 +71,7 @@ def test_latest_takes_a_refused_version_by_force_alone(two: Api) -> None:
     assert [version["verdict"] and version["verdict"]["refused"] for version in versions] == [None, ["AUC 0.1"]]
 
 
+@EMBEDDED_AND_SHARED
 def test_a_version_is_removed_by_hand(two: Api) -> None:
     url = "/v1/models/ctr/versions/1"
     assert two.client.post(f"{url}:predict", json={"instances": [ROW]}).status_code == 200  # it is loaded
@@ -146,6 +148,7 @@ def new_shelf(api: Api, **changes: Any) -> Shelf:
     return Shelf(api.services.registry, PointerStore(api.services.database), api.services.telemetry, **values)
 
 
+@EMBEDDED_AND_SHARED
 def test_a_split_and_a_shadow_on_real_versions(two: Api) -> None:
     two.client.put("/v1/models/ctr/aliases/candidate", json={"version": 1})
     split = {"by": "C1", "shares": {"latest": 0.5, "candidate": 0.5}}
@@ -175,6 +178,7 @@ def test_a_split_and_a_shadow_on_real_versions(two: Api) -> None:
     assert comparison["largest_difference"] == 0.0  # copies of one bundle
 
 
+@EMBEDDED_AND_SHARED
 def test_the_version_before_stays_loaded_for_a_while(two: Api) -> None:
     now = [0.0]
 
@@ -245,6 +249,7 @@ def test_a_slow_load_holds_up_no_other_alias(two: Api, monkeypatch: pytest.Monke
     asyncio.run(body())
 
 
+@EMBEDDED_AND_SHARED
 def test_versions_that_traffic_names_are_loaded_ahead(two: Api) -> None:
     two.client.put("/v1/models/ctr/aliases/candidate", json={"version": 1})
     two.client.put("/v1/models/ctr/traffic", json={"split": {"shares": {"latest": 0.5, "candidate": 0.5}}})
@@ -270,6 +275,7 @@ def test_traffic_to_a_version_that_cannot_be_served_is_refused(two: Api) -> None
     assert two.client.get("/v1/models/ctr/traffic").json()["split"] is None
 
 
+@EMBEDDED_AND_SHARED
 def test_other_processes_notice(make_api: Callable[..., Api], bundle: Path) -> None:
     first, second = make_api(), make_api()
     for _ in range(2):

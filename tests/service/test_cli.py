@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -104,6 +105,12 @@ def test_keys_that_cannot_be_made_or_revoked(home: Path) -> None:
 def test_parts_want_a_migrated_database(home: Path) -> None:
     for part in ("api", "worker"):
         refused(process(home, part), "ctrfast-service migrate")
+
+
+def test_a_worker_s_health_without_a_worker(home: Path) -> None:
+    refused(run(home, "worker", "--check"), "ctrfast-service migrate")
+    assert run(home, "migrate").returncode == 0
+    refused(run(home, "worker", "--check", CTRFAST_LEASE_S="7"), f"No worker of the host {socket.gethostname()}", "7 s")
 
 
 def test_bad_settings_in_one_line(home: Path) -> None:

@@ -1,4 +1,4 @@
-"""A trained model and its gates: stored in any case, put behind `latest` if it may be. On SQLite and PostgreSQL."""
+"""A trained model and its gates: stored in any case, put behind `latest` if it may be. In each database and store."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from service.gates import COMPARISON
 from service.problems import GatesRefusedError
 from service.states import Kind
 from service.wiring import Services
-from tests.service.conftest import wait_for
+from tests.service.conftest import IN_EACH_STORE, wait_for
 from tests.service.test_leases import claim
 from tests.service.test_registry import make_bundle
 from tests.service.test_worker import register_dataset, working
+
+pytestmark = IN_EACH_STORE
 
 
 def train(services: Services, comparison: dict[str, Any], **gates: Any) -> dict[str, Any]:

@@ -19,7 +19,7 @@ import pytest
 
 from ctrfast.folders import read_manifest, write_manifest
 from ctrfast.score import Scorer
-from tests.service.conftest import Api, publish
+from tests.service.conftest import EMBEDDED_AND_SHARED, Api, publish
 
 SECONDS = float(os.environ.get("HOT_SWAP_SECONDS", "3"))
 BETWEEN_S = 2.0 if SECONDS > 10 else 0.3
@@ -40,6 +40,7 @@ def other_bundle(bundle: Path, tmp_path: Path) -> Path:
     return folder
 
 
+@EMBEDDED_AND_SHARED
 def test_no_request_fails_and_none_is_answered_by_two_versions(
     make_api: Callable[..., Api], bundle: Path, other_bundle: Path
 ) -> None:

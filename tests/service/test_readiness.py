@@ -6,6 +6,8 @@ import subprocess
 import sys
 from collections.abc import Callable
 
+import pytest
+
 from service.memory_use import rss_of_family
 from service.readiness import check_parts
 from service.states import Kind
@@ -77,6 +79,17 @@ def test_the_roll(services: Services) -> None:
     now = 9000.0
     roll.sign("c", None, 1)
     assert [row.name for row in roll.present(1e9)] == ["c"]  # who has been silent for hours is forgotten
+
+
+def test_the_workers_of_this_host(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    roll = WorkerRoll(services.database, lambda: now)
+    monkeypatch.setattr("socket.gethostname", lambda: "here:2")
+    for name in ("here:2:8", "here:3", "there:2"):
+        roll.sign(name, None, 1)
+    assert [row.name for row in roll.present_here(1)] == ["here:2:8"]
+    now = 1002.0
+    assert not roll.present_here(1)
 
 
 def test_workers_sign_while_idle_and_at_work_and_sign_out(services: Services) -> None:

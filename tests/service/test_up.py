@@ -1,4 +1,4 @@
-"""The whole service as its users start it: `ctrfast-service up`, real training, real kills."""
+"""The whole service as its users start it: `ctrfast-service up`, real training and kills; in HOME, and on servers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +20,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.service.conftest import fill_data_root, wait_for
+from tests.service.conftest import fill_data_root, new_database, wait_for
 from tests.service.test_api_models import raw_rows  # noqa: F401 - a fixture
 from tests.service.test_worker import is_gone
+from tests.store.conftest import BUCKET, environment_of
 
 LONG = {"epochs": 10_000, "log_every_steps": 1}
 SMALL = {"batch_size": 200, "model": {"name": "deepfm", "hidden": [8], "embedding_dim": 4}, "seed": 1}
 
 
 class Up:
-    """A running `ctrfast-service up`."""
+    """A running `ctrfast-service up`. backing: more of its environment."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, backing: Mapping[str, str] | None = None) -> None:
         environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("CTRFAST_")},
             "CTRFAST_HOME": str(home),
@@ -39,6 +40,7 @@ class Up:
             "CTRFAST_HEARTBEAT_S": "0.2",
             "CTRFAST_MAX_ATTEMPTS": "2",
             "CTRFAST_ALIAS_REFRESH_S": "0.2",
+            **(backing or {}),
         }
         command = [sys.executable, "-m", "service.cli", "up", "--port", "0"]
         self.process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
@@ -101,11 +103,25 @@ class Up:
         )
 
 
+@pytest.fixture(scope="module", params=["home", "postgresql+s3"])
+def servers(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The environment of a service with all of its own in HOME, and of one with PostgreSQL and an object store."""
+    if request.param == "home":
+        yield {}
+        return
+    server, cache = request.getfixturevalue("server"), tmp_path_factory.mktemp("cache")
+    with new_database(request.getfixturevalue("postgres"), is_empty=True) as url:
+        ours = {"CTRFAST_DATABASE_URL": url, "CTRFAST_ARTIFACTS": f"s3://{BUCKET}/{cache.name}"}
+        yield {**environment_of(server, cache), **ours}
+
+
 @pytest.fixture(scope="module")
-def up(tmp_path_factory: pytest.TempPathFactory, dataset: Path, raw_file: Path) -> Iterator[Up]:
+def up(
+    servers: dict[str, str], tmp_path_factory: pytest.TempPathFactory, dataset: Path, raw_file: Path
+) -> Iterator[Up]:
     home = tmp_path_factory.mktemp("up") / "home"
     fill_data_root(home, dataset, raw_file)
-    service = Up(home)
+    service = Up(home, servers)
     yield service
     service.client.close()
     if service.process.poll() is None:
@@ -130,7 +146,11 @@ def test_it_is_ready_with_a_worker_alone(up: Up) -> None:
     assert up.children()["api"].environ()["CTRFAST_REQUIRE_WORKER"] == "1"
 
 
-def test_prepare_train_publish_score_evaluate(up: Up, raw_rows: list[dict[str, Any]]) -> None:  # noqa: F811
+def test_prepare_train_publish_score_evaluate(
+    up: Up,
+    servers: dict[str, str],
+    raw_rows: list[dict[str, Any]],  # noqa: F811
+) -> None:
     body = {
         "name": "small",
         "prepare": {"raw": ["clicks.tsv.gz"], "preset": "criteo", "min_count": 2, "split": "sequential"},
@@ -164,6 +184,12 @@ def test_prepare_train_publish_score_evaluate(up: Up, raw_rows: list[dict[str, A
     content = up.client.get(f"/v1/jobs/{scored['id']}/outputs/s.parquet").content
     scores = pq.read_table(pa.BufferReader(content)).column("score").to_numpy()
     np.testing.assert_allclose(scores[: len(predictions)], predictions, atol=1e-5)
+
+    figures = up.succeeded(up.submit("evaluate", dataset="small", model="ctr", version=1))["metrics"]
+    assert figures["test_auc"] == pytest.approx(job["metrics"]["test_auc"], abs=1e-6)
+    home = Path(up.children()["worker"].environ()["CTRFAST_HOME"])
+    in_home = [path for name in ("models", "datasets") for path in (home / name).rglob("*") if path.is_file()]
+    assert bool(in_home) != bool(servers)  # what was made lies in one place alone
 
     # The next day: the vocabulary grows, and the new version begins with the weights of the first.
     tomorrow = {**body["prepare"], "vocabulary_from": "small", "grow": True, "seed": 2}
@@ -221,6 +247,7 @@ def test_a_killed_service_leaves_no_process_behind(home: Path) -> None:
     service.process.stdout.close()
 
 
+@pytest.mark.parametrize("servers", ["home"], indirect=True)  # its last: it ends the service
 def test_sigterm_ends_every_process_and_the_job_survives(up: Up) -> None:
     home = Path(up.children()["worker"].environ()["CTRFAST_HOME"])
     job_id = up.submit("train", dataset="small", **SMALL, **LONG)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import boto3
@@ -18,6 +19,13 @@ BUCKET = "artefacts"
 @pytest.fixture(scope="session")
 def server() -> Iterator[str]:
     """Address of the server; the bucket is there."""
+    with running_server() as url:
+        yield url
+
+
+@contextmanager
+def running_server() -> Iterator[str]:
+    """Address of a server with the bucket, as long as the block lasts."""
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
@@ -25,17 +33,23 @@ def server() -> Iterator[str]:
     session = boto3.session.Session(aws_access_key_id="key", aws_secret_access_key="hush")
     session.client("s3", region_name="us-east-1", endpoint_url=url).create_bucket(Bucket=BUCKET)
     objects._connect.cache_clear()
-    yield url
-    server.stop()
+    try:
+        yield url
+    finally:
+        server.stop()
+
+
+def environment_of(server: str, cache: Path) -> dict[str, str]:
+    """What the store's clients read: the server's address, its keys, and the folder of the cache."""
+    keys = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "hush"}
+    return {"AWS_ENDPOINT_URL": server, **keys, "CTRFAST_CACHE": str(cache)}
 
 
 @pytest.fixture
 def store(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """An address of the test's own in the store, and an empty cache."""
-    monkeypatch.setenv("AWS_ENDPOINT_URL", server)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hush")
-    monkeypatch.setenv("CTRFAST_CACHE", str(tmp_path / "cache"))
+    for name, value in environment_of(server, tmp_path / "cache").items():
+        monkeypatch.setenv(name, value)
     return f"s3://{BUCKET}/{tmp_path.name}"
 
 

@@ -1,17 +1,22 @@
 """Every case several times, and a table: `make kill-matrix KILL_OPTIONS='--repetitions 2'`.
 
 python -m tests.service.kill_matrix [--repetitions 5] [--database sqlite] [--only 'worker at publish'] [--quick]
+    [--artifacts s3]
 
-With `--quick` the program in the training process is `quick_runner`; all else is as without.
+With `--quick` the program in the training process is `quick_runner`; all else is as without. With `--artifacts s3`
+models and runs lie in an object store, a server of this program's own.
 """
 
 from __future__ import annotations
 
 import argparse
+import logging
+import os
 import statistics
 import sys
 import tempfile
 import traceback
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +28,7 @@ from tests.service.kill_matrix.cases import TARGETS, Bench, Case, Outcome
 from tests.service.kill_matrix.fleet import Fleet, quick_fleet
 from tests.service.kill_matrix.moments import MOMENTS
 from tests.service.kill_matrix.postgres import Postgres
+from tests.store.conftest import BUCKET, environment_of, running_server
 
 SPEC: dict[str, Any] = {
     "dataset": "tiny",
@@ -45,6 +51,7 @@ def main() -> int:
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--database", choices=DATABASES)
     parser.add_argument("--only", default="", help="part of a case's name, such as `worker at publish`")
+    parser.add_argument("--artifacts", choices=("home", "s3"), default="home")
     parser.add_argument("--quick", action="store_true", help="a stand-in for the training")
     options = parser.parse_args()
     failed = 0
@@ -60,12 +67,22 @@ def _run(database: str, options: argparse.Namespace) -> int:
     cases = [Case(target, moment) for target in targets for moment in MOMENTS]
     cases = [case for case in cases if options.only in str(case)]
     failed = 0
-    with tempfile.TemporaryDirectory() as folder:
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
         home = Path(folder) / "home"
         (home / "data").mkdir(parents=True)
         dataset = tiny_clicks.make_dataset(home / "data", tiny_clicks.learnable(4000))
         postgres = Postgres() if database == "postgresql" else None
-        fleet = quick_fleet(home, postgres, _bundle(dataset, Path(folder))) if options.quick else Fleet(home, postgres)
+        store: dict[str, str] = {}
+        if options.artifacts == "s3":
+            store = environment_of(stack.enter_context(running_server()), Path(folder) / "cache")
+            store["CTRFAST_ARTIFACTS"] = f"s3://{BUCKET}/{database}"
+            os.environ.update(store)  # the fleet looks into the store too
+            logging.getLogger("werkzeug").setLevel(logging.ERROR)  # else each request has a line
+        if options.quick:
+            fleet = quick_fleet(home, postgres, _bundle(dataset, Path(folder)), store)
+        else:
+            fleet = Fleet(home, postgres, environment=store)
         try:
             fleet.client.register("tiny", "dataset")
             bench = Bench(fleet, SPEC, None if options.quick else tiny_clicks.same_run)

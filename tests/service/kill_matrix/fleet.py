@@ -16,7 +16,10 @@ import psutil
 from sqlalchemy.exc import SQLAlchemyError
 
 from ctrfast.client import Client, Patience, UnreachableError
+from ctrfast.folders import MANIFEST, file_hash
+from ctrfast.store.objects import connect
 from service.database import Database
+from service.places import store_of
 from service.settings import Settings
 from service.tables import Job
 from tests.service.kill_matrix.postgres import Postgres
@@ -74,7 +77,8 @@ class Fleet:
             **({} if postgres is None else {"CTRFAST_DATABASE_URL": postgres.new_database()}),
             **(environment or {}),
         }
-        self.settings = Settings(home=self.home, database_url=self._environment.get("CTRFAST_DATABASE_URL"))
+        named = {name: self._environment.get(f"CTRFAST_{name.upper()}") for name in ("database_url", "artifacts")}
+        self.settings = Settings(home=self.home, **named)
         self.settings.make_folders()
         self.database = Database(self.settings.url)
         self.database.migrate()
@@ -149,6 +153,15 @@ class Fleet:
         """A job's row."""
         return self.find(lambda session: session.get(Job, job_id))
 
+    def published(self) -> dict[tuple[str, str], str]:
+        """Bundles that are whole, in HOME or in the store: by model and number or hash, the hash of the manifest."""
+        store = store_of(self.settings)
+        if store is None:
+            manifests = (self.home / "models").glob(f"*/*/{MANIFEST}")
+            return {(file.parts[-3], file.parts[-2]): file_hash(file) for file in manifests}
+        names = (name.split("/") for name in connect().sizes(store.models))
+        return {(model, sha256): sha256 for _, model, sha256, *rest in names if rest == [MANIFEST]}
+
     def left_processes(self) -> list[psutil.Process]:
         """Training processes of this service that no worker has as a child."""
         runner = self.runner()
@@ -178,6 +191,8 @@ class Fleet:
         return self.postgres
 
 
-def quick_fleet(home: Path, postgres: Postgres | None, bundle: Path) -> Fleet:
+def quick_fleet(
+    home: Path, postgres: Postgres | None, bundle: Path, environment: Mapping[str, str] | None = None
+) -> Fleet:
     """A fleet whose training is `quick_runner`; each job publishes a copy of the bundle."""
-    return Fleet(home, postgres, _QUICK_WORKER, {"CTRFAST_TEST_BUNDLE": str(bundle)})
+    return Fleet(home, postgres, _QUICK_WORKER, {"CTRFAST_TEST_BUNDLE": str(bundle), **(environment or {})})

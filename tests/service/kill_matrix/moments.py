@@ -3,7 +3,7 @@
     run          the training process has logged steps, is not at the end, and writes no checkpoint
     checkpoint   the training process has begun a checkpoint's folder, and not put it in place
     publish      for API and training process: the bundle is whole, and the training process still there
-                 for worker and PostgreSQL: the version's folder is in place, and the transaction not committed
+                 for worker and PostgreSQL: the version's bundle is in place, and the transaction not committed
 
 A process is stopped as soon as files show the moment, and looked at again: one that had gone on meanwhile is let go.
 """
@@ -19,7 +19,9 @@ import psutil
 
 from ctrfast.folders import MANIFEST
 from ctrfast.run import CHECKPOINTS, RECEIPT
+from ctrfast.store.objects import connect
 from service.assignments import BUNDLE, RUN
+from service.places import store_of
 from service.states import FINAL, State
 from tests.service.kill_matrix.fleet import Fleet
 
@@ -40,8 +42,7 @@ def hold(moment: str, target: str, fleet: Fleet, job_id: str, model: str) -> psu
     """
     folder = fleet.settings.job_folder(job_id)
     if moment == "publish" and target in {"worker", "postgres"}:
-        place = fleet.settings.model_folder("default", model, 1)
-        held, is_there = _worker, lambda: place.is_dir() and _runs(fleet, job_id)
+        held, is_there = _worker, lambda: _is_in_place(fleet, model) and _runs(fleet, job_id)
     else:
         held = Fleet.runner
         is_there = {
@@ -72,6 +73,13 @@ def _soon(is_there: Callable[[], bool]) -> bool:
             return True
         time.sleep(_LOOK_S)
     return False
+
+
+def _is_in_place(fleet: Fleet, model: str) -> bool:
+    store = store_of(fleet.settings)
+    if store is None:
+        return fleet.settings.model_folder("default", model, 1).is_dir()
+    return any(name.endswith(f"/{MANIFEST}") for name in connect().sizes(store.bundles("default", model)))
 
 
 def _worker(fleet: Fleet) -> psutil.Process:

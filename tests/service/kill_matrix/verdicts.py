@@ -7,7 +7,6 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from ctrfast.folders import MANIFEST, file_hash
 from service.states import LEASED, State
 from service.tables import Event, Job, VersionRow
 from tests.service.kill_matrix.fleet import Fleet
@@ -42,8 +41,8 @@ def of_job(fleet: Fleet, job_id: str, key: str, model: str, expected: Mapping[st
     if [(row.version, row.job_id) for row in versions] != [(1, job_id)]:
         yield f"its versions are {[(row.version, row.job_id) for row in versions]}"
         return
-    if file_hash(fleet.settings.model_folder("default", model, 1) / MANIFEST) != versions[0].sha256:
-        yield "the folder of its version is not the one that was published"
+    if [found for (name, _), found in fleet.published().items() if name == model] != [versions[0].sha256]:
+        yield "the bundle of its version is not the one that was published"
 
 
 def of_fillers(fleet: Fleet, keys: Mapping[str, str]) -> Iterator[str]:
@@ -62,13 +61,16 @@ def of_service(fleet: Fleet) -> Iterator[str]:
     """Nothing is left half-done: no job at work, no process without a worker, no folder without a row."""
     with fleet.database.read() as session:
         working = session.scalar(select(func.count()).where(Job.state.in_(sorted(LEASED))))
-        rows = {(row.name, str(row.version)) for row in session.scalars(select(VersionRow))}
+        versions = session.scalars(select(VersionRow)).all()
     if working:
         yield f"{working} jobs are still at work"
     if left := fleet.left_processes():
         yield f"processes are left: {left}"
-    models = fleet.home / "models"
-    if (folders := {(path.parent.name, path.name) for path in models.glob("*/*")}) != rows:
-        yield f"the published folders are {sorted(folders)}, the rows {sorted(rows)}"
+    in_home = fleet.settings.artifacts is None
+    rows = {(row.name, str(row.version) if in_home else row.sha256) for row in versions}
+    if (bundles := set(fleet.published())) != rows:
+        yield f"the published bundles are {sorted(bundles)}, the rows {sorted(rows)}"
+    if len(folders := list((fleet.home / "models").glob("*/*"))) != (len(rows) if in_home else 0):
+        yield f"the folders of models are {folders}, the rows {sorted(rows)}"
     if partial := [path.name for path in fleet.home.rglob(".partial-*")]:
         yield f"half-written folders are left: {partial}"
