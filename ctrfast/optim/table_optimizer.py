@@ -23,7 +23,7 @@ import tensorflow as tf
 from ctrfast.optim.clip import Embeddings, bind_clip
 from ctrfast.optim.dense_weights import DenseWeights, assign, zeros_like
 from ctrfast.optim.fields import Fields, FieldSlices, FieldsOfRows, PresentRows
-from ctrfast.optim.row_lists import packed, summed_by_row, unpacked
+from ctrfast.optim.row_lists import packed, padded, summed_by_row, unpacked
 from ctrfast.optim.rules import rule_of
 from ctrfast.optim.step_settings import StepSettings
 from ctrfast.optim.trust import trust_by_field
@@ -76,6 +76,7 @@ class TableOptimizer:
             self._listed_step_of_sums if settings.update == "sparse" else traced(self._step_of_sums, jit_compile=True)
         )
         self.list_sums = traced(self._listed_sums)
+        self._sum_lists = traced(self._sums_of_lists, jit_compile=True)
         self._update_listed = traced(self._update_list, jit_compile=True)
         self._update_dense = traced(self._dense.update, jit_compile=True)
 
@@ -113,10 +114,10 @@ class TableOptimizer:
         Returns:
             As `apply`.
         """
-        rows, sums = unpacked(lists)  # (L,), (L, D+2)
         if self._is_sparse:
+            rows, sums = unpacked(lists)  # (L,), (L, D+2)
             return self._step_of_rows(rows, sums, dense_gradients, most)
-        return self.apply_sums(tf.math.unsorted_segment_sum(sums, rows, self.table.shape[0]), dense_gradients)
+        return self.apply_sums(self._sum_lists(padded(lists, -(-most // _SHAPES))), dense_gradients)
 
     def settle(self) -> None:
         """Nothing: `table` is up to date after each step."""
@@ -157,7 +158,13 @@ class TableOptimizer:
         return _count(fields, counts, was_clipped)
 
     def _listed_sums(self, ids: tf.Tensor, row_gradients: tf.Tensor) -> tf.Tensor:
-        return packed(*summed_by_row(*_flatten(ids, row_gradients)))  # (U, D+3)
+        flat_ids, counted = _flatten(ids, row_gradients)  # (B*F,), (B*F, D+2)
+        present, sums = summed_by_row(flat_ids, counted, -(-flat_ids.shape[0] // _SHAPES))  # (U,), (R, D+2)
+        return packed(present, sums[: tf.size(present)])  # (U, D+3)
+
+    def _sums_of_lists(self, lists: tf.Tensor) -> tf.Tensor:
+        rows, sums = unpacked(lists)  # (L,), (L, D+2)
+        return tf.math.unsorted_segment_sum(sums, rows, self.table.shape[0])  # (V, D+2)
 
     def _listed_step(
         self, ids: tf.Tensor, row_gradients: tf.Tensor, dense_gradients: Sequence[tf.Tensor]
@@ -172,7 +179,7 @@ class TableOptimizer:
 
         They are padded to R rows, a sixteenth of `most` at a time, since each R is compiled anew.
         """
-        present, sums = summed_by_row(rows, counted, piece=-(-most // _SHAPES))  # (U,), (R, D+2)
+        present, sums = summed_by_row(rows, counted, -(-most // _SHAPES))  # (U,), (R, D+2)
         return self._update_present(present, sums, dense_gradients)
 
     def _listed_step_of_sums(

@@ -9,7 +9,7 @@ from ctrfast.optim.row_lists import packed, summed_by_row, unpacked
 def test_equal_rows_are_added_up_in_the_order_of_their_first():
     rng = np.random.default_rng(4)
     rows, values = rng.integers(0, 50, 300).astype(np.int32), rng.normal(size=(300, 5)).astype(np.float32)
-    present, sums = summed_by_row(tf.constant(rows), tf.constant(values))
+    present, sums = summed_by_row(tf.constant(rows), tf.constant(values), 1)
     _, first = np.unique(rows, return_index=True)
     np.testing.assert_array_equal(present, rows[np.sort(first)])
     expected = np.stack([values[rows == row].astype(np.float64).sum(axis=0) for row in present.numpy()])
@@ -17,9 +17,19 @@ def test_equal_rows_are_added_up_in_the_order_of_their_first():
 
 
 def test_sums_are_padded_to_whole_pieces():
-    present, sums = summed_by_row(tf.constant([7, 2, 7]), tf.ones((3, 1)), piece=4)
+    present, sums = summed_by_row(tf.constant([7, 2, 7]), tf.ones((3, 1)), 4)
     assert present.numpy().tolist() == [7, 2]
     assert sums.numpy().tolist() == [[2], [1], [0], [0]]
+
+
+def test_lists_of_a_length_that_differs_are_summed_alike():
+    spec = (tf.TensorSpec((None,), tf.int32), tf.TensorSpec((None, 1), tf.float32))
+    summed = tf.function(lambda rows, values: summed_by_row(rows, values, 4), input_signature=spec, autograph=False)
+    for rows in ([7, 2, 7, 3, 7], [0, 2], [1] * 8):
+        present, sums = summed(tf.constant(rows), tf.ones((len(rows), 1)))
+        assert present.numpy().tolist() == list(dict.fromkeys(rows))
+        expected = [rows.count(row) for row in dict.fromkeys(rows)]
+        assert sums.numpy()[:, 0].tolist() == expected + [0] * (4 - len(expected))
 
 
 def test_every_row_number_comes_back():
