@@ -3,14 +3,17 @@
     python -m bench.cluster                                          # as `make bench-cluster`
     python -m bench.cluster --batch-size 65536 --ids 100000 --steps 8
 
-Each form builds, takes two steps to compile, then is timed over `--steps`. The time in the all-reduce is that of the
-same sums sent again, with nothing else going on: a worker's wait for a slower one is in the step's time alone. At last
-a run of two workers loses one of them to `kill -9` (`bench.lost_worker`).
+Each form builds, takes two steps to compile, then is timed over `--steps`. Two workers exchange the sums of row
+gradients in both forms of `ctrfast.row_sums`: those of all rows, and those of the touched rows alone. The time of the
+exchange is that of as many sums sent again, with nothing else going on: a worker's wait for a slower one, and what
+lists take to be made and added up, are in the step's time alone. At last a run of two workers loses one of them to
+`kill -9` (`bench.lost_worker`).
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import statistics
@@ -18,12 +21,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import ctrfast  # noqa: F401  (before TensorFlow: it selects Keras 2)
 
 # isort: split
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 from matplotlib.axes import Axes
 
@@ -40,9 +44,18 @@ from ctrfast.network import Network
 from ctrfast.optim.scaling import make_plan
 from ctrfast.optim.step_settings import StepSettings
 from ctrfast.replicas import Replicas, choose_devices
+from ctrfast.row_sums import RowSums, RowSumsForm
 from ctrfast.workers import ALONE, Workers
 
+Ints: TypeAlias = npt.NDArray[np.int32]
+
 _WARM_UP_STEPS = 2
+_FORMS: Sequence[tuple[str, int | None, RowSumsForm]] = (
+    ("2 workers of 1 core, sums of all rows", 2, "dense"),
+    ("2 workers of 1 core, of touched rows", 2, "sparse"),
+    ("1 worker of 1 core", 1, "dense"),
+    ("1 process, 2 threads", None, "dense"),
+)
 _TIMES = {
     "start_s": "from the wish to train to the end of the first step",
     "anew_s": "from `kill -9` until the workers begin anew",
@@ -50,8 +63,10 @@ _TIMES = {
 }
 
 
-def measure(config: TrainConfig, data: Path, cores: Sequence[int], steps: int, workers: Workers) -> dict[str, float]:
-    """Median seconds of a step of this process on its cores, and of its all-reduce alone."""
+def measure(
+    config: TrainConfig, data: Path, cores: Sequence[int], steps: int, row_sums: RowSumsForm, workers: Workers
+) -> dict[str, float]:
+    """Median seconds of a step of this process on its cores, and of its exchange alone; MiB of row sums sent by it."""
     os.sched_setaffinity(0, cores)
     dataset = Dataset.open(data, verify=False)
     plan = make_plan(config, dataset.fitted.schema_.name)
@@ -62,31 +77,46 @@ def measure(config: TrainConfig, data: Path, cores: Sequence[int], steps: int, w
         workers.devices() or choose_devices(1),
         batch_size=config.batch_size,
         workers=workers,
+        row_sums=row_sums,
     )
     source = epoch_batches(dataset, config, 0, workers.part)
+    ids: list[Ints] = []
 
     def step() -> None:
         batch = next(source)
+        ids[:] = [batch.ids]
         np.asarray(replicas.step(batch.ids, batch.numbers, batch.labels)[0])
 
     step_s = _median_s(step, steps)
-    shapes = [
-        (dataset.fitted.table_rows, config.model.embedding_dim + 2),
-        *(v.shape for v in replicas.network.model.dense_variables),
-    ]
-    reduce_s = 0.0 if workers.strategy is None else _median_s(_all_reduce(workers.strategy, shapes), steps)
+    touched = len(np.unique(ids[0]))
+    costs = RowSums(workers.size, dataset.fitted.table_rows, config.model.embedding_dim, touched)
+    exchange_s = 0.0
+    if workers.strategy is not None:
+        added_up = [tf.zeros(variable.shape) for variable in replicas.network.model.dense_variables]
+        gathered = []
+        if row_sums == "dense":
+            added_up.append(tf.zeros((dataset.fitted.table_rows, config.model.embedding_dim + 2)))
+        else:
+            gathered.append(tf.zeros((touched, config.model.embedding_dim + 3)))
+        exchange = _exchange(workers.strategy, added_up, gathered)
+        exchange_s = _median_s(exchange, steps)
     source.close()
     replicas.close()
-    return {"step_s": step_s, "all_reduce_s": reduce_s}
+    sent = costs.dense_bytes if row_sums == "dense" else costs.sparse_bytes
+    return {"step_s": step_s, "exchange_s": exchange_s, "mib_sent": sent / 2**20}
 
 
-def _all_reduce(strategy: tf.distribute.Strategy, shapes: Sequence[Sequence[int]]) -> Callable[[], object]:
-    values = [tf.zeros(shape) for shape in shapes]
+def _exchange(
+    strategy: tf.distribute.Strategy, added_up: Sequence[tf.Tensor], gathered: Sequence[tf.Tensor]
+) -> Callable[[], object]:
+    """Dense gradients, and the sums of all rows or lists of touched ones, as a step sends them."""
 
-    def reduced() -> Any:
-        return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, values)
+    def exchanged() -> Any:
+        context = tf.distribute.get_replica_context()
+        sums = context.all_reduce(tf.distribute.ReduceOp.SUM, added_up)
+        return [*sums, *(context.all_gather(lists, axis=0) for lists in gathered)]
 
-    run = tf.function(lambda: strategy.run(reduced))
+    run = tf.function(lambda: strategy.run(exchanged))
     return lambda: [np.asarray(value) for value in run()]
 
 
@@ -100,10 +130,17 @@ def _median_s(work: Callable[[], object], times: int) -> float:
 
 
 def as_worker(
-    config: TrainConfig, data: Path, steps: int, out: Path, workers: Workers, _tell: object, _stop: object
+    config: TrainConfig,
+    data: Path,
+    steps: int,
+    row_sums: RowSumsForm,
+    out: Path,
+    workers: Workers,
+    _tell: object,
+    _stop: object,
 ) -> None:
     """A worker on a core of its own; the chief writes what it measured."""
-    figures = measure(config, data, [sorted(os.sched_getaffinity(0))[workers.index]], steps, workers)
+    figures = measure(config, data, [sorted(os.sched_getaffinity(0))[workers.index]], steps, row_sums, workers)
     if workers.is_chief:
         out.write_text(json.dumps(figures))
 
@@ -123,23 +160,22 @@ def main() -> None:
         raise SystemExit("Two cores are needed, one for each worker.")
     os.sched_setaffinity(0, cores)  # before TensorFlow counts them
     found: dict[str, dict[str, float]] = {}
-    for update in ("dense", "sparse"):
-        for workers in (2, 1, None):
-            config = parse_config(
-                {"batch_size": arguments.batch_size, "optimizer": {"update": update}, "cluster": {"workers": workers}}
-            )
-            if workers is None:
-                form, figures = "1 process, 2 threads", measure(config, data, cores, arguments.steps, ALONE)
-            else:
-                form = f"{workers} worker{'s' * (workers > 1)} of 1 core"
-                with connected(config.cluster):
-                    work = partial(as_worker, config, data, arguments.steps, out)
-                    run_on_workers(work, config.cluster, out, lambda _: None, lambda: False)
-                figures = json.loads(out.read_text())
-            found[f"{update}, {form}"] = {
-                "rows_per_s": arguments.batch_size / figures["step_s"],
-                "all_reduce_share": figures["all_reduce_s"] / figures["step_s"],
-            }
+    for update, (form, workers, row_sums) in itertools.product(("dense", "sparse"), _FORMS):
+        config = parse_config(
+            {"batch_size": arguments.batch_size, "optimizer": {"update": update}, "cluster": {"workers": workers}}
+        )
+        if workers is None:
+            figures = measure(config, data, cores, arguments.steps, row_sums, ALONE)
+        else:
+            with connected(config.cluster):
+                work = partial(as_worker, config, data, arguments.steps, row_sums, out)
+                run_on_workers(work, config.cluster, out, lambda _: None, lambda: False)
+            figures = json.loads(out.read_text())
+        found[f"{update}, {form}"] = {
+            "rows_per_s": arguments.batch_size / figures["step_s"],
+            "exchange_share": figures["exchange_s"] / figures["step_s"],
+            "mib_sent": figures["mib_sent"],
+        }
     lost = measure_loss(_losing(arguments.batch_size), data, (arguments.data / "lost").resolve())
     write(_report(arguments.batch_size, arguments.ids, arguments.steps, found, lost), partial(_draw, found))
 
@@ -156,18 +192,23 @@ def _report(
     found: Mapping[str, Mapping[str, float]],
     lost: Mapping[str, float],
 ) -> Report:
-    cells = [[form, f"{of['rows_per_s']:,.0f}", f"{of['all_reduce_share']:.0%}"] for form, of in found.items()]
+    cells = [
+        [form, f"{of['rows_per_s']:,.0f}", f"{of['mib_sent']:.1f}", f"{of['exchange_share']:.0%}"]
+        for form, of in found.items()
+    ]
     times = [[words, f"{lost[name]:.1f}"] for name, words in _TIMES.items()]
     return Report(
         name="cluster",
         title=f"Workers of one core each: DeepFM, about {ids:,} ids, batch {batch_size:,}",
         tables=[
-            Table("Rows per second", ["update, form", "rows/s", "share in the all-reduce"], cells),
+            Table("Rows per second", ["update, form", "rows/s", "MiB sent", "share in the exchange"], cells),
             Table("Time to recover from a lost worker", ["of two workers, update dense", "s"], times),
         ],
         notes=[
             f"Median of {steps} steps; the forms one after the other, so a noisy minute meets one of them.",
-            "Share in the all-reduce: the same sums sent again with nothing else going on, by the time of a step.",
+            "MiB sent: row sums that each worker sends at a step, by `ctrfast.row_sums`, U being what the "
+            "first worker's last batch touched.",
+            "Share in the exchange: as many sums sent again with nothing else going on, by the time of a step.",
             f"The lost worker: one run, one loss after {LOST_AFTER} steps, checkpoints at each {CHECKPOINT_EVERY}. "
             "Both workers are started anew, load TensorFlow and go on from the last checkpoint.",
         ],

@@ -8,12 +8,12 @@
     sparse all-reduce   (N-1) U (D+3) + 2 (N-1)/N P              3 V (D+1) + 2 V (D+2) + N U (D+3)
     rows sharded        (N-1)/N (U (2D+4) + 2 P)                 (3 V (D+1) + 2 V (D+2)) / N + 2 U (2D+4)
 
-Dense: a ring adds up the sums and counts of all rows (what `ctrfast.replicas` does). Sparse: a ring gathers number,
-sums and count of the rows that each GPU has touched. Sharded: each GPU owns V/N rows and their moments; numbers of rows
-go to the owners (1), rows come back (D+1), sums and counts of gradients return (D+2); the owner, who then knows a row's
-norm and its count in the whole batch, clips and takes Adam's step. All three take the same step: L2 and Adam pass over
-all rows. Sums are held twice, as they were measured to be on one GPU (`ctrfast.memory`); dense weights, activations and
-batches are not counted.
+Dense: a ring adds up the sums and counts of all rows (what `ctrfast.replicas` does on GPUs). Sparse: a ring gathers
+number, sums and count of the rows that each GPU has touched (what it can do on CPUs). Sharded: each GPU owns V/N rows
+and their moments; numbers of rows go to the owners (1), rows come back (D+1), sums and counts of gradients return
+(D+2); the owner, who then knows a row's norm and its count in the whole batch, clips and takes Adam's step. All three
+take the same step: L2 and Adam pass over all rows. Sums are held twice, as they were measured to be on one GPU
+(`ctrfast.memory`); dense weights, activations and batches are not counted.
 
     work = Work(field_sizes(1_067_398), width=10)
     rows_sharded(work, batch_size=131_072, gpus=8).sent_bytes

@@ -7,7 +7,9 @@
                                            a row, as measured; `update: sparse` on a CPU has min(V, B S) rows of it.
                                            In place: min(V, B S) (D+3) + 2 V, sums of present rows, and two numbers
                                            for each row. On a GPU V (2D+4), as measured. Of replicas on CPUs V (2D+10):
-                                           a replica's sums, and the pass over those of all
+                                           a replica's sums, and the pass over those of all; in place of its sums, the
+                                           lists of touched rows of all workers where these may be larger, at most
+                                           2 V (D+2) (`ctrfast.row_sums`)
     dense        P (2 + slots)             P weights outside the table, with their gradient
     batch        B S (D+1) x copies of the row gradients (in place, of a micro-batch's), and M rows of activations, M
                                            the micro-batch
@@ -135,7 +137,8 @@ def estimate(
     elif in_place:
         gradient = present * (D + 3) + 2 * V
     elif replicas > 1:
-        gradient = V * (D + 2 + D + _PASS_NUMBERS)
+        lists = min(replicas * present * (D + 3), 2 * V * (D + 2)) if workers > 1 else 0
+        gradient = max(V * (D + 2), lists) + V * (D + _PASS_NUMBERS)
     else:
         gradient = (present if config.optimizer.update == "sparse" else V) * (D + _PASS_NUMBERS)
     size = network_size(config.model, F, N, tasks=len(schema.labels))

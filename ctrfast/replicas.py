@@ -1,8 +1,10 @@
 """Replicas: copies of a network and its optimizer, one per device, that take each step together.
 
-Each replica computes the gradients of its share of the batch. Their row sums and counts, (V, D+2), and the dense
-gradients are added up over the replicas **before** the clip, so that N replicas at batch B/N take the step of one at B.
-Every replica then applies the same sums to its own copy.
+Each replica computes the gradients of its share of the batch. Their row sums and counts, and the dense gradients, are
+added up over the replicas **before** the clip, so that N replicas at batch B/N take the step of one at B. Every replica
+then applies the same sums to its own copy. Row sums are exchanged in one of two forms (`ctrfast.row_sums` chooses):
+those of all rows, (V, D+2), in an all-reduce, or lists of the rows that each replica has touched, (U, D+3), which all
+of them gather and add up.
 
     replicas = Replicas(make_network, starts, settings, choose_devices(config.replicas), batch_size=8192)
     loss, present, clipped = replicas.step(batch.ids, batch.numbers, batch.labels)
@@ -16,7 +18,7 @@ Differs from them: each replica's variables are its own, not mirrored ones, so t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import TypeAlias
 
 import numpy as np
@@ -30,6 +32,7 @@ from ctrfast.gradients import known_labels, task_weights
 from ctrfast.network import Network
 from ctrfast.optim.step_settings import StepSettings
 from ctrfast.row_step import RowStep
+from ctrfast.row_sums import RowSumsForm
 from ctrfast.step import Execution, make_step
 from ctrfast.table_step import TableStep
 from ctrfast.traced import traced
@@ -84,6 +87,7 @@ class Replicas:
         execution: how a replica runs its share; by default the fastest for the device.
         precision: of the MLP's products.
         workers: processes that share each batch; `step` takes this one's rows.
+        row_sums: the form in which several replicas exchange the sums of their row gradients.
     """
 
     def __init__(
@@ -97,8 +101,10 @@ class Replicas:
         execution: Execution | None = None,
         precision: str = "float32",
         workers: Workers = ALONE,
+        row_sums: RowSumsForm = "dense",
     ) -> None:
         self.devices = devices
+        self._row_sums = row_sums
         self._wishes: Floats = np.zeros(_WISHES, np.float32)
         self._heard: Floats | tf.Tensor = self._wishes
         self._is_alone, replicas = workers.size == 1, workers.size * len(devices)
@@ -123,7 +129,7 @@ class Replicas:
         self.network = self._networks[0]
         self.step: Callable[..., Step] = self._steps[0]
         if replicas > 1:
-            self._strategy = workers.strategy or tf.distribute.MirroredStrategy(devices)
+            self._strategy = workers.strategy or _mirrored(tuple(devices))
             self._run = traced(lambda *parts: self._strategy.run(self._on_replica, args=parts))
             self.step = self._together
 
@@ -192,9 +198,16 @@ class Replicas:
         index = int(tf.get_static_value(context.replica_id_in_sync_group))  # traced once per replica
         step = self._table_step(index % len(self._steps))
         loss, rows, dense = step.gradients(ids, numbers, labels, _weights(context, labels))
-        own = [loss, wishes[0], step.optimizer.sum_rows(ids, rows), *dense]
-        loss, heard, sums, *dense = context.all_reduce(tf.distribute.ReduceOp.SUM, own)
-        present, clipped = step.optimizer.apply_sums(sums, dense)
+        own = [loss, wishes[0], *dense]
+        if self._row_sums == "sparse":
+            loss, heard, *dense = context.all_reduce(tf.distribute.ReduceOp.SUM, own)
+            lists = context.all_gather(step.optimizer.list_sums(ids, rows), axis=0)  # (L, D+3)
+            most = ids.shape.num_elements() * context.num_replicas_in_sync
+            present, clipped = step.optimizer.apply_lists(lists, dense, most)
+        else:
+            own.append(step.optimizer.sum_rows(ids, rows))
+            loss, heard, *dense, sums = context.all_reduce(tf.distribute.ReduceOp.SUM, own)
+            present, clipped = step.optimizer.apply_sums(sums, dense)
         return loss, present, clipped, heard
 
     def _table_step(self, index: int) -> TableStep:
@@ -209,6 +222,12 @@ def _weights(context: tf.distribute.ReplicaContext, labels: tf.Tensor) -> tf.Ten
     if labels.shape.rank == 1:
         return None
     return task_weights(context.all_reduce(tf.distribute.ReduceOp.SUM, known_labels(labels)))
+
+
+@cache
+def _mirrored(devices: tuple[str, ...]) -> tf.distribute.MirroredStrategy:
+    """One for all runs of a process: each numbers its exchanges from the start, and those of another collide."""
+    return tf.distribute.MirroredStrategy(devices)
 
 
 def _restore_all(

@@ -107,7 +107,7 @@ def train(
     findings = examine(unverified, settings, None if is_elsewhere(settings.cluster) else available_memory())
     refuse(findings)
     findings += tuple(unseen_findings(unverified, unseen_shares(unverified)))
-    print_findings(finding for finding in findings if finding.level == "warning")
+    print_findings(finding for finding in findings if finding.level == "warning" or finding.path == "cluster.workers")
     dataset = Dataset.open(folder)
     keep_freed_memory()
     load_tensorflow()

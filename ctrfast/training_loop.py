@@ -45,6 +45,7 @@ from ctrfast.optim.scaling import make_plan
 from ctrfast.optim.step_settings import StepSettings
 from ctrfast.reference import REFERENCE, reference_of
 from ctrfast.replicas import Replicas, check_replicas, choose_devices
+from ctrfast.row_sums import row_sums_form
 from ctrfast.run import CHECKPOINTS, EndedBy, Ending, Run, finish_run, run_seal, start_or_resume
 from ctrfast.step import choose_execution
 from ctrfast.teacher import Teacher
@@ -101,6 +102,7 @@ class TrainingLoop:
             execution=choose_execution(config.micro_batch_size),
             precision=config.precision,
             workers=workers,
+            row_sums=workers.from_chief(lambda: row_sums_form(dataset, config, replicas)),
         )
         self.network = self.replicas.network
         room = gpu_bytes - needs.device_bytes if gpu_bytes is not None and replicas == 1 else None

@@ -16,6 +16,31 @@ def test_two_replicas_take_the_steps_of_one(dataset, tmp_path):
     assert not (tmp_path / "none").exists()
 
 
+@pytest.fixture(scope="module")
+def row_sums(tiny_dataset, tmp_path_factory):
+    """State and figures by update and form, of three replicas and of one."""
+    out = tmp_path_factory.mktemp("row-sums")
+    program = [sys.executable, "-m", "tests.row_sums_program", tiny_dataset.path, out]
+    result = subprocess.run(program, capture_output=True, text=True, timeout=240)
+    assert result.returncode == 0, result.stderr
+    return {path.stem: dict(np.load(path)) for path in out.glob("*.npz")}
+
+
+@pytest.mark.parametrize("update", ["dense", "sparse"])
+@pytest.mark.parametrize("form", ["dense", "sparse"])
+def test_both_forms_of_row_sums_take_the_steps_of_one(row_sums, update, form):
+    one, three = (row_sums[f"{update}-{name}"] for name in ("one", form))
+    assert one.keys() == three.keys() >= {"table", "table.first", "table.second", "figures"}
+    for name, value in one.items():
+        np.testing.assert_allclose(three[name], value, rtol=0, atol=2e-6, err_msg=name)
+    figures = one["figures"]  # per step: loss, rows present by table, rows clipped by table
+    assert 0 < figures[:, 3:].sum() < figures[:, 1:3].sum()
+
+
+def test_the_updates_of_the_forms_differ(row_sums):
+    assert np.abs(row_sums["sparse-sparse"]["table"] - row_sums["dense-sparse"]["table"]).max() > 1e-5
+
+
 def test_a_batch_that_does_not_divide_is_refused():
     with pytest.raises(ConfigError, match=r"`replicas` must divide batch_size=100\. Got replicas=3"):
         parse_config({"batch_size": 100, "replicas": 3})

@@ -23,6 +23,7 @@ import tensorflow as tf
 from ctrfast.optim.clip import Embeddings, bind_clip
 from ctrfast.optim.dense_weights import DenseWeights, assign, zeros_like
 from ctrfast.optim.fields import Fields, FieldSlices, FieldsOfRows, PresentRows
+from ctrfast.optim.row_lists import packed, padded, summed_by_row, unpacked
 from ctrfast.optim.rules import rule_of
 from ctrfast.optim.step_settings import StepSettings
 from ctrfast.optim.trust import trust_by_field
@@ -44,7 +45,8 @@ class TableOptimizer:
 
     Replicas take `apply` in two: `sum_rows(ids, row_gradients)` gives the sums of gradients and the counts of each row,
     (V, D+2); added up over the replicas, `apply_sums(sums, dense_gradients)` takes the step, of those rows alone that
-    were counted where the update is sparse.
+    were counted where the update is sparse. Or `list_sums(ids, row_gradients)` gives those of the rows in the ids
+    alone, with their numbers, (U, D+3), and `apply_lists` takes the step from the lists of all.
     """
 
     def __init__(
@@ -73,6 +75,8 @@ class TableOptimizer:
         self.apply_sums = (
             self._listed_step_of_sums if settings.update == "sparse" else traced(self._step_of_sums, jit_compile=True)
         )
+        self.list_sums = traced(self._listed_sums)
+        self._sum_lists = traced(self._sums_of_lists, jit_compile=True)
         self._update_listed = traced(self._update_list, jit_compile=True)
         self._update_dense = traced(self._dense.update, jit_compile=True)
 
@@ -96,6 +100,24 @@ class TableOptimizer:
         """
         step = self._listed_step if self.lists_rows else self._whole
         return step(ids, row_gradients, dense_gradients)
+
+    def apply_lists(
+        self, lists: tf.Tensor, dense_gradients: Sequence[tf.Tensor], most: int
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Take one step.
+
+        Args:
+            lists: (L, D+3) float32, those of all replicas, one behind the other.
+            dense_gradients: of the mean loss over the global batch.
+            most: ids of the global batch, B S.
+
+        Returns:
+            As `apply`.
+        """
+        if self._is_sparse:
+            rows, sums = unpacked(lists)  # (L,), (L, D+2)
+            return self._step_of_rows(rows, sums, dense_gradients, most)
+        return self.apply_sums(self._sum_lists(padded(lists, -(-most // _SHAPES))), dense_gradients)
 
     def settle(self) -> None:
         """Nothing: `table` is up to date after each step."""
@@ -135,16 +157,29 @@ class TableOptimizer:
         self._dense.update(dense_gradients, step)
         return _count(fields, counts, was_clipped)
 
+    def _listed_sums(self, ids: tf.Tensor, row_gradients: tf.Tensor) -> tf.Tensor:
+        flat_ids, counted = _flatten(ids, row_gradients)  # (B*F,), (B*F, D+2)
+        present, sums = summed_by_row(flat_ids, counted, -(-flat_ids.shape[0] // _SHAPES))  # (U,), (R, D+2)
+        return packed(present, sums[: tf.size(present)])  # (U, D+3)
+
+    def _sums_of_lists(self, lists: tf.Tensor) -> tf.Tensor:
+        rows, sums = unpacked(lists)  # (L,), (L, D+2)
+        return tf.math.unsorted_segment_sum(sums, rows, self.table.shape[0])  # (V, D+2)
+
     def _listed_step(
         self, ids: tf.Tensor, row_gradients: tf.Tensor, dense_gradients: Sequence[tf.Tensor]
     ) -> tuple[tf.Tensor, tf.Tensor]:
         flat_ids, counted = _flatten(ids, row_gradients)  # (B*F,), (B*F, D+2)
-        present, place = tf.unique(flat_ids)  # (U,), (B*F,)
-        # R rows, of which U are used: a sixteenth of B*F at a time, since each R is compiled anew.
-        count = tf.size(present)
-        piece = -(-flat_ids.shape[0] // _SHAPES)
-        most = -(-count // piece) * piece  # R
-        sums = tf.math.unsorted_segment_sum(counted, place, most)  # (R, D+2)
+        return self._step_of_rows(flat_ids, counted, dense_gradients, flat_ids.shape[0])
+
+    def _step_of_rows(
+        self, rows: tf.Tensor, counted: tf.Tensor, dense_gradients: Sequence[tf.Tensor], most: int
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Take the step of rows (L,), of which equal ones are added up, with gradients and counts (L, D+2).
+
+        They are padded to R rows, a sixteenth of `most` at a time, since each R is compiled anew.
+        """
+        present, sums = summed_by_row(rows, counted, -(-most // _SHAPES))  # (U,), (R, D+2)
         return self._update_present(present, sums, dense_gradients)
 
     def _listed_step_of_sums(

@@ -19,9 +19,9 @@ from ctrfast.preflight.findings import DATASET, Finding, found
 from ctrfast.preflight.stored_files import RowGroups, check_files, check_shards
 from ctrfast.preflight.training_time import TimeEstimate, estimate_time, measure_speed
 from ctrfast.preflight.unseen import Shares, unseen_findings, unseen_shares
+from ctrfast.row_sums import choose_row_sums
 from ctrfast.schema import SPLITS
 
-_WORD = 4
 _GROUPS_IN_MEMORY = 17  # that the reader holds at most (`ctrfast.memory`)
 _GROUPS_IN_POOL = 8  # with fewer, a batch is of few places of the log
 _SMALL_GROUP = 4096  # rows; reading smaller ones costs more than their rows
@@ -68,12 +68,13 @@ def examine(
     available_bytes: None where the run will be on another machine or at another time; memory is not judged then.
     with_rows: False where manifest and schema alone are at hand; files are not judged then.
     """
+    of_files = tuple(found(partial(check_files, dataset), DATASET)) if with_rows else ()
     findings = [
-        *(found(partial(check_files, dataset), DATASET) if with_rows else ()),
+        *of_files,
         *found(partial(check_config, config), DATASET),
         *found(partial(check_dataset, dataset, config), DATASET),
         *_of_rows(dataset, config),
-        *_of_workers(dataset, config),
+        *_of_workers(dataset, config, with_vocabularies=with_rows and not of_files),
     ]
     needs = _memory(dataset, config)
     if with_rows:
@@ -117,16 +118,16 @@ def _of_rows(dataset: Dataset, config: TrainConfig) -> Iterator[Finding]:
             yield Finding("warning", f"{message} Prepare with a larger --{split}-fraction.", f"{DATASET}.label")
 
 
-def _of_workers(dataset: Dataset, config: TrainConfig) -> Iterator[Finding]:
+def _of_workers(dataset: Dataset, config: TrainConfig, *, with_vocabularies: bool) -> Iterator[Finding]:
     """What workers send each other at each step, which the estimate of the time does not know."""
     workers = config.cluster.workers or 1
     if workers > 1:
-        numbers = dataset.fitted.table_rows * (config.model.embedding_dim + 2)
+        who = f"{workers} workers" if config.shares == workers else f"{config.shares} GPUs of {workers} workers"
+        row_sums = choose_row_sums(dataset, config, config.shares, with_vocabularies=with_vocabularies)
         yield Finding(
             "info",
-            f"At each step, each of the {workers} workers sends and receives the sums of all table rows, "
-            f"{2 * numbers * _WORD * (workers - 1) / workers / 2**20:,.1f} MiB each way in a ring; the time is without "
-            "that, as it depends on the links between them. A larger batch_size has fewer steps.",
+            f"At each step, each of the {who} sends and receives {row_sums.reason}. The time is without that, as it "
+            "depends on the links between them. A larger batch_size has fewer steps.",
             "cluster.workers",
         )
 

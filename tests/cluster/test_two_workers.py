@@ -14,11 +14,12 @@ from ctrfast.loop.epoch_batches import epoch_batches
 from ctrfast.network import Network
 from ctrfast.optim.scaling import make_plan
 from ctrfast.optim.step_settings import StepSettings
+from ctrfast.row_sums import row_sums_form
 from ctrfast.run import Run
 from ctrfast.step import make_step
 from tests import tiny_clicks
 from tests.cluster.connections import strangers_among
-from tests.cluster.two_workers_program import DENSE, DIES_BEFORE_STEP, SPARSE
+from tests.cluster.two_workers_program import DENSE, DIES_BEFORE_STEP, SPARSE, UNDISTURBED
 
 pytestmark = pytest.mark.timeout(900)
 STEPS = 20
@@ -64,6 +65,19 @@ def test_two_workers_take_the_steps_of_one(runs, tiny_dataset, name, config):
     logged = [record["loss"] for record in tiny_clicks.records(run.path) if record["kind"] == "train"]
     windows = [losses[0:4], losses[4:8], losses[8:10], losses[10:12], losses[12:16], losses[16:20]]
     np.testing.assert_allclose(logged, [np.mean(window) for window in windows], atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["small-dense", "small-sparse"])
+def test_two_workers_that_exchange_touched_rows_take_the_steps_of_one(runs, tiny_dataset, name):
+    config, run = UNDISTURBED[name], Run.open(runs[0] / name)
+    assert row_sums_form(tiny_dataset, config, 2) == "sparse" != row_sums_form(tiny_dataset, DENSE, 2)
+    first, last, losses = one_worker(tiny_dataset, config)
+    assert run.receipt.steps == len(losses) > 2 * STEPS
+    got = Checkpoint.open(run.checkpoint, run.seal).tensors(list(last))
+    for key, value in last.items():
+        np.testing.assert_allclose(got[key], value, rtol=0, atol=2e-7, err_msg=key)
+    assert np.abs(last["table"] - first["table"]).max() > 1e-3
+    assert 0.1 < run.metrics["clipped_share"] < 0.95
 
 
 def test_the_updates_differ(runs):

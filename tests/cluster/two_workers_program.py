@@ -1,9 +1,10 @@
 """Runs on two workers, as a program of its own: Ray takes over a part of the process that it is started in.
 
 python -m tests.cluster.two_workers_program DATASET OUT
-Workers on a Ray that is started here train OUT/dense and OUT/sparse; stop in OUT/hurt, go on with it, and lose one of
-them by SIGKILL; a second group of them ends it and begins OUT/stopped, which SIGTERM breaks off. Prints JSON: messages
-of the stops, the steps that were told of OUT/hurt, why OUT/stopped cannot go on otherwise, and who was talked to.
+Workers on a Ray that is started here train OUT/dense, OUT/sparse and two runs of small batches; stop in OUT/hurt, go on
+with it, and lose one of them by SIGKILL; a second group of them ends it and begins OUT/stopped, which SIGTERM breaks
+off. Prints JSON: messages of the stops, the steps that were told of OUT/hurt, why OUT/stopped cannot go on otherwise,
+and who was talked to.
 """
 
 import json
@@ -37,15 +38,23 @@ SETTINGS = {
 }
 DENSE = parse_config(SETTINGS)
 SPARSE = parse_config({**SETTINGS, "optimizer": {**SETTINGS["optimizer"], "update": "sparse"}})
+# So few rows a step that workers exchange the sums of touched rows alone; the others those of all rows. The mean
+# gradient of a row grows as 1/B, and with it the ratio at which it is clipped.
+SMALL = {**SETTINGS, "batch_size": 50, "epochs": 1, "checkpoint_every_steps": 16}
+SMALL_DENSE, SMALL_SPARSE = (
+    parse_config({**SMALL, "optimizer": {"l2": 1e-3, "clip_ratio": 0.05, "update": update}})
+    for update in ("dense", "sparse")
+)
+UNDISTURBED = {"dense": DENSE, "sparse": SPARSE, "small-dense": SMALL_DENSE, "small-sparse": SMALL_SPARSE}
 
 
 DIES_BEFORE_STEP = 7
 
 
 def train_all(data, seal, out, workers, on_progress, should_stop):
-    """Four runs in one group, or two: a group's start takes longer than they do. It is called again after the loss."""
+    """Six runs in one group, or two: a group's start takes longer than they do. It is called again after the loss."""
     do = partial(work_on, data, seal)
-    for name, config in (("dense", DENSE), ("sparse", SPARSE)):
+    for name, config in UNDISTURBED.items():
         if not (out / name / RECEIPT).exists():
             do(config, out / name, None, workers, lambda _: None, should_stop)
 

@@ -118,3 +118,24 @@ def test_settings_of_an_adaptive_plan_have_its_momentum_and_decay():
     config = parse_config({"batch_size": 8192, "scaling": {"rule": "adaptive"}})
     settings = StepSettings.of(make_plan(config, "criteo"), steps_per_epoch=10, epochs=5)
     assert (settings.beta_1, settings.lr_decay, settings.warmup_steps) == (0.5, "cooldown", 10)
+
+
+@pytest.mark.parametrize("update", ["dense", "sparse"])
+def test_lists_of_parts_of_a_batch_take_its_step(update):
+    whole, parts = (
+        make([np.ones(2, np.float32)], update=update, l2=0.1, clip="adaptive_column", clip_ratio=0.05, bound=1.0)
+        for _ in range(2)
+    )
+    rng = np.random.default_rng(8)
+    dense = [tf.constant([1.0, -2.0])]
+    for _ in range(3):
+        ids = np.stack([rng.integers(0, 4, 9), rng.integers(4, 6, 9)], axis=1).astype(np.int32)  # (9, 2)
+        gradients = rng.normal(size=(9, 2, 3)).astype(np.float32)
+        expected = whole.apply(tf.constant(ids), tf.constant(gradients), dense)
+        cuts = [slice(0, 2), slice(2, 3), slice(3, 9)]  # lists of several lengths
+        lists = tf.concat([parts.list_sums(tf.constant(ids[c]), tf.constant(gradients[c])) for c in cuts], axis=0)
+        got = parts.apply_lists(lists, dense, ids.size)
+        for one, other in zip(expected, got, strict=True):
+            np.testing.assert_array_equal(one, other)
+    for name, value in whole.state().items():
+        np.testing.assert_allclose(parts.state()[name], value, rtol=1e-5, atol=1e-7, err_msg=name)
