@@ -1,5 +1,9 @@
 """N replicas at batch B/N take the steps of one at B."""
 
+import subprocess
+import sys
+
+import numpy as np
 import pytest
 
 from ctrfast.config import parse_config
