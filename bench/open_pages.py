@@ -40,7 +40,7 @@ class Visit:
     @classmethod
     def of_list(cls) -> Visit:
         """The list of jobs, some of which run (`static/jobs.js`)."""
-        return cls(None, ("/v1/jobs?",), 8.0)
+        return cls(None, ("/v1/jobs?",), 10.0)
 
     @classmethod
     def of_sweep(cls, sweep_id: str) -> Visit:

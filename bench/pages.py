@@ -188,7 +188,7 @@ def _report(found: dict[str, Figures], arguments: argparse.Namespace) -> None:
                 + ", ".join(f"{figures.summaries_s:,.0f} s ({name})" for name, figures in found.items())
                 + ", part by part with the records.",
                 "Jobs that run report a record and their progress every second, and write nothing into their logs. The "
-                "list is asked for every eight seconds, a sweep and a model every fifteen, a running job every thirty.",
+                "list is asked for every ten seconds, a sweep and a model every fifteen, a running job every thirty.",
                 "Browser and callers run on the same cores; the share is of the API's process alone.",
             ],
             figures={name: vars(figures) for name, figures in found.items()},

@@ -5,8 +5,8 @@ import { between, duration, integer, number, time } from "./format.js";
 import { aucOf, FINAL, progressCell, stateTag } from "./job_parts.js";
 import { repeat } from "./live.js";
 
-const EVERY_MS = 8000; // while a job that is shown goes on
-const SELDOM_MS = 16_000; // else: for those that are new
+const EVERY_MS = 10_000; // while a job that is shown goes on
+const SELDOM_MS = 20_000; // else: for those that are new
 const here = new URLSearchParams(location.search);
 const asked = new URLSearchParams([...here].filter(([name, value]) => value && ["state", "kind", "label", "parent", "cursor"].includes(name)));
 const rows = new Map(); // job id -> its row, and the JSON that it was made of

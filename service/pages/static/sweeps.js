@@ -8,7 +8,7 @@ import { repeat } from "./live.js";
 import { gridNames } from "./sweep_groups.js";
 import { refill, wideTable } from "./wide_table.js";
 
-const EVERY_MS = 8000;
+const EVERY_MS = 10_000;
 const PAGE = 50;
 const shown = byId("sweeps");
 const more = byId("more");
