@@ -31,7 +31,7 @@ from ctrfast.loop.divergence import check_figures, check_loss, check_norms, chec
 from ctrfast.loop.embedding_norms import embedding_norms
 from ctrfast.loop.final_calibration import calibrate_run, picture_run
 from ctrfast.loop.golden import write_golden
-from ctrfast.loop.latest_figures import LatestFigures
+from ctrfast.loop.latest_figures import LatestFigures, figures_of
 from ctrfast.loop.progress import Progress, ProgressMeter
 from ctrfast.loop.run_log import RunLog, kept_records
 from ctrfast.loop.split_evaluation import ScoredSplit, evaluate_split
@@ -234,7 +234,6 @@ class TrainingLoop:
         self.replicas.settle()
         self.callbacks.epoch_ends(epoch, self.latest.metrics)
         self._save()
-        self._tell(force=True)
 
     def _is_due(self, every: int | None) -> bool:
         return every is not None and self.step % every == 0
@@ -312,6 +311,7 @@ class TrainingLoop:
         if self.log is not None:
             self.log.write({**record, "train_s": self._train_s()})
         self.latest.take(record)
+        self.progress.note(self.step, *figures_of(record))
 
     @property
     def _best_step(self) -> int | None:
@@ -319,8 +319,10 @@ class TrainingLoop:
         return self.watch.best_step if self.config.final_weights == "best" else None
 
     def _save(self) -> None:
+        """Write a checkpoint, and tell what was measured so far: who goes on from there does not measure it again."""
         self.workers.from_chief(self._write_checkpoint)
         self.saved = time.monotonic()
+        self._tell(force=True)
 
     def _write_checkpoint(self) -> None:
         state = {**self.replicas.state(), **self.window.tensors()}

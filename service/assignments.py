@@ -3,7 +3,8 @@
 The child has no database. It reads one assignment from its standard input, then one line for each renewed lease; it
 writes messages, one JSON object per line, to a pipe whose number is its last argument:
 
-    {"type": "progress", "progress": 0.5, "eta_s": 12.0, "facts": {"step": 100}, "record": {"step": 100, "loss": 0.45}}
+    {"type": "progress", "progress": 0.5, "eta_s": 12.0, "facts": {"step": 100}, "metrics": {"loss": 0.45}}
+    {"type": "metric", "record": {"epoch": 0, "step": 100, "loss": 0.45}}
     {"type": "warning", "message": "..."}
     {"type": "done", "metrics": {"test_auc": 0.78}, "result": {}}
     {"type": "failed", "reason": "bad_data", "message": "..."}

@@ -94,6 +94,9 @@ class Transcript:
         kind = message.get("type")
         if kind == "progress":
             self._add_progress(message)
+        elif kind == "metric":
+            if record := _finite(message.get("record")):
+                self.report.records.append(record)
         elif kind == "warning":
             if len(self.report.warnings) < _MAX_WARNINGS:
                 self.report.warnings.append(str(message.get("message", ""))[:_MAX_MESSAGE])
@@ -122,9 +125,6 @@ class Transcript:
         if progress is not None:
             report.progress, report.eta_s = min(max(progress, 0.0), 1.0), eta
             report.facts = _finite(message.get("facts"))
-        record = _finite(message.get("record"))
-        if record:
-            report.records.append(record)
         report.metrics.update(_finite(message.get("metrics")))
 
 

@@ -260,26 +260,30 @@ class _Ticker:
 
 
 class _TrainReporter:
-    """Training's progress as messages; a metric is recorded when it changes, with this process's memory then."""
+    """Training's progress as messages, and all that was measured at its own step, with this process's memory.
+
+    What is counted for an id field is told when it has changed: 26 fields would fill most of a record with zeros.
+    """
 
     def __init__(self, tell: Tell) -> None:
         self._tell = tell
-        self._last: dict[str, float] = {}
+        self._by_field: dict[str, float] = {}
 
     def __call__(self, progress: Progress) -> None:
-        changed = {name: value for name, value in progress.metrics.items() if self._last.get(name) != value}
-        self._last |= changed
-        by_field = {name: value for name, value in progress.by_field.items() if self._last.get(name) != value}
-        self._last |= by_field
-        place = {"epoch": progress.epoch, "step": progress.step}
+        for measured in progress.measured:
+            counted = measured["by_field"].items()
+            by_field = {name: value for name, value in counted if self._by_field.get(name) != value}
+            self._by_field |= by_field
+            record = {"epoch": measured["epoch"], "step": measured["step"], **measured["metrics"], **by_field}
+            self._tell({"type": "metric", "record": {**record, "memory_bytes": _rss_bytes()}})
+        facts = {"epoch": progress.epoch, "step": progress.step, "total_steps": progress.total_steps}
         self._tell(
             {
                 "type": "progress",
                 "progress": progress.fraction,
                 "eta_s": progress.eta_s,
-                "facts": {**place, "total_steps": progress.total_steps, "rows": progress.rows, "stage": "train"},
-                "metrics": changed,
-                "record": {**place, **changed, **by_field, "memory_bytes": _rss_bytes()} if changed else None,
+                "facts": {**facts, "rows": progress.rows, "stage": "train"},
+                "metrics": progress.metrics,
             }
         )
 

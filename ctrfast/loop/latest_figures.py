@@ -19,11 +19,21 @@ class LatestFigures:
         self.by_field: dict[str, float] = {}
 
     def take(self, record: Mapping[str, Any]) -> None:
-        """Put a record's figures in the place of earlier ones; those of a split carry its name."""
-        prefix = f"{record['split']}_" if "split" in record else ""
-        for name, value in record.items():
-            if isinstance(value, float) and name != "train_s":
-                self.metrics[f"{prefix}{name}"] = value
-            elif isinstance(value, Mapping):
-                name = name.removesuffix("_by_field")
-                self.by_field |= {f"{name}.{field}": figure for field, figure in value.items()}
+        """Put a record's figures in the place of earlier ones."""
+        metrics, by_field = figures_of(record)
+        self.metrics |= metrics
+        self.by_field |= by_field
+
+
+def figures_of(record: Mapping[str, Any]) -> tuple[dict[str, float], dict[str, float]]:
+    """A record's metrics, those of a split with its name before them, and what it counts for each id field."""
+    prefix = f"{record['split']}_" if "split" in record else ""
+    metrics: dict[str, float] = {}
+    by_field: dict[str, float] = {}
+    for name, value in record.items():
+        if isinstance(value, float) and name != "train_s":
+            metrics[f"{prefix}{name}"] = value
+        elif isinstance(value, Mapping):
+            counted = name.removesuffix("_by_field")
+            by_field |= {f"{counted}.{field}": figure for field, figure in value.items()}
+    return metrics, by_field

@@ -10,15 +10,25 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import TypedDict
 
 _INTERVAL_S = 0.5
+
+
+class Measured(TypedDict):
+    """What was measured at a step: metrics, and what is counted for each id field, as `clipped_share.C1`."""
+
+    epoch: int
+    step: int
+    metrics: dict[str, float]
+    by_field: dict[str, float]
 
 
 @dataclass(frozen=True)
 class Progress:
     """Where a run is. fraction: 0..1 of all steps. eta_s: seconds to go, `None` until known. metrics: the latest.
 
-    by_field: the latest of what is counted for each id field, as `clipped_share.C1`.
+    by_field: the latest of what is counted for each id field. measured: all since the progress before this one.
     """
 
     epoch: int
@@ -29,6 +39,7 @@ class Progress:
     eta_s: float | None
     metrics: dict[str, float] = field(default_factory=dict)
     by_field: dict[str, float] = field(default_factory=dict)
+    measured: list[Measured] = field(default_factory=list)
 
 
 class ProgressMeter:
@@ -58,6 +69,12 @@ class ProgressMeter:
         self._batch_size = batch_size
         self._started = time.monotonic()
         self._last = 0.0
+        self._measured: list[Measured] = []
+
+    def note(self, step: int, metrics: Mapping[str, float], by_field: Mapping[str, float]) -> None:
+        """Keep what was measured at a step until the next telling."""
+        measured = Measured(epoch=self._epoch(step), step=step, metrics=dict(metrics), by_field=dict(by_field))
+        self._measured.append(measured)
 
     def tell(
         self,
@@ -73,9 +90,10 @@ class ProgressMeter:
             return
         self._last = now
         done = step - self._first_step
+        measured, self._measured = self._measured, []
         self._listener(
             Progress(
-                epoch=max(step - 1, 0) // self._steps_per_epoch,
+                epoch=self._epoch(step),
                 step=step,
                 total_steps=self.total_steps,
                 rows=step * self._batch_size,
@@ -83,5 +101,9 @@ class ProgressMeter:
                 eta_s=(now - self._started) / done * (self.total_steps - step) if done else None,
                 metrics=dict(metrics),
                 by_field=dict(by_field),
+                measured=measured,
             )
         )
+
+    def _epoch(self, step: int) -> int:
+        return max(step - 1, 0) // self._steps_per_epoch

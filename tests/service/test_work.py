@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Iterator, Mapping
@@ -46,13 +47,39 @@ def stop() -> Iterator[Stop]:
     signal.signal(signal.SIGTERM, before)
 
 
+def test_every_record_of_a_training_is_told_at_its_own_step(tmp_path: Path, dataset: Path, stop: Stop) -> None:
+    registered = {"dataset": dataset, "dataset_hash": Dataset.open(dataset).hash}
+    work = assignment(tmp_path / "job", Kind.TRAIN, {**TRAIN, "log_every_steps": 1}, **registered)
+    told: list[Mapping[str, Any]] = []
+
+    def stop_once(message: Mapping[str, Any]) -> None:
+        told.append(message)
+        if message["type"] == "progress" and 0.3 < message["progress"] < 0.9 and not stopped:
+            stopped.append(message)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    stopped: list[Mapping[str, Any]] = []
+    with pytest.raises(Cancelled):
+        do_work(work, stop_once, stop)
+    do_work(work, stop_once, Stop())
+
+    records = [message["record"] for message in told if message["type"] == "metric"]
+    log = [json.loads(line) for line in (work.folder / "run" / "metrics.jsonl").read_text().splitlines()]
+    expected = [(record["step"], record["loss"]) for record in log if record["kind"] == "train"]
+    assert [step for step, _ in expected] == list(range(1, 13))
+    assert [(record["step"], record["loss"]) for record in records if "loss" in record] == expected
+    assert [record["valid_auc"] for record in records if "valid_auc" in record] == [
+        record["auc"] for record in log if record.get("split") == "valid"
+    ]
+
+
 def test_a_stopped_training_keeps_a_checkpoint_and_goes_on(tmp_path: Path, dataset: Path, stop: Stop) -> None:
     registered = {"dataset": dataset, "dataset_hash": Dataset.open(dataset).hash}
     work = assignment(tmp_path / "job", Kind.TRAIN, TRAIN, **registered)
     run = work.folder / "run"
 
     def stop_at_once(message: Mapping[str, Any]) -> None:
-        if message["progress"] < 1:
+        if message.get("progress", 1) < 1:
             os.kill(os.getpid(), signal.SIGTERM)
 
     (run / "checkpoints").mkdir(parents=True)  # a folder that is no run
@@ -63,7 +90,7 @@ def test_a_stopped_training_keeps_a_checkpoint_and_goes_on(tmp_path: Path, datas
 
     told: list[Mapping[str, Any]] = []
     product = do_work(work, told.append, Stop())
-    assert told[0]["facts"]["step"] > 1
+    assert next(message for message in told if message["type"] == "progress")["facts"]["step"] > 1
     assert told[-1]["progress"] == 1.0
     assert product.metrics["test_auc"] == Run.open(run).metrics["test_auc"]
     assert not list(run.rglob(".partial-*"))
