@@ -177,10 +177,11 @@ def test_a_refused_version_needs_a_word_more(page: Page, world: World) -> None:
 def test_an_alias_that_has_moved_meanwhile(page: Page, world: World) -> None:
     open_page(page, world, "/ui/models/ctr")
     page.get_by_role("button", name="Promote 1…").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_be_visible()
     for version in (3, 2):  # somebody else was quicker, and came back
         body = {"version": version, "force": True}
         assert world.api.client.put("/v1/models/ctr/aliases/latest", json=body).status_code == 200
-    dialog = page.get_by_role("dialog")
     dialog.get_by_role("button", name="Move from 2 to 1").click()
     expect(dialog.get_by_role("alert")).to_contain_text("latest")
     assert world.get("/v1/models/ctr")["aliases"]["latest"] == 2
