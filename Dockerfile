@@ -18,6 +18,4 @@ USER ctrfast
 WORKDIR /var/lib/ctrfast
 VOLUME /var/lib/ctrfast
 EXPOSE 8000
-HEALTHCHECK --interval=10s --timeout=30s --start-period=30s \
-    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/readyz', timeout=5)"]
 CMD ["ctrfast-service", "up", "--host", "0.0.0.0", "--port", "8000"]

@@ -20,6 +20,13 @@ from sqlalchemy.orm import Session
 HEAD = "0009"  # the newest revision under migrations/versions; a test compares
 BUSY_TIMEOUT_MS = 30_000
 CONNECT_TIMEOUT_S = 10  # a host that drops packets would hang a start for minutes
+# libpq's: what was sent is acknowledged within so many ms, and an idle host is asked for a sign of life after 10 s.
+_OPEN_CONNECTIONS = {
+    "tcp_user_timeout": "10000",
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+}
 _WRITES = "ctrfast_writes"
 _MIGRATION_LOCK = 0x637472  # "ctr": any number that others are unlikely to lock on the same PostgreSQL
 _QUEUE_LOCK = _MIGRATION_LOCK + 1
@@ -75,10 +82,11 @@ class Database:
 
 
 def _with_timeout(url: URL) -> URL:
-    """Limit how long PostgreSQL may take to answer a connection, unless the URL says how long itself."""
-    if url.get_driver_name() != "psycopg" or "connect_timeout" in url.query:
+    """Limit how long PostgreSQL may say nothing, on new connections and open ones, where the URL does not itself."""
+    if url.get_driver_name() != "psycopg":
         return url
-    return url.update_query_dict({"connect_timeout": str(CONNECT_TIMEOUT_S)})
+    limits = {"connect_timeout": str(CONNECT_TIMEOUT_S), **_OPEN_CONNECTIONS}
+    return url.update_query_dict({name: value for name, value in limits.items() if name not in url.query})
 
 
 def _tune_sqlite(engine: Engine) -> None:

@@ -124,13 +124,14 @@ def read_log(session: Session, job_id: str, after: int, limit: int) -> LogPage:
     return LogPage([row.data["line"] for row in rows], newest, finished=State(state) in FINAL and len(rows) < limit)
 
 
-def read_log_tail(session: Session, job_id: str, most: int) -> int:
-    """The event after which the last log lines that fit into so many bytes begin; 0 where all do."""
+def read_log_tail(session: Session, job_id: str, most: int, lines: int | None) -> int:
+    """The event after which the last log lines begin that fit into so many bytes and are at most `lines`; 0: all do."""
     query = select(Event.seq, Event.data).where(Event.job_id == job_id, Event.type == LOG)
+    newest_first = query.order_by(Event.seq.desc()).execution_options(yield_per=500)
     left = most
-    for row in session.execute(query.order_by(Event.seq.desc()).execution_options(yield_per=500)):
+    for count, row in enumerate(session.execute(newest_first)):
         left -= len(row.data["line"].encode(errors="replace")) + 1
-        if left < 0:
+        if left < 0 or count == lines:
             return int(row.seq)
     return 0
 

@@ -51,9 +51,12 @@ class FileLog:
         size = self.size()
         if size <= most:
             return 0
-        start = size - most
-        end_of_line = self._bytes(start - 1, most + 1).find(b"\n", 0, -1)
-        return start + max(0, end_of_line)
+        start = at = size - most
+        while data := self._bytes(at - 1, min(_CHUNK_BYTES, size - at)):  # a line that ends at `start` - 1 counts too
+            if (end := data.find(b"\n")) >= 0:
+                return at + end
+            at += len(data)
+        return start
 
     def read(self, start: int) -> Piece:
         """The next bytes. The job is looked at first: what it wrote before its end is then never missed."""
@@ -83,9 +86,9 @@ class StoredLog:
     job_id: str
     limit: int
 
-    def tail(self, most: int) -> int:
-        """The event after which the last lines that fit into so many bytes begin; 0 where all do."""
-        return self.jobs.log_tail(self.job_id, most)
+    def tail(self, most: int, lines: int | None) -> int:
+        """The event after which the last lines begin that fit into so many bytes, at most `lines`; 0 where all do."""
+        return self.jobs.log_tail(self.job_id, most, lines)
 
     def read(self, start: int) -> Piece:
         """The next lines. Raises EventsExpiredError."""

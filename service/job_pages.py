@@ -9,6 +9,7 @@ import io
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ctrfast.data.report.tags import Cell, document, plain, table, text
@@ -23,6 +24,7 @@ _FIGURES = {
     "seconds": "seconds",
     "rows_per_s": "rows/s",
 }
+_NUMBERS = {"batch_size": pa.int64(), "seconds": pa.float64(), "epoch_s": pa.float64()}  # of a run, unless unknown
 
 
 def train_page(report: TrainReport) -> str:
@@ -83,9 +85,11 @@ def sweep_page(report: SweepReport) -> str:
 
 
 def sweep_parquet(report: SweepReport) -> bytes:
-    """A sweep's runs as a parquet file, in the columns of `runs_table`."""
+    """A sweep's runs as a parquet file, in the columns of `runs_table`; numbers stay so where no run has one."""
+    table = runs_table([run.model_dump(mode="json") for run in report.runs])
+    schema = pa.schema([field.with_type(_NUMBERS.get(field.name, field.type)) for field in table.schema])
     out = io.BytesIO()
-    pq.write_table(runs_table([run.model_dump(mode="json") for run in report.runs]), out)
+    pq.write_table(table.cast(schema), out)
     return out.getvalue()
 
 

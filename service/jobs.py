@@ -272,10 +272,10 @@ class JobStore:
         with self._database.read() as session:
             return read_log(session, job_id, after, limit)
 
-    def log_tail(self, job_id: str, most: int) -> int:
-        """After which event the last log lines that fit into so many bytes begin; 0 where all do."""
+    def log_tail(self, job_id: str, most: int, lines: int | None) -> int:
+        """After which event the last log lines begin that fit into so many bytes, at most `lines`; 0 where all do."""
         with self._database.read() as session:
-            return read_log_tail(session, job_id, most)
+            return read_log_tail(session, job_id, most, lines)
 
     def metric_series(self, job_id: str, after: int = 0) -> tuple[list[dict[str, Any]], int]:
         """Metric records of a job after a sequence number, and that of its last event. Raises EventsExpiredError."""

@@ -2,8 +2,8 @@
 
 A dataset never changes, so neither does its report: it lies under HOME/reports, named by the dataset's hash, ctrfast's
 version and the report's form. Making one reads the whole dataset. The page of a sweep has pictures; the last few are
-kept in memory, by what they show, since a retry changes that. Both are made in a thread of the pool, one at a time, and
-whoever comes meanwhile is soon told to ask again.
+kept in memory, by what they show, since a retry changes that. Of each of the two one is made at a time, in a thread of
+the pool, and whoever comes meanwhile is soon told to ask again.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ class ReportShelf:
         self._settings = settings
         self._datasets = datasets
         self._turns = OneAtATime("Another report")
+        self._page_turns = OneAtATime("Another sweep's page")
         self._sweep_pages: dict[str, bytes] = {}
 
     def of(self, project: str) -> ReportShelf:
@@ -72,12 +73,12 @@ class ReportShelf:
         return self._kept(self._file(row, "html"), draw)
 
     def sweep_page(self, report: SweepReport) -> bytes:
-        """A sweep's report as an HTML page. Raises NotReadyError: another report is being made."""
+        """A sweep's report as an HTML page. Raises NotReadyError: another sweep's page is being made."""
         shown = report.model_dump_json()
         page = self._sweep_pages.get(shown)
         if page is not None:
             return page
-        with self._turns.turn():
+        with self._page_turns.turn():
             page = self._sweep_pages.get(shown) or sweep_page(report).encode()
             self._sweep_pages[shown] = page
             if len(self._sweep_pages) > _MOST_SWEEP_PAGES:

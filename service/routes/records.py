@@ -56,8 +56,8 @@ def get_events(
     """Server-sent events until the job ends, or those that there are as JSON with `Accept: application/json`.
 
     `state`, `progress`, `metric`, `log`, `warning`; `Last-Event-ID` or `after` goes on. `limit` and `types` (a comma
-    between: those events alone) are for JSON. 410: events that were asked for were removed; `X-First-Seq` is the first
-    that is left.
+    between: those events alone) are for JSON alone; a stream has all events. 410: events that were asked for were
+    removed; `X-First-Seq` is the first that is left.
     """
     jobs.get(job_id)
     start = after if last_event_id is None else last_event_id
@@ -87,8 +87,9 @@ def get_log(
 
     The log file, from a byte `offset` on (`X-Next-Offset` goes on from there); or, with `after`, up to `limit` lines
     that are events after that one (`X-Next-After` goes on). Without either the file, or the events where this server
-    has no file. `tail`: of that the last lines that fit into so many bytes; `X-Start` is 0 where these are all.
-    `follow`: all there is, and what comes, until the job ends. 410: lines asked for were removed.
+    has no file. `tail`: of that the last lines that fit into so many bytes, of events at most `limit` unless followed;
+    `X-Start` is 0 where these are all. `follow`: all there is, and what comes, until the job ends. 410: lines asked for
+    were removed.
     """
     jobs.get(job_id)
     given = [name for name, value in (("offset", offset), ("after", after), ("tail", tail)) if value is not None]
@@ -99,7 +100,7 @@ def get_log(
     headers = {}
     if after is not None or (offset is None and not file.exists()):
         stored = StoredLog(jobs, job_id, limit)
-        start = (after or 0) if tail is None else stored.tail(tail)
+        start = (after or 0) if tail is None else stored.tail(tail, None if follow_it else limit)
         first = stored.read(start)  # refuses what was removed while that can be answered
         pieces = follow(stored, start, _LOOK_S) if follow_it else _once(first.data)
         headers = {} if follow_it else {"X-Next-After": str(first.next)}

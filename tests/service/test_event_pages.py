@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import delete
 
+from service import job_logs
 from service.assignments import LOG
+from service.job_logs import FileLog
 from service.leases import Report
 from service.negotiation import prefers_json
 from service.states import Kind
@@ -148,6 +151,43 @@ def test_the_end_of_a_log(api: Api, source: str) -> None:
     followed = api.client.get(url, params={"tail": 11, "follow": True})
     assert followed.text == "three\nfour\n"
     problem(api.client.get(url, params={"tail": 1, "after": 1}), 422, "bad_request", "tail")
+
+
+def test_the_end_of_a_log_of_events_has_at_most_so_many_lines(api: Api) -> None:
+    lease = job_with_lines(api, ["one", "two", "three"])
+    url = f"/v1/jobs/{lease.job_id}/logs"
+    answer = api.client.get(url, params={"tail": 1000, "limit": 2})
+    assert answer.text == "two\nthree\n"
+    start, after = answer.headers["x-start"], answer.headers["x-next-after"]
+    assert api.client.get(url, params={"after": 0, "limit": 1}).headers["x-next-after"] == start
+    assert api.client.get(url, params={"after": start}).text == "two\nthree\n"
+    assert api.client.get(url, params={"after": after}).text == ""
+    whole = api.client.get(url, params={"tail": 1000, "limit": 3})
+    assert (whole.text, whole.headers["x-start"]) == ("one\ntwo\nthree\n", "0")
+    api.services.leases.succeed(lease, {}, lambda _: {})
+    followed = api.client.get(url, params={"tail": 1000, "limit": 2, "follow": True})
+    assert followed.text == "one\ntwo\nthree\n"
+
+
+def test_the_end_of_a_file_is_looked_for_in_pieces(api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read, asked = FileLog._bytes, []
+
+    def told(log: FileLog, start: int, most: int) -> bytes:
+        asked.append(most)
+        return read(log, start, most)
+
+    monkeypatch.setattr(FileLog, "_bytes", told)
+    monkeypatch.setattr(job_logs, "_CHUNK_BYTES", 4)
+    text = b"one\n" + b"a" * 11 + b"\n\n" + b"b" * 9 + b"\nc\n"
+    path = tmp_path / "log"
+    for whole in (text, text[:-1]):
+        path.write_bytes(whole)
+        log = FileLog(api.services.jobs, "any", path)
+        begins = [0, *(at + 1 for at, byte in enumerate(whole[:-1]) if byte == ord("\n"))]
+        for most in range(1, len(whole) + 5):
+            least = max(0, len(whole) - most)
+            assert log.tail(most) == next((begin for begin in begins if begin >= least), least), most
+    assert max(asked) == 4
 
 
 @pytest.mark.parametrize("source", ["file", "events"])

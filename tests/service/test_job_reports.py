@@ -13,6 +13,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -155,6 +156,28 @@ def test_a_sweep_as_one_parquet_table(api: Api) -> None:
     assert [run["epoch_s"] for run in runs[3:]] == [run["seconds"] / 2 for run in runs[3:]]
     prepared = api.services.jobs.enqueue(Kind.TRAIN, {"dataset": "d"})
     problem(api.client.get(f"/v1/jobs/{prepared.id}/report", headers={"Accept": PARQUET}), 409, "illegal_state")
+
+
+def test_columns_of_numbers_are_so_in_each_sweep(api: Api) -> None:
+    numbers = {"batch_size": pa.int64(), "seconds": pa.float64(), "epoch_s": pa.float64()}
+    no_training = [{"scaling": {"rule": "<b>"}, "seed": 1}]  # so its batch size is not known; nor does it begin
+    cancelled = api.services.jobs.enqueue(Kind.SWEEP, SPEC, children=no_training)
+    api.services.jobs.cancel(cancelled.id)
+    for job_id, has_one in ((cancelled.id, False), (ended_sweep(api), True)):
+        answer = api.client.get(f"/v1/jobs/{job_id}/report", headers={"Accept": PARQUET})
+        table = pq.read_table(io.BytesIO(answer.content))
+        assert {name: table.schema.field(name).type for name in numbers} == numbers
+        assert [table[name].null_count < table.num_rows for name in numbers] == [has_one] * 3
+
+
+def test_a_page_is_drawn_while_a_dataset_is_inspected(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.one_at_a_time.WAIT_S", 0.05)
+    url = f"/v1/jobs/{ended_sweep(api)}/report"
+    reports = api.services.reports
+    with reports._page_turns.turn():
+        problem(api.client.get(url, headers=PAGE), 503, "not_ready")
+    with reports._turns.turn():
+        assert api.client.get(url, headers=PAGE).status_code == 200
 
 
 def test_a_sweeps_page_has_pictures(api: Api) -> None:
