@@ -24,6 +24,7 @@ NAMES = (
     *("loss", "valid_log_loss", "valid_auc", "test_auc", "rows_per_s", "input_wait_share", "clipped_share"),
     *("memory_bytes", *(f"clipped_share.{name}" for name in FIELDS), *(f"embedding_norm.{name}" for name in FIELDS)),
 )
+MOST_LOOKS = 40
 RECORDS = 2000  # each metric has more values than the page draws of it, as it has with a million
 
 
@@ -34,25 +35,32 @@ class Loaded:
         self.page, self.url = page, url
         self.addresses: dict[str, str] = {}
         self.bytes: dict[str, int] = {}
+        self.unfinished: dict[str, str] = {}  # address by request
         network = page.context.new_cdp_session(page)
         network.send("Network.enable")
         network.on("Network.requestWillBeSent", self._name)
         network.on("Network.loadingFinished", self._count)
+        network.on("Network.loadingFailed", lambda told: self.unfinished.pop(told["requestId"], None))
 
     def _name(self, told: dict[str, Any]) -> None:
-        self.addresses[told["requestId"]] = told["request"]["url"].removeprefix(self.url)
+        address = told["request"]["url"].removeprefix(self.url)
+        self.addresses[told["requestId"]] = address
+        if told["type"] != "EventSource":  # which does not end
+            self.unfinished[told["requestId"]] = address
 
     def _count(self, told: dict[str, Any]) -> None:
         address = self.addresses[told["requestId"]]
+        self.unfinished.pop(told["requestId"], None)
         self.bytes[address] = self.bytes.get(address, 0) + int(told["encodedDataLength"])
 
     def total(self) -> int:
-        """Once nothing more has come for a while."""
-        before = -1
-        while before < len(self.bytes):
-            before = len(self.bytes)
+        """Once each answer is there, and no more were asked for in a while."""
+        for _ in range(MOST_LOOKS):
+            before = len(self.addresses)
             self.page.wait_for_timeout(1500)
-        return sum(self.bytes.values())
+            if len(self.addresses) == before and not self.unfinished:
+                return sum(self.bytes.values())
+        pytest.fail(f"not finished: {sorted(self.unfinished.values())}")
 
 
 @pytest.fixture

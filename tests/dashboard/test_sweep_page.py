@@ -8,7 +8,9 @@ from pathlib import Path
 from playwright.sync_api import Browser, expect
 
 from ctrfast.data.shards import Dataset
+from service.new_jobs import queue, runs_of_a_sweep
 from service.states import Kind
+from service.tables import Job
 from tests.service.conftest import Api, fill_data_root
 
 GRID = {"batch_size": [100, 200], "seed": [1, 2, 3]}
@@ -57,3 +59,33 @@ def test_only_what_goes_on_is_read_again(
         page.clock.fast_forward(15_000)
         expect(page.locator("#facts .state")).to_have_text("cancelling")
         expect(states).to_have_text(["succeeded", "cancelling", *["cancelled"] * 4])
+
+
+def test_runs_that_come_later_stand_in_the_order_of_points(
+    make_api: Callable[..., Api], tmp_path: Path, dataset: Dataset, raw_clicks: Path, browser: Browser
+) -> None:
+    home = tmp_path / "home"
+    fill_data_root(home, dataset.path, raw_clicks)
+    api = make_api()
+    api.services.datasets.register("clicks", home / "data" / "prepared")
+    runs = [{"dataset": "clicks", "batch_size": 100, "seed": seed} for seed in (1, 2, 3)]
+    spec = {"base": {"dataset": "clicks"}, "grid": GRID}
+    sweep = api.services.jobs.enqueue(Kind.SWEEP, spec, children=runs[:1])
+    api.services.leases.claim("w")
+    with browser.new_context() as context:
+        page = context.new_page()
+        page.clock.install()
+        page.goto(f"{api.url}/ui/sweeps/{sweep.id}")
+        expect(page.locator("#runs .state")).to_have_text(["running"])
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url.removeprefix(api.url)))
+        with api.services.database.write() as session:
+            stored = session.get_one(Job, sweep.id)
+            queue(session, runs_of_a_sweep(stored, runs[1:], stored.created_at, first=1))
+        for _ in runs[1:]:
+            assert api.services.leases.claim("w") is not None
+        page.clock.fast_forward(15_000)
+        expect(page.locator("#runs .state")).to_have_text(["running"] * 3)
+        assert asked == [f"/v1/jobs/{sweep.id}", f"/v1/jobs?parent={sweep.id}&limit=200&state=running"]
+        hrefs = page.locator("#runs a").evaluate_all("links => links.map(link => link.getAttribute('href'))")
+        assert hrefs == [f"/ui/jobs/{run.id}" for run in api.services.jobs.runs_of(sweep.id)]

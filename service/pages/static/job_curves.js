@@ -11,6 +11,7 @@ const FEWEST_POINTS = 4; // first, last, least, greatest: which fields there are
 const MOST_LIVE = 3000; // records; then the server thins them out anew
 const LARGEST = 6;
 const DRAW_MS = 500;
+const AGAIN_MS = 10_000; // after fields could not be read
 const MOST_MARKS = 50; // lines at epochs; of more every second, third ... is drawn
 
 const share = (value) => (typeof value === "number" ? percent(value, 2) : "–");
@@ -37,18 +38,25 @@ export class Curves {
     this.read = new Set(); // metrics of fields whose series is there, not their newest values alone
     this.live = 0;
     this.meanwhile = []; // what the stream has brought since the series was last asked for
+    this.loading = null; // while the series is read
     this.hasFailed = false;
+    this.again = null; // while the next try to read fields waits
     this.charts = new Map(); // id -> {chart, choice}
     this.timer = null;
   }
 
-  /** Read the series; the number of an event up to which it goes at least. */
-  async load() {
+  /** Read the series, once at a time; the number of an event up to which it goes at least. */
+  load() {
+    this.loading ??= this.#load().finally(() => (this.loading = null));
+    return this.loading;
+  }
+
+  async #load() {
     this.meanwhile = [];
+    this.live = 0; // from here on, also where this fails: it's then tried after as many records again
     const answers = await Promise.all([this.#ask(OF_ALL, POINTS), this.#ask(OF_FIELDS, FEWEST_POINTS)]);
     this.places.clear();
     this.read.clear();
-    this.live = this.meanwhile.length;
     for (const record of [...answers.flatMap(({ series }) => series), ...this.meanwhile]) this.#take(record);
     this.#draw();
     return Math.min(...answers.map(({ last_seq: last }) => last));
@@ -65,14 +73,26 @@ export class Curves {
     for (const name of names) this.read.add(name); // asked for once
     try {
       for (const record of (await this.#ask(names, FIELD_POINTS)).series) this.#take(record);
-      if (this.hasFailed) this.onProblem("");
-      this.hasFailed = false;
+      if (this.hasFailed && !this.again) {
+        this.hasFailed = false;
+        this.onProblem("");
+      }
     } catch (error) {
       for (const name of names) this.read.delete(name);
       this.hasFailed = true;
       this.onProblem(`Curves of fields cannot be read: ${error.message}`);
+      this.again ??= setTimeout(() => this.#tryAgain(), AGAIN_MS);
+    }
+    this.#draw();
+  }
+
+  /** Once somebody looks: drawing reads what is lacking. */
+  #tryAgain() {
+    if (document.hidden) {
+      document.addEventListener("visibilitychange", () => this.#tryAgain(), { once: true });
       return;
     }
+    this.again = null;
     this.#draw();
   }
 
@@ -83,7 +103,7 @@ export class Curves {
     if (this.timer) return;
     this.timer = setTimeout(() => {
       this.timer = null;
-      if (this.live > MOST_LIVE) this.load().catch(() => this.#draw()); // what the stream brought is still there
+      if (this.live > MOST_LIVE && !this.loading) this.load().catch(() => this.#draw()); // what the stream brought is still there
       else this.#draw();
     }, DRAW_MS);
   }
@@ -103,9 +123,9 @@ export class Curves {
       const picked = chosen(shape, fields, records, this.charts.get(shape.id)?.choice);
       const lacking = picked.filter((name) => !this.read.has(name));
       unread.push(...lacking);
-      if (!lacking.length) this.#drawOne(shape, fields, picked, records);
+      if (!lacking.length || this.again) this.#drawOne(shape, fields, picked, records);
     }
-    if (unread.length) this.#readFields(unread);
+    if (unread.length && !this.again) this.#readFields(unread);
     else if (!this.charts.size) fill(byId("curves"), el("p", { class: "empty panel" }, "No figures yet. They come with the job's first records; jobs other than trainings have none."));
   }
 

@@ -28,7 +28,8 @@ export class SweepRuns {
     const before = [...this.runs.values()].filter((run) => run.state === "running" && !known.has(run.id));
     if (before.length > MOST_SINGLE) return false;
     const others = await Promise.all(before.map((run) => getJson(`/v1/jobs/${run.id}`)));
-    for (const run of [...running, ...others]) this.runs.set(run.id, run);
+    for (const run of [...running].reverse()) this.runs.set(run.id, run); // new ones stand last, the oldest first
+    for (const run of others) this.runs.set(run.id, run);
     const counts = {};
     for (const { state } of this.runs.values()) counts[state] = (counts[state] ?? 0) + 1;
     const states = new Set([...Object.keys(counts), ...Object.keys(children)]);
