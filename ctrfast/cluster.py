@@ -227,10 +227,12 @@ def _hear_while_waiting(mail: Mailbox) -> None:
                     self.shutdown()
                     logging.getLogger(_FAILURE_LOG).setLevel(logging.WARNING)  # a traceback is no news to who asked
                     raise ControllerError(Cancelled("Stopped while workers were waited for; the run can be resumed."))
-                left_s = deadline - time.monotonic()
-                if super().wait(min(_WAIT_S, max(left_s, 0.0))):
+                began = time.monotonic()
+                step_s = min(_WAIT_S, max(deadline - began, 0.0))
+                if super().wait(step_s):
                     return True
-                if left_s <= _WAIT_S:
+                time.sleep(max(began + step_s - time.monotonic(), 0.0))  # Ray's wait may end at once
+                if began + step_s >= deadline:
                     return False
 
     worker_group.DefaultPlacementGroupHandle = Hearing  # type: ignore[attr-defined]

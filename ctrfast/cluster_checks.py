@@ -41,9 +41,10 @@ def require_free_cpu(connection: Connection, within_s: float) -> None:
     if connection.is_own:
         return
     ray = connection.ray
-    task = ray.remote(_do_nothing).options(num_cpus=1).remote()
+    tasks: list[Any] = []
     try:
-        answer: Future[None] = task.future()
+        tasks.append(ray.remote(_do_nothing).options(num_cpus=1).remote())
+        answer: Future[None] = tasks[0].future()
         wait([answer], min(_SILENCE_S, within_s))
         if not answer.done():
             log.warning("Waiting up to %g s for a free CPU of the Ray cluster: %s.", within_s, _taken(ray))
@@ -57,7 +58,7 @@ def require_free_cpu(connection: Connection, within_s: float) -> None:
     except (ray.exceptions.RayError, ConnectionError) as error:
         raise _lost("A node of the Ray cluster", error) from error
     finally:
-        cancel(ray, [task])
+        cancel(ray, tasks)
 
 
 def require_shared(
@@ -102,6 +103,8 @@ def require_shared(
                     f"{name}. Mount one file system there and here under this path, or work without `workers`.",
                     path="out",
                 )
+    except (ray.exceptions.RayError, ConnectionError) as error:
+        raise _lost("A node of the Ray cluster", error) from error
     finally:
         cancel(ray, tasks)
         file.unlink(missing_ok=True)

@@ -9,6 +9,7 @@ import json
 import os
 import sys
 import time
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -109,7 +110,11 @@ def of_a_stop(ray, out):
 def end_the_head_s_process(_):
     """In a task: kill the process that the head has for the one client that this cluster has."""
     nodes = next(each for each in psutil.Process().parents() if "tests.cluster.ray_nodes" in " ".join(each.cmdline()))
-    servers = [each for each in nodes.children(recursive=True) if "--mode=specific-server" in each.cmdline()]
+    servers = []
+    for each in nodes.children(recursive=True):
+        with suppress(psutil.NoSuchProcess):  # it has ended since
+            if "--mode=specific-server" in each.cmdline():
+                servers.append(each)
     newest = max(servers, key=psutil.Process.create_time)  # those of earlier clients end by themselves, later
     newest.kill()
     time.sleep(LONG_S)

@@ -37,8 +37,9 @@ class Ray:
 
     exceptions = SimpleNamespace(RayError=RayError, RayTaskError=type("RayTaskError", (RayError,), {}))
 
-    def __init__(self, *answers, cancel_error=None):
+    def __init__(self, *answers, cancel_error=None, nodes_error=None, start_error=None):
         self.answers, self.cancel_error = list(answers), cancel_error
+        self.nodes_error, self.start_error = nodes_error, start_error
         self.tasks, self.cancelled, self.is_there = [], [], True
         place = SimpleNamespace(NodeAffinitySchedulingStrategy=lambda *_, **__: None)
         self.util = SimpleNamespace(scheduling_strategies=place)
@@ -47,6 +48,8 @@ class Ray:
         return SimpleNamespace(options=lambda **_: SimpleNamespace(remote=self._start))
 
     def _start(self, *_):
+        if self.start_error is not None:
+            raise self.start_error
         self.tasks.append(Reference(self.answers.pop(0)))
         return self.tasks[-1]
 
@@ -54,6 +57,8 @@ class Ray:
         return value
 
     def nodes(self):
+        if self.nodes_error is not None:
+            raise self.nodes_error
         node = {"Alive": True, "NodeManagerHostname": "host", "NodeManagerAddress": "10.0.0.1"}
         return [{**node, "NodeID": f"{number:08d}"} for number in range(2)]
 
@@ -113,6 +118,16 @@ def test_a_lost_cluster_is_the_error_of_its_checks(tmp_path):
         require_free_cpu(of_a_cluster(Ray(lost, cancel_error=lost)), 600)
     with pytest.raises(WorkerLostError, match="Got: the head is gone"):
         require_shared(of_a_cluster(Ray(lost, lost, cancel_error=lost)), tmp_path, 600)
+
+
+@pytest.mark.parametrize("lost", [ConnectionError("the head is gone"), RayError("the head is gone")])
+def test_a_cluster_that_is_lost_before_the_first_task_is_the_error_of_its_checks(tmp_path, lost):
+    with pytest.raises(WorkerLostError, match="Got: the head is gone"):
+        require_free_cpu(of_a_cluster(Ray(start_error=lost)), 600)
+    for ray in (Ray(start_error=lost), Ray(nodes_error=lost)):
+        with pytest.raises(WorkerLostError, match="Got: the head is gone"):
+            require_shared(of_a_cluster(ray), tmp_path, 600)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("is_there", [True, False])
