@@ -40,7 +40,7 @@ class Loaded:
         network.send("Network.enable")
         network.on("Network.requestWillBeSent", self._name)
         network.on("Network.loadingFinished", self._count)
-        network.on("Network.loadingFailed", lambda told: self.unfinished.pop(told["requestId"], None))
+        network.on("Network.loadingFailed", self._end)
 
     def _name(self, told: dict[str, Any]) -> None:
         address = told["request"]["url"].removeprefix(self.url)
@@ -48,9 +48,12 @@ class Loaded:
         if told["type"] != "EventSource":  # which does not end
             self.unfinished[told["requestId"]] = address
 
+    def _end(self, told: dict[str, Any]) -> None:
+        self.unfinished.pop(told["requestId"], None)
+
     def _count(self, told: dict[str, Any]) -> None:
         address = self.addresses[told["requestId"]]
-        self.unfinished.pop(told["requestId"], None)
+        self._end(told)
         self.bytes[address] = self.bytes.get(address, 0) + int(told["encodedDataLength"])
 
     def total(self) -> int:
