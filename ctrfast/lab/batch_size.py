@@ -119,7 +119,7 @@ def _draw_lines(
     x: str,
     figure: str,
     by: Sequence[str] | None,
-    references: Mapping[str, Mapping[int, float]],
+    references: Mapping[str, Mapping[int, float] | Mapping[float, float]],
 ) -> None:
     lines = lines_of(frame, x=("batch_size",), by=by)
     for line in lines:
