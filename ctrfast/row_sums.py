@@ -82,19 +82,21 @@ def choose_row_sums(dataset: Dataset, config: TrainConfig, replicas: int, *, wit
         dataset: says V, and how often each id occurs.
         config: says B and D, and whether workers have GPUs.
         replicas: N, of all workers together.
-        with_vocabularies: False where manifest and schema alone are at hand.
+        with_vocabularies: False where manifest and schema alone are at hand. The counts of earlier vocabularies are not
+            of the dataset's own rows: there, too, the bound is taken.
 
     Raises:
         ArtifactError: a vocabulary cannot be read.
     """
     rows = config.batch_size // replicas
+    has_counts = with_vocabularies and "vocabulary_from" not in dataset.manifest.preparation
     most = float(sum(most_touched(dataset.fitted, rows).values()))
     return RowSums(
         replicas=replicas,
         table_rows=dataset.fitted.table_rows,
         width=config.model.embedding_dim,
-        touched=touched_rows(dataset, rows) if with_vocabularies else most,
-        is_most=not with_vocabularies,
+        touched=touched_rows(dataset, rows) if has_counts else most,
+        is_most=not has_counts,
         on_gpu=config.cluster.gpus_per_worker is not None,
     )
 

@@ -228,7 +228,7 @@ def _refuse_by_preflight(dataset: DatasetRow, config: TrainConfig, prefix: str) 
     """Raise what would end the job; memory is not judged, since it may run elsewhere, or when others have ended."""
     try:
         with described(dataset) as (opened, with_rows):
-            refuse(examine(opened, config, with_rows=with_rows))
+            refuse(examine(opened, config, with_rows=with_rows, errors_alone=True))
     except CtrFastError as error:
         error.path = f"{prefix}.{error.path or 'dataset'}"
         raise

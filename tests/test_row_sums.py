@@ -58,6 +58,14 @@ def test_the_batch_decides(tiny_dataset, batch_size, form):
     assert f"at most {most}" in without.message
 
 
+def test_counts_of_earlier_vocabularies_are_not_used(tiny_dataset):
+    config = tiny_clicks.settings(batch_size=50, cluster={"workers": 2})
+    preparation = {**tiny_dataset.manifest.preparation, "vocabulary_from": "0" * 64, "grow": False}
+    manifest = tiny_dataset.manifest.model_copy(update={"preparation": preparation})
+    found = choose_row_sums(replace(tiny_dataset, manifest=manifest), config, 2)
+    assert found.is_most and found.touched == sum(most_touched(tiny_dataset.fitted, 25).values())
+
+
 def test_devices_of_one_process_exchange_dense_sums(tiny_dataset):
     config = tiny_clicks.settings(batch_size=50, replicas=2)
     assert choose_row_sums(tiny_dataset, config, 2).form == "sparse"

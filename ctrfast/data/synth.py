@@ -133,6 +133,8 @@ def synth(
     teacher_json, teacher_scores = Path(f"{out}.teacher.json"), Path(f"{out}.teacher.parquet")
     schema_file = [Path(f"{out}.schema.yaml")] if conversions else []
     refuse_existing(out)
+    if not conversions:
+        Path(f"{out}.schema.yaml").unlink(missing_ok=True)  # a killed call's
     drawn = [_Drawn.empty(rows) for _ in range(1 + conversions)]
     schema = conversion_schema(preset) if conversions else PRESETS[preset]
     # Renamed from the last to the first: the log appears once its teacher is there.

@@ -43,9 +43,7 @@ def draw_by_batch_size(
         DataError: no run has the figure, or a line would mix settings.
     """
     kept, axes = with_figures(runs, figure, "batch_size"), canvas(axes)
-    _draw_lines(axes, kept, "batch_size", figure, by)
-    for label, points in references.items():
-        draw_reference(axes, label, points)
+    _draw_lines(axes, kept, "batch_size", figure, by, references)
     log2_axis(axes, sorted(set(kept["batch_size"]).union(*references.values())))
     title = f"{name_of(figure)} against batch size"
     return finish(axes, title=title, x=f"batch size (rows), log scale; {WHISKERS}", y=name_of(figure, with_unit=True))
@@ -83,12 +81,10 @@ def draw_change_by_scale(
     kept, axes = with_figures(runs, figure, "plan.scale"), canvas(axes)
     lines = lines_of(kept, x=("batch_size",), by=by)
     changed = pd.concat([_minus_base(line, kept, figure, base_rule) for line in lines])
-    _draw_lines(axes, changed, "plan.scale", figure, by)
-    scales = set(kept["plan.scale"])
-    if published is not None:
-        change = published_change(published)
-        scales |= set(change)
-        draw_reference(axes, f"published: DeepFM, CowClip, all of {published.capitalize()}", change)
+    change = published_change(published) if published is not None else {}
+    told = {f"published: DeepFM, CowClip, all of {published.capitalize()}": change} if published is not None else {}
+    _draw_lines(axes, changed, "plan.scale", figure, by, told)
+    scales = set(kept["plan.scale"]).union(change)
     axes.axhline(0, color=TEXT, linewidth=0.7)
     log2_axis(axes, sorted(scales))
     base = f"the base runs of the rule {base_rule}" if base_rule else "each line's own base runs"
@@ -117,11 +113,21 @@ def draw_auc_by_batch_size(
     return picture
 
 
-def _draw_lines(axes: Axes, frame: pd.DataFrame, x: str, figure: str, by: Sequence[str] | None) -> None:
+def _draw_lines(
+    axes: Axes,
+    frame: pd.DataFrame,
+    x: str,
+    figure: str,
+    by: Sequence[str] | None,
+    references: Mapping[str, Mapping[int, float] | Mapping[float, float]],
+) -> None:
     lines = lines_of(frame, x=("batch_size",), by=by)
     for line in lines:
         draw_line(axes, line, x, figure, style_of(line.place, len(lines)), line.label)
-    name_far_values(axes, lines, x, figure)
+    for label, points in references.items():
+        draw_reference(axes, label, points)
+    shown = [value for points in references.values() for value in points.values()]
+    name_far_values(axes, lines, x, figure, shown)
 
 
 def _minus_base(line: Line, runs: pd.DataFrame, figure: str, base_rule: str | None) -> pd.DataFrame:

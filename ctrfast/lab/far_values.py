@@ -20,7 +20,7 @@ _MARGIN = 0.06  # of the height, above and below
 _LINE_PT = 10.0
 
 
-def name_far_values(axes: Axes, lines: Sequence[Line], x: str, y: str) -> None:
+def name_far_values(axes: Axes, lines: Sequence[Line], x: str, y: str, shown: Sequence[float] = ()) -> None:
     """Bound the y axis of drawn lines, where a mean of column y is far.
 
     Args:
@@ -28,6 +28,7 @@ def name_far_values(axes: Axes, lines: Sequence[Line], x: str, y: str) -> None:
         lines: as they were drawn.
         x: column of the x axis.
         y: column of the y axis.
+        shown: other values that must stay in the picture.
     """
     spreads = {line.label: over_seeds(line.frame, x, y).dropna(subset=["mean"]) for line in lines}
     every = pd.concat(list(spreads.values()))
@@ -38,7 +39,8 @@ def name_far_values(axes: Axes, lines: Sequence[Line], x: str, y: str) -> None:
     above = _told(spreads, lambda mean: mean > high)
     below = _told(spreads, lambda mean: mean < low)
     spread = near["sd"].fillna(0.0)
-    bottom, top = (near["mean"] - spread).min(), (near["mean"] + spread).max()
+    bottom = min([(near["mean"] - spread).min(), *shown])
+    top = max([(near["mean"] + spread).max(), *shown])
     margin = _MARGIN * (top - bottom)
     axes.set_ylim(bottom - margin * (1 + bool(below)), top + margin * (1 + bool(above)))
     middle = float(np.sqrt(float(every.index.min()) * float(every.index.max())))

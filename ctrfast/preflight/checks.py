@@ -61,12 +61,18 @@ def preflight(dataset: Dataset, config: TrainConfig, available_bytes: int, *, wi
 
 
 def examine(
-    dataset: Dataset, config: TrainConfig, available_bytes: int | None = None, *, with_rows: bool = True
+    dataset: Dataset,
+    config: TrainConfig,
+    available_bytes: int | None = None,
+    *,
+    with_rows: bool = True,
+    errors_alone: bool = False,
 ) -> tuple[Finding, ...]:
     """What needs footers and figures alone, in a fraction of a second; errors first.
 
     available_bytes: None where the run will be on another machine or at another time; memory is not judged then.
     with_rows: False where manifest and schema alone are at hand; files are not judged then.
+    errors_alone: the vocabularies are not read, for what is told of workers; for a caller who only refuses.
     """
     of_files = tuple(found(partial(check_files, dataset), DATASET)) if with_rows else ()
     findings = [
@@ -74,7 +80,7 @@ def examine(
         *found(partial(check_config, config), DATASET),
         *found(partial(check_dataset, dataset, config), DATASET),
         *_of_rows(dataset, config),
-        *_of_workers(dataset, config, with_vocabularies=with_rows and not of_files),
+        *_of_workers(dataset, config, with_vocabularies=with_rows and not of_files and not errors_alone),
     ]
     needs = _memory(dataset, config)
     if with_rows:

@@ -51,6 +51,8 @@ class Bootstrap:
         if not (np.isfinite(value) and np.isfinite(drawn).all()):
             return None
         low, high = np.quantile(drawn, (0.025, 0.975))
+        if figure == "pr_auc":  # its expansion does not know its bounds
+            low, high = np.clip((low, high), 0.0, 1.0)
         return Estimate(float(value), float(low), float(high))
 
     def difference(self, earlier: int, later: int, figure: str) -> Difference | None:
@@ -139,7 +141,7 @@ def _figures(sums: Floats, model: int, pr: float | None) -> dict[str, Floats]:
         return {
             "log_loss": loss / rows,
             "normalised_entropy": loss / rows / entropy,
-            "pr_auc": (np.nan if pr is None else pr) + influence / rows,
+            "pr_auc": np.where(clicks > 0, (np.nan if pr is None else pr) + influence / rows, np.nan),
             "calibration_ratio": probability / clicks,
             "ece": np.abs(bins).sum(axis=0) / rows,
             "brier": square / rows,

@@ -27,7 +27,8 @@ def check_points(dataset: Dataset, points: Sequence[Point], *, with_rows: bool =
         try:
             check_dataset(dataset, point.config)
             if index == 0:
-                refuse(examine(dataset, point.config, with_rows=with_rows))  # the files, which are the same for all
+                # The files, which are the same for all.
+                refuse(examine(dataset, point.config, with_rows=with_rows, errors_alone=True))
         except ConfigError as error:
             message = f"The point {settings_text(point.settings)}: {error.message}"
             raise ConfigError(message, path=place_of(point.settings, error)) from error

@@ -13,6 +13,7 @@ import signal
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
@@ -126,13 +127,13 @@ def whom_we_talk_to():
         while not over.wait(1.0):
             peers.update(peers_of(psutil.Process()))
 
-    watch = threading.Thread(target=look)
-    watch.start()
-    try:
-        yield peers
-    finally:
-        over.set()
-        watch.join()
+    with ThreadPoolExecutor(1) as watch:
+        looks = watch.submit(look)
+        try:
+            yield peers
+        finally:
+            over.set()
+        looks.result()
 
 
 def main(raw, out):
@@ -157,7 +158,12 @@ def main(raw, out):
         told["signal"] = ended_by_signal(pool)
         dataset = tiny_clicks.make_dataset(out, tiny_clicks.learnable(1500))
         alone = tiny_clicks.settings(cluster={"workers": 1})
-        train(dataset, alone, out / "alone", on_progress=lambda _: peers.update(peers_of(psutil.Process())))
+
+        def look_and_go_on():  # asked while the worker lives
+            peers.update(peers_of(psutil.Process()))
+            return False
+
+        train(dataset, alone, out / "alone", should_stop=look_and_go_on)
     told |= {"pid": os.getpid(), "peers": sorted(peers)}
     sys.stdout.write(json.dumps(told) + "\n")
 

@@ -118,6 +118,14 @@ def test_a_rule_that_diverged_does_not_flatten_the_others():
     assert axes.get_ylim()[0] > 0.4
 
 
+def test_a_reference_stays_in_the_picture_beside_a_far_mean():
+    points = {128: 0.44, 1024: 0.52}
+    (axes,) = draw_by_batch_size(log_losses(linear=1.37), "test_log_loss", references={"published": points}).axes
+    low, high = axes.get_ylim()
+    assert 0.4 < low < 0.44 < 0.52 < high < 0.6
+    assert [text.get_text() for text in axes.texts] == ["linear: 1.37 ↑"]
+
+
 def test_what_is_not_far_is_shown():
     (axes,) = draw_by_batch_size(log_losses(linear=0.5), "test_log_loss").axes
     assert not axes.texts

@@ -138,6 +138,22 @@ def test_other_rows_and_one_class():
     assert none.difference(0, 1, "log_loss") is not None
 
 
+@pytest.mark.parametrize("clicks", [1, 5])
+def test_few_clicks_leave_a_pr_auc_undefined_in_some_resamples(clicks):
+    labels, (first, second) = np.arange(200) < clicks, np.random.default_rng(3).normal(size=(2, 200))
+    boot = bootstrap(labels, [first, second])
+    assert boot.estimate(0, "pr_auc") is None and boot.difference(0, 1, "pr_auc") is None
+    assert boot.estimate(0, "brier") is not None
+
+
+def test_a_pr_auc_s_interval_is_within_its_bounds():
+    labels = np.arange(200) < 20
+    good = bootstrap(labels, [np.where(np.arange(200) == 0, -0.5, labels) - np.arange(200) / 1000])
+    assert good.replicates[0]["pr_auc"].max() > 1.0
+    found = good.estimate(0, "pr_auc")
+    assert 0.0 < found.low < found.value < found.high == 1.0
+
+
 def test_the_same_seed_gives_the_same_numbers():
     labels, first, _ = rows(300)
     assert bootstrap(labels, [first]).estimate(0, "brier") == bootstrap(labels, [first]).estimate(0, "brier")
