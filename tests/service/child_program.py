@@ -21,8 +21,10 @@ def main() -> None:
     sys.stdout.flush()
     if mode == "done":
         record = {"step": 1, "loss": 0.5}
-        tell(type="progress", progress=0.5, eta_s=1.0, facts={"step": 1}, record=record, metrics={"loss": 0.5})
-        tell(type="progress", progress=0.9, eta_s=None, record={"step": 2, "loss": float("nan")})
+        tell(type="progress", progress=0.5, eta_s=1.0, facts={"step": 1}, metrics={"loss": 0.5})
+        tell(type="metric", record=record)
+        tell(type="metric", record={"step": 2, "loss": float("nan")})
+        tell(type="progress", progress=0.9, eta_s=None)
         tell(type="done", metrics={"test_auc": 0.75, "bad": float("inf")}, result={"note": "made"})
     elif mode == "slow":
         for step in range(6):
