@@ -270,12 +270,13 @@ class _TrainReporter:
         self._by_field: dict[str, float] = {}
 
     def __call__(self, progress: Progress) -> None:
+        memory_bytes = _rss_bytes() if progress.measured else None
         for measured in progress.measured:
             counted = measured["by_field"].items()
             by_field = {name: value for name, value in counted if self._by_field.get(name) != value}
             self._by_field |= by_field
             record = {"epoch": measured["epoch"], "step": measured["step"], **measured["metrics"], **by_field}
-            self._tell({"type": "metric", "record": {**record, "memory_bytes": _rss_bytes()}})
+            self._tell({"type": "metric", "record": {**record, "memory_bytes": memory_bytes}})
         facts = {"epoch": progress.epoch, "step": progress.step, "total_steps": progress.total_steps}
         self._tell(
             {

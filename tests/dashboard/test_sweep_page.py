@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Browser, expect
 
 from ctrfast.data.shards import Dataset
@@ -16,13 +17,17 @@ from tests.service.conftest import Api, fill_data_root
 GRID = {"batch_size": [100, 200], "seed": [1, 2, 3]}
 
 
-def test_only_what_goes_on_is_read_again(
-    make_api: Callable[..., Api], tmp_path: Path, dataset: Dataset, raw_clicks: Path, browser: Browser
-) -> None:
+@pytest.fixture
+def api(make_api: Callable[..., Api], tmp_path: Path, dataset: Dataset, raw_clicks: Path) -> Api:
+    """A service that has the dataset."""
     home = tmp_path / "home"
     fill_data_root(home, dataset.path, raw_clicks)
     api = make_api()
     api.services.datasets.register("clicks", home / "data" / "prepared")
+    return api
+
+
+def test_only_what_goes_on_is_read_again(api: Api, browser: Browser) -> None:
     runs = [
         {"dataset": "clicks", "batch_size": size, "seed": seed} for size in GRID["batch_size"] for seed in (1, 2, 3)
     ]
@@ -61,13 +66,7 @@ def test_only_what_goes_on_is_read_again(
         expect(states).to_have_text(["succeeded", "cancelling", *["cancelled"] * 4])
 
 
-def test_runs_that_come_later_stand_in_the_order_of_points(
-    make_api: Callable[..., Api], tmp_path: Path, dataset: Dataset, raw_clicks: Path, browser: Browser
-) -> None:
-    home = tmp_path / "home"
-    fill_data_root(home, dataset.path, raw_clicks)
-    api = make_api()
-    api.services.datasets.register("clicks", home / "data" / "prepared")
+def test_runs_that_come_later_stand_in_the_order_of_points(api: Api, browser: Browser) -> None:
     runs = [{"dataset": "clicks", "batch_size": 100, "seed": seed} for seed in (1, 2, 3)]
     spec = {"base": {"dataset": "clicks"}, "grid": GRID}
     sweep = api.services.jobs.enqueue(Kind.SWEEP, spec, children=runs[:1])
