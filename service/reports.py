@@ -2,13 +2,14 @@
 
 A dataset never changes, so neither does its report: it lies under HOME/reports, named by the dataset's hash, ctrfast's
 version and the report's form. Making one reads the whole dataset. The page of a sweep has pictures; the last few are
-kept in memory, by what they show, since a retry changes that. Of each of the two one is made at a time, in a thread of
-the pool, and whoever comes meanwhile is soon told to ask again.
+kept in memory, by a hash of what they show, since a retry changes that. Of each of the two one is made at a time, in a
+thread of the pool, and whoever comes meanwhile is soon told to ask again.
 """
 
 from __future__ import annotations
 
 import copy
+import hashlib
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -74,7 +75,7 @@ class ReportShelf:
 
     def sweep_page(self, report: SweepReport) -> bytes:
         """A sweep's report as an HTML page. Raises NotReadyError: another sweep's page is being made."""
-        shown = report.model_dump_json()
+        shown = hashlib.sha256(report.model_dump_json().encode()).hexdigest()
         page = self._sweep_pages.get(shown)
         if page is not None:
             return page
