@@ -189,9 +189,10 @@ def _dlrm(model: _Model, F: int, N: int) -> Size:
 def _xdeepfm(model: _Model, F: int, N: int) -> Size:
     D, H, L = model.embedding_dim, model.interaction_width or CIN_WIDTH, model.cross_layers or CROSS_LAYERS
     size = Size(L * H, L * H, L * H) + _tower(model, _joined(model, F, N))
-    for maps in (F, *[H] * (L - 1)):
+    inward = (F, *[H] * (L - 1))
+    for maps in inward[:-1]:
         size += Size(maps * F * H, D * maps * F * (1 + H), D * (maps * F + H))
-    return size
+    return size + Size(inward[-1] * F * H, inward[-1] * F * (D + H), inward[-1] * F)  # the last is summed over D first
 
 
 def _autoint(model: _Model, F: int, N: int) -> Size:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import tensorflow as tf
 import tf_keras as keras
@@ -13,10 +15,24 @@ def pair_places(fields: int) -> tuple[list[int], list[int]]:
     return first.tolist(), second.tolist()
 
 
-def pair_products(embeddings: tf.Tensor) -> tf.Tensor:
-    """Embeddings (B, F, D) -> e_i * e_j of each pair (B, P, D)."""
-    first, second = pair_places(embeddings.shape[1])
-    return tf.gather(embeddings, first, axis=1) * tf.gather(embeddings, second, axis=1)
+@tf.custom_gradient  # type: ignore[untyped-decorator]
+def pair_products(embeddings: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
+    """Embeddings (B, F, D) -> e_i * e_j of each pair (B, P, D).
+
+    The gradient is written out: that of a gather is a scatter, which takes 2.5 times as long under XLA.
+    """
+    fields, width = embeddings.shape[1], embeddings.shape[2]
+    first, second = pair_places(fields)
+    pair_of = np.full((fields, fields), len(first))  # the pair of two fields; past the last, a field with itself
+    pair_of[first, second] = pair_of[second, first] = np.arange(len(first))
+
+    def gradient(of_pairs: tf.Tensor) -> tf.Tensor:
+        """Of pairs (B, P, D) -> of embeddings (B, F, D): that of e_i is the sum over j of g_ij * e_j."""
+        with_zero = tf.concat((of_pairs, tf.zeros_like(of_pairs[:, :1])), axis=1)  # (B, P+1, D)
+        by_fields = tf.reshape(tf.gather(with_zero, pair_of.ravel(), axis=1), (-1, fields, fields, width))
+        return tf.reduce_sum(by_fields * embeddings[:, tf.newaxis], axis=2)
+
+    return tf.gather(embeddings, first, axis=1) * tf.gather(embeddings, second, axis=1), gradient
 
 
 def inner_products(vectors: tf.Tensor) -> tf.Tensor:
