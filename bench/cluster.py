@@ -3,11 +3,11 @@
     python -m bench.cluster                                          # as `make bench-cluster`
     python -m bench.cluster --batch-size 65536 --ids 100000 --steps 8
 
-Each form builds, takes two steps to compile, then is timed over `--steps`. Two workers exchange the sums of row
-gradients in both forms of `ctrfast.row_sums`: those of all rows, and those of the touched rows alone. The time of the
-exchange is that of as many sums sent again, with nothing else going on: a worker's wait for a slower one, and what
-lists take to be made and added up, are in the step's time alone. At last a run of two workers loses one of them to
-`kill -9` (`bench.lost_worker`).
+Each form, for each number of ids, builds, takes two steps to compile, then is timed over `--steps`. Two workers
+exchange the sums of row gradients in both forms of `ctrfast.row_sums`: those of all rows, and those of the touched rows
+alone. The time of the exchange is that of as many sums sent again, with nothing else going on: a worker's wait for a
+slower one, and what lists take to be made and added up, are in the step's time alone. At last a run of two workers,
+with the first number of ids, loses one of them to `kill -9` (`bench.lost_worker`).
 """
 
 from __future__ import annotations
@@ -48,8 +48,10 @@ from ctrfast.row_sums import RowSums, RowSumsForm
 from ctrfast.workers import ALONE, Workers
 
 Ints: TypeAlias = npt.NDArray[np.int32]
+Figures: TypeAlias = Mapping[str, Mapping[str, float]]
 
 _WARM_UP_STEPS = 2
+_IDS = (1_067_398, 100_000, 8_000_000)  # a worker is lost with the first
 _FORMS: Sequence[tuple[str, int | None, RowSumsForm]] = (
     ("2 workers of 1 core, sums of all rows", 2, "dense"),
     ("2 workers of 1 core, of touched rows", 2, "sparse"),
@@ -148,36 +150,42 @@ def as_worker(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--batch-size", type=int, default=16_384)
-    parser.add_argument("--ids", type=int, default=1_067_398, help="rows of the embedding table, about")
+    parser.add_argument("--ids", type=int, nargs="+", default=_IDS, help="rows of the embedding table, about")
     parser.add_argument("--steps", type=int, default=8, help="at least 4")
     parser.add_argument("--data", type=Path, default=Path("build/bench"))
     arguments = parser.parse_args()
-    rows = arguments.batch_size * (_WARM_UP_STEPS + arguments.steps)
-    data = (make_clicks(arguments.data, rows, arguments.ids) / "dataset").resolve()
-    out = (arguments.data / "cluster.json").resolve()
     cores = sorted(os.sched_getaffinity(0))[:2]
     if len(cores) < 2:
         raise SystemExit("Two cores are needed, one for each worker.")
     os.sched_setaffinity(0, cores)  # before TensorFlow counts them
-    found: dict[str, dict[str, float]] = {}
+    rows = arguments.batch_size * (_WARM_UP_STEPS + arguments.steps)
+    data = {ids: (make_clicks(arguments.data, rows, ids) / "dataset").resolve() for ids in arguments.ids}
+    out = (arguments.data / "cluster.json").resolve()
+    found = {ids: _all_forms(arguments.batch_size, folder, cores, arguments.steps, out) for ids, folder in data.items()}
+    lost = measure_loss(_losing(arguments.batch_size), data[arguments.ids[0]], (arguments.data / "lost").resolve())
+    write(_report(arguments.batch_size, arguments.steps, found, lost), partial(_draw, found))
+
+
+def _all_forms(batch_size: int, data: Path, cores: Sequence[int], steps: int, out: Path) -> Figures:
+    """Of each update and form: rows per second, share of the exchange, MiB sent. out: where the chief writes."""
+    found = {}
     for update, (form, workers, row_sums) in itertools.product(("dense", "sparse"), _FORMS):
         config = parse_config(
-            {"batch_size": arguments.batch_size, "optimizer": {"update": update}, "cluster": {"workers": workers}}
+            {"batch_size": batch_size, "optimizer": {"update": update}, "cluster": {"workers": workers}}
         )
         if workers is None:
-            figures = measure(config, data, cores, arguments.steps, row_sums, ALONE)
+            figures = measure(config, data, cores, steps, row_sums, ALONE)
         else:
             with connected(config.cluster):
-                work = partial(as_worker, config, data, arguments.steps, row_sums, out)
+                work = partial(as_worker, config, data, steps, row_sums, out)
                 run_on_workers(work, config.cluster, out, lambda _: None, lambda: False)
             figures = json.loads(out.read_text())
         found[f"{update}, {form}"] = {
-            "rows_per_s": arguments.batch_size / figures["step_s"],
+            "rows_per_s": batch_size / figures["step_s"],
             "exchange_share": figures["exchange_s"] / figures["step_s"],
             "mib_sent": figures["mib_sent"],
         }
-    lost = measure_loss(_losing(arguments.batch_size), data, (arguments.data / "lost").resolve())
-    write(_report(arguments.batch_size, arguments.ids, arguments.steps, found, lost), partial(_draw, found))
+    return found
 
 
 def _losing(batch_size: int) -> TrainConfig:
@@ -185,23 +193,25 @@ def _losing(batch_size: int) -> TrainConfig:
     return parse_config({"batch_size": batch_size, "epochs": 1, "cluster": {"workers": 2}, **saved})
 
 
-def _report(
-    batch_size: int,
-    ids: int,
-    steps: int,
-    found: Mapping[str, Mapping[str, float]],
-    lost: Mapping[str, float],
-) -> Report:
-    cells = [
-        [form, f"{of['rows_per_s']:,.0f}", f"{of['mib_sent']:.1f}", f"{of['exchange_share']:.0%}"]
-        for form, of in found.items()
+def _report(batch_size: int, steps: int, found: Mapping[int, Figures], lost: Mapping[str, float]) -> Report:
+    header = ["update, form", "rows/s", "MiB sent", "share in the exchange"]
+    by_ids = [
+        Table(
+            f"Rows per second, about {ids:,} ids",
+            header,
+            [
+                [form, f"{of['rows_per_s']:,.0f}", f"{of['mib_sent']:.1f}", f"{of['exchange_share']:.0%}"]
+                for form, of in forms.items()
+            ],
+        )
+        for ids, forms in found.items()
     ]
     times = [[words, f"{lost[name]:.1f}"] for name, words in _TIMES.items()]
     return Report(
         name="cluster",
-        title=f"Workers of one core each: DeepFM, about {ids:,} ids, batch {batch_size:,}",
+        title=f"Workers of one core each: DeepFM, batch {batch_size:,}",
         tables=[
-            Table("Rows per second", ["update, form", "rows/s", "MiB sent", "share in the exchange"], cells),
+            *by_ids,
             Table("Time to recover from a lost worker", ["of two workers, update dense", "s"], times),
         ],
         notes=[
@@ -209,17 +219,22 @@ def _report(
             "MiB sent: row sums that each worker sends at a step, by `ctrfast.row_sums`, U being what the "
             "first worker's last batch touched.",
             "Share in the exchange: as many sums sent again with nothing else going on, by the time of a step.",
-            f"The lost worker: one run, one loss after {LOST_AFTER} steps, checkpoints at each {CHECKPOINT_EVERY}. "
-            "Both workers are started anew, load TensorFlow and go on from the last checkpoint.",
+            f"The lost worker: one run of the first table, one loss after {LOST_AFTER} steps, checkpoints at each "
+            f"{CHECKPOINT_EVERY}. Both workers are started anew, load TensorFlow and go on from the last checkpoint.",
         ],
-        figures={"forms": {form: dict(of) for form, of in found.items()}, "lost_worker": dict(lost)},
+        figures={"forms": {str(ids): dict(forms) for ids, forms in found.items()}, "lost_worker": dict(lost)},
     )
 
 
-def _draw(found: Mapping[str, Mapping[str, float]], axes: Axes) -> None:
-    axes.barh(list(found), [of["rows_per_s"] for of in found.values()])
-    axes.invert_yaxis()
-    axes.set_xlabel("rows/s")
+def _draw(found: Mapping[int, Figures], axes: Axes) -> None:
+    axes.figure.set_size_inches(9, 5)
+    for place, form in enumerate(next(iter(found.values()))):
+        ids = sorted(found)
+        speeds = [found[count][form]["rows_per_s"] for count in ids]
+        axes.plot(ids, speeds, "--" if "sparse" in form else "-", marker="osD^"[place % 4], label=form)
+    axes.set(xlabel="ids", ylabel="rows/s", xscale="log", ylim=(0, None))
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8)
 
 
 if __name__ == "__main__":
