@@ -134,14 +134,20 @@ def read_log_tail(session: Session, job_id: str, most: int, lines: int | None) -
     return 0
 
 
-def read_metric_series(session: Session, job_id: str, after: int = 0) -> tuple[list[dict[str, Any]], int]:
-    """All metric records of a job, in order, and the event up to which they go. Raises EventsExpiredError."""
+def read_metric_series(
+    session: Session, job_id: str, after: int = 0, limit: int | None = None
+) -> tuple[list[dict[str, Any]], int]:
+    """Metric records of a job, in order, and the event up to which they go. Raises EventsExpiredError.
+
+    limit: at most so many of them; fewer than that are all. None: all.
+    """
     require_kept(session, job_id, after)
     newest = session.execute(select(Job.last_seq).where(Job.id == job_id)).scalar_one()
-    query = select(Event.data).where(
+    query = select(Event.seq, Event.data).where(
         Event.job_id == job_id, Event.type == METRIC, Event.seq > after, Event.seq <= newest
     )
-    return list(session.scalars(query.order_by(Event.seq))), newest
+    rows = session.execute(query.order_by(Event.seq).limit(limit)).all()
+    return [row.data for row in rows], rows[-1].seq if rows and len(rows) == limit else newest
 
 
 def read_news(session: Session, places: Collection[Place]) -> dict[Place, EventPage | None]:
