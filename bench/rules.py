@@ -1,7 +1,7 @@
 """Every scaling rule at 128 times the base batch, on clicks from a known teacher. `make bench-rules`.
 
-The same settings, tuned for nothing, go through each rule of `ctrfast.optim.scaling`; test AUC over three seeds, the
-distance from the base run of the same seed, and the share of clipped rows. The figures stand as they come out.
+The same settings, tuned for nothing, go through each rule of `ctrfast.optim.scaling_rules`; test AUC over three seeds,
+the distance from the base run of the same seed, and the share of clipped rows. The figures stand as they come out.
 """
 
 from __future__ import annotations

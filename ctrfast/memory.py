@@ -7,9 +7,10 @@
                                            a row, as measured; `update: sparse` on a CPU has min(V, B S) rows of it.
                                            In place: min(V, B S) (D+3) + 2 V, sums of present rows, and two numbers
                                            for each row. On a GPU V (2D+4), as measured. Of replicas on CPUs V (2D+10):
-                                           a replica's sums, and the pass over those of all; in place of its sums, the
-                                           lists of touched rows of all workers where these may be larger, at most
-                                           2 V (D+2) (`ctrfast.row_sums`)
+                                           a replica's sums, and the pass over those of all; in place of its sums,
+                                           three times the lists of touched rows of all workers where that may be
+                                           larger: as they were gathered, cut apart, and joined. The lists are at most
+                                           2 V (D+2), or sums are sent (`ctrfast.row_sums`)
     dense        P (2 + slots)             P weights outside the table, with their gradient
     batch        B S (D+1) x copies of the row gradients (in place, of a micro-batch's), and M rows of activations, M
                                            the micro-batch
@@ -49,6 +50,7 @@ _PROCESS_BYTES = 1200 * 2**20
 _PASS_NUMBERS = 8  # of a row beside its embedding's gradient; fitted to measured peaks
 _WORKSPACE_BYTES = 32 * 2**20  # of a GPU's matrix products
 _ACTIVATION_COPIES = 2  # forward and backward; of a teacher's mixtures the product, and with biases
+_LIST_COPIES = 3  # gathered with gaps, the parts without, joined
 _ROW_GRADIENT_COPIES = 4  # of micro-batches, joined, with counts, being summed
 _BATCHES = 5  # being made, waiting (2), handed over, in the step
 _ROWS_BEING_READ = 17 * 65_536  # row groups of 8 threads (`ctrfast.data.ahead`): 8 at work, 9 done
@@ -138,7 +140,7 @@ def estimate(
         gradient = present * (D + 3) + 2 * V
     elif replicas > 1:
         lists = min(replicas * present * (D + 3), 2 * V * (D + 2)) if workers > 1 else 0
-        gradient = max(V * (D + 2), lists) + V * (D + _PASS_NUMBERS)
+        gradient = max(V * (D + 2), _LIST_COPIES * lists) + V * (D + _PASS_NUMBERS)
     else:
         gradient = (present if config.optimizer.update == "sparse" else V) * (D + _PASS_NUMBERS)
     size = network_size(config.model, F, N, tasks=len(schema.labels))

@@ -98,16 +98,18 @@ def train(
     settings = load_config(config, set_ or [], overrides)
     from ctrfast.data.shards import Dataset
     from ctrfast.machine_memory import available_memory
-    from ctrfast.preflight import examine, refuse, unseen_findings, unseen_shares
+    from ctrfast.preflight import examine, examine_files, refuse, unseen_findings, unseen_shares, workers_findings
 
     output = Output(out)
     folder = folder_of(data, "data")
     first = folder_of(warm_start, "warm_start") if warm_start is not None else None
     unverified = Dataset.open(folder, verify=False)
-    findings = examine(unverified, settings, None if is_elsewhere(settings.cluster) else available_memory())
+    available = None if is_elsewhere(settings.cluster) else available_memory()
+    findings = [*examine_files(unverified, settings, available), *examine(unverified, settings, available)]
     refuse(findings)
-    findings += tuple(unseen_findings(unverified, unseen_shares(unverified)))
-    print_findings(finding for finding in findings if finding.level == "warning" or finding.path == "cluster.workers")
+    findings += unseen_findings(unverified, unseen_shares(unverified))
+    print_findings(finding for finding in findings if finding.level == "warning")
+    print_findings(workers_findings(unverified, settings))
     dataset = Dataset.open(folder)
     keep_freed_memory()
     load_tensorflow()

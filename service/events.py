@@ -14,7 +14,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import func, select, union_all
+from sqlalchemy import func, or_, select, union_all
 from sqlalchemy.orm import Session
 
 from service.problems import EventsExpiredError
@@ -100,17 +100,15 @@ def read_events(
     """
     state, last_seq = session.execute(select(Job.state, Job.last_seq).where(Job.id == job_id)).one()
     query = select(*_TOLD).where(Event.job_id == job_id, Event.seq > after, Event.seq <= last_seq)
-    if types is not None:
-        require_kept(session, job_id, after)
-        query = query.where(Event.type.in_(sorted(types)))
-    events = [ToldEvent(*row) for row in session.execute(query.order_by(Event.seq).limit(limit))]
-    if types is None:
-        first = events[0].seq if events else last_seq + 1
-        if first > after + 1:
-            raise EventsExpiredError(first)
-        newest = events[-1].seq if events else after
-    else:
-        newest = events[-1].seq if len(events) == limit else max(after, last_seq)
+    most = limit
+    if types is not None:  # the next one is read whatever its type: where it is missing, it was removed
+        query = query.where(or_(Event.seq == after + 1, Event.type.in_(sorted(types))))
+        most += 1
+    found = [ToldEvent(*row) for row in session.execute(query.order_by(Event.seq).limit(most))]
+    if after < last_seq and (not found or found[0].seq > after + 1):
+        raise EventsExpiredError(_first_left(session, job_id, last_seq))
+    events = [event for event in found if types is None or event.type in types][:limit]
+    newest = events[-1].seq if len(events) == limit else max(after, last_seq)
     return EventPage(events, newest, finished=State(state) in FINAL and newest >= last_seq)
 
 
@@ -136,14 +134,20 @@ def read_log_tail(session: Session, job_id: str, most: int, lines: int | None) -
     return 0
 
 
-def read_metric_series(session: Session, job_id: str, after: int = 0) -> tuple[list[dict[str, Any]], int]:
-    """All metric records of a job, in order, and the event up to which they go. Raises EventsExpiredError."""
+def read_metric_series(
+    session: Session, job_id: str, after: int = 0, limit: int | None = None
+) -> tuple[list[dict[str, Any]], int]:
+    """Metric records of a job, in order, and the event up to which they go. Raises EventsExpiredError.
+
+    limit: at most so many of them; fewer than that are all. None: all.
+    """
     require_kept(session, job_id, after)
     newest = session.execute(select(Job.last_seq).where(Job.id == job_id)).scalar_one()
-    query = select(Event.data).where(
+    query = select(Event.seq, Event.data).where(
         Event.job_id == job_id, Event.type == METRIC, Event.seq > after, Event.seq <= newest
     )
-    return list(session.scalars(query.order_by(Event.seq))), newest
+    rows = session.execute(query.order_by(Event.seq).limit(limit)).all()
+    return [row.data for row in rows], rows[-1].seq if rows and len(rows) == limit else newest
 
 
 def read_news(session: Session, places: Collection[Place]) -> dict[Place, EventPage | None]:
@@ -209,6 +213,11 @@ def read_traceparent(session: Session, job_id: str) -> str | None:
 def require_kept(session: Session, job_id: str, after: int) -> None:
     """Refuse where an event after this one was removed. Raises EventsExpiredError."""
     last_seq = session.execute(select(Job.last_seq).where(Job.id == job_id)).scalar_one()
-    first = session.scalar(select(func.min(Event.seq)).where(Event.job_id == job_id)) or last_seq + 1
+    first = _first_left(session, job_id, last_seq)
     if first > after + 1:
         raise EventsExpiredError(first)
+
+
+def _first_left(session: Session, job_id: str, last_seq: int) -> int:
+    """The number of the first event that was not removed; that of the next one to come where all were."""
+    return session.scalar(select(func.min(Event.seq)).where(Event.job_id == job_id)) or last_seq + 1

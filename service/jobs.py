@@ -277,10 +277,14 @@ class JobStore:
         with self._database.read() as session:
             return read_log_tail(session, job_id, most, lines)
 
-    def metric_series(self, job_id: str, after: int = 0) -> tuple[list[dict[str, Any]], int]:
-        """Metric records of a job after a sequence number, and that of its last event. Raises EventsExpiredError."""
+    def metric_series(self, job_id: str, after: int = 0, limit: int | None = None) -> tuple[list[dict[str, Any]], int]:
+        """Metric records of a job after a sequence number, at most so many, and the event up to which they go.
+
+        Raises:
+            EventsExpiredError: records after that event were removed.
+        """
         with self._database.read() as session:
-            return read_metric_series(session, job_id, after)
+            return read_metric_series(session, job_id, after, limit)
 
     def thinned_series(
         self, job_id: str, after: int, names: Container[str] | None, points: int

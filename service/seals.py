@@ -57,7 +57,7 @@ def open_registered(path: Path, dataset_hash: str, *, verify: bool) -> Dataset:
 
 @contextmanager
 def described(row: DatasetRow) -> Iterator[tuple[Dataset, bool]]:
-    """A registered dataset to look at, and whether its rows are at hand: those in an object store are left there.
+    """A registered dataset to look at, and whether its files are at hand: those in an object store are left there.
 
     Raises:
         ArtifactError: as `open_registered`. ConfigError, StoreUnavailableError: of the store.

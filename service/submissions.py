@@ -8,7 +8,7 @@ from typing import Any
 
 from ctrfast.config import TrainConfig
 from ctrfast.errors import ConfigError, CtrFastError, unknown_name
-from ctrfast.preflight import examine, refuse
+from ctrfast.preflight import examine, examine_files, refuse
 from ctrfast.sweep.checks import check_points
 from ctrfast.sweep.grid import points_to_check
 from service.datasets import DatasetStore
@@ -188,8 +188,11 @@ class Submissions:
         first = first_train_spec(spec, prefix)
         dataset = self._dataset(first.dataset, f"{prefix}.base.dataset")
         try:
-            with described(dataset) as (opened, with_rows):
-                check_points(opened, points_to_check(spec.config), with_rows=with_rows)
+            with described(dataset) as (opened, with_files):
+                to_check = points_to_check(spec.config)
+                if with_files:
+                    refuse(examine_files(opened, to_check[0].config))
+                check_points(opened, to_check)
         except CtrFastError as error:
             at_fault = error.path or "dataset"
             error.path = f"{prefix}.{at_fault if at_fault.startswith(('base', 'grid')) else f'base.{at_fault}'}"
@@ -227,8 +230,10 @@ def unknown_entry(what: str, name: str, known: Sequence[str], path: str) -> Conf
 def _refuse_by_preflight(dataset: DatasetRow, config: TrainConfig, prefix: str) -> None:
     """Raise what would end the job; memory is not judged, since it may run elsewhere, or when others have ended."""
     try:
-        with described(dataset) as (opened, with_rows):
-            refuse(examine(opened, config, with_rows=with_rows, errors_alone=True))
+        with described(dataset) as (opened, with_files):
+            if with_files:
+                refuse(examine_files(opened, config))
+            refuse(examine(opened, config))
     except CtrFastError as error:
         error.path = f"{prefix}.{error.path or 'dataset'}"
         raise

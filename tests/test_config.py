@@ -126,7 +126,7 @@ def test_a_missing_file_is_refused(tmp_path):
 
 def test_the_names_in_the_config_are_the_ones_that_exist():
     from ctrfast.models import MODELS
-    from ctrfast.optim.scaling import RULES
+    from ctrfast.optim.scaling_rules import RULES
 
     assert set(MODEL_NAMES) == set(MODELS)
     assert set(RULE_NAMES) == set(RULES)

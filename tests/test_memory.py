@@ -114,6 +114,20 @@ def test_replicas_hold_a_table_each_and_share_the_batch():
     assert estimate(data, config.model_copy(update={"replicas": 2})) == two
 
 
+@pytest.mark.parametrize(
+    ("rows", "batch_size", "numbers"),
+    [
+        (10**6 + 2, 1_048_576, 3 * 1_048_576 * (4 + 3)),  # of two workers, 524,288 rows each
+        (1002, 65536, 3 * 2 * 1002 * (4 + 2)),  # longer ones are not sent: sums of all rows are shorter
+        (10**6 + 2, 65536, (10**6 + 2) * (4 + 2)),  # those of a worker's own take more
+    ],
+)
+def test_workers_hold_lists_of_touched_rows_three_times(rows, batch_size, numbers):
+    settings = {"batch_size": batch_size, "model": {"embedding_dim": 4}, "cluster": {"workers": 2}}
+    gradient = estimate(fitted(a=rows - 2), parse_config(settings)).of_a_worker().by_part["gradient"]
+    assert gradient == (numbers + rows * (4 + 8)) * 4
+
+
 def test_a_students_teacher_is_counted_once_and_lies_where_the_student_does():
     data = fitted(a=8, b=88)
     config = parse_config({"batch_size": 1000, "model": {"name": "wide_deep", "embedding_dim": 3, "hidden": [5, 4]}})

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ctrfast.data.touched_rows import most_touched
-from ctrfast.preflight import examine
+from ctrfast.preflight import workers_findings
 from ctrfast.row_sums import RowSums, choose_row_sums, row_sums_form
 from tests import tiny_clicks
 
@@ -51,9 +51,9 @@ def test_the_reason_names_both_costs():
 def test_the_batch_decides(tiny_dataset, batch_size, form):
     config = tiny_clicks.settings(batch_size=batch_size, cluster={"workers": 2})
     assert choose_row_sums(tiny_dataset, config, 2).form == row_sums_form(tiny_dataset, config, 2) == form
-    (finding,) = (found for found in examine(tiny_dataset, config) if found.path == "cluster.workers")
+    (finding,) = workers_findings(tiny_dataset, config)
     assert f"{form} row sums" in finding.message and "about" in finding.message
-    (without,) = (f for f in examine(tiny_dataset, config, with_rows=False) if f.path == "cluster.workers")
+    (without,) = workers_findings(tiny_dataset, config, with_vocabularies=False)
     most = sum(most_touched(tiny_dataset.fitted, batch_size // 2).values())
     assert f"at most {most}" in without.message
 
@@ -75,5 +75,5 @@ def test_devices_of_one_process_exchange_dense_sums(tiny_dataset):
 def test_gpus_exchange_dense_sums(tiny_dataset):
     config = tiny_clicks.settings(batch_size=48, cluster={"workers": 2, "gpus_per_worker": 2})
     assert row_sums_form(tiny_dataset, config, 4) == "dense"
-    (finding,) = (found for found in examine(tiny_dataset, config) if found.path == "cluster.workers")
+    (finding,) = workers_findings(tiny_dataset, config)
     assert "each of the 4 GPUs of 2 workers" in finding.message and "as replicas on GPUs do" in finding.message

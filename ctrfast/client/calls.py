@@ -128,7 +128,10 @@ def comparison(job: JobRef, *others: JobRef) -> Call[dict[str, Any]]:
 
 
 def metrics(job: JobRef, *, points: int | None = None) -> Call[pd.DataFrame]:
-    """All metric records of a job as a frame, a row per record; or at most so many points of each metric."""
+    """All metric records of a job as a frame, a row per record; or at most so many points of each metric.
+
+    All of a long training are held in memory several times over while the frame is made: ask for points.
+    """
     params = {} if points is None else {"points": points}
     return Call("GET", f"{job_path(job)}/metrics", _frame, params=params)
 

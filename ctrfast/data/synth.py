@@ -9,15 +9,16 @@ teacher. `OUT.schema.yaml` is then the log's schema, of two labels, and the othe
 
 The same seed gives the same bytes. Memory holds a few blocks and one score and label per row.
 
-The log comes last. Where it is absent, the files beside it are what a killed call has left, and are written over.
+The log comes last. Where it is absent, the files beside it are what a killed call has left, and are written over. What
+a killed call has left half written, in a hidden folder, the next one in the same folder removes.
 """
 
 from __future__ import annotations
 
-import contextlib
 import gzip
 import io
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -33,10 +34,12 @@ from pydantic import BaseModel, ConfigDict
 from ctrfast.data.ahead import in_order
 from ctrfast.data.profiles import PROFILES, IdProfile
 from ctrfast.data.teacher import BLOCK_ROWS, Block, Teacher, count_values
+from ctrfast.data.work_folder import WorkFolder
 from ctrfast.errors import ConfigError, unknown_name
-from ctrfast.folders import new_file, refuse_existing, write_file
+from ctrfast.folders import sync
 from ctrfast.metrics import auc, log_loss
 from ctrfast.schema import PRESETS, UNKNOWN, Schema
+from ctrfast.storage import storing
 
 _START = datetime(2014, 10, 21)  # Avazu's first hour
 _GZIP_LEVEL = 2  # level 6 takes three times as long for a tenth less
@@ -44,6 +47,8 @@ _HEX = np.array([b"%04x" % number for number in range(65536)], dtype="S4").view(
 
 CONVERSION = "conversion"
 _SECOND_TEACHER = 2**40  # its seed, beyond all others
+_WORK = "synth"  # of the hidden folder's name
+_BESIDE = "beside."  # in it, what will lie beside the log
 
 
 class SynthReport(BaseModel):
@@ -123,31 +128,47 @@ def synth(
         conversions: also draw what follows the clicks.
 
     Raises:
-        ConfigError: a setting breaks a rule, or `out` cannot be written.
+        ConfigError: a setting breaks a rule, `out` exists or cannot be written, or another process is making it.
+        StorageError: the disk takes no more.
     """
     if preset not in PROFILES:
         raise unknown_name("preset", preset, PROFILES, path="preset")
     for name, value, least in (("rows", rows, 1), ("seed", seed, 0)):
         if value < least:
             raise ConfigError(f"`{name}` must be >= {least}. Got {name}={value}.", path=name)
-    teacher_json, teacher_scores = Path(f"{out}.teacher.json"), Path(f"{out}.teacher.parquet")
-    schema_file = [Path(f"{out}.schema.yaml")] if conversions else []
-    refuse_existing(out)
-    if not conversions:
-        Path(f"{out}.schema.yaml").unlink(missing_ok=True)  # a killed call's
     drawn = [_Drawn.empty(rows) for _ in range(1 + conversions)]
     schema = conversion_schema(preset) if conversions else PRESETS[preset]
-    # Renamed from the last to the first: the log appears once its teacher is there.
-    with new_file(out) as log, new_file(teacher_json) as summary, new_file(teacher_scores) as probabilities:
-        _write_log(log, out.suffix, preset, schema, seed, drawn, on_progress)
-        report = _report(preset, rows, seed, drawn)
-        names = ("probability", CONVERSION)
-        table = pa.table({name: each.scores for name, each in zip(names, drawn, strict=False)})
-        pq.write_table(table, probabilities, compression="zstd")
-        summary.write_text(report.model_dump_json(indent=1) + "\n", encoding="utf-8")
-        for path in schema_file:  # JSON is YAML too
-            write_file(path, schema.model_dump_json(indent=1))
+    with storing(f"The log {out}"):
+        _remove_killed(out)
+        with WorkFolder(out, _WORK, keeping=None) as work:
+            log = work.path / "log"
+            _write_log(log, out.suffix, preset, schema, seed, drawn, on_progress)
+            report = _report(preset, rows, seed, drawn)
+            _write_beside(work.path, drawn, report, schema if conversions else None)
+            Path(f"{out}.schema.yaml").unlink(missing_ok=True)  # a killed call's
+            for file in sorted(work.path.glob(f"{_BESIDE}*")):
+                sync(file)
+                file.replace(f"{out}.{file.name.removeprefix(_BESIDE)}")
+            work.deliver(log)  # last: the log appears once its teacher is there
     return report
+
+
+def _remove_killed(out: Path) -> None:
+    """Remove what killed calls have left in the folder of `out`: the work folders that no living process holds."""
+    for left in out.absolute().parent.glob(f".*.{_WORK}"):
+        of = left.with_name(left.name.removeprefix(".").removesuffix(f".{_WORK}"))
+        with suppress(ConfigError), WorkFolder(of, _WORK, keeping=None):
+            pass
+
+
+def _write_beside(folder: Path, drawn: Sequence[_Drawn], report: SynthReport, schema: Schema | None) -> None:
+    names = ("probability", CONVERSION)
+    table = pa.table({name: each.scores for name, each in zip(names, drawn, strict=False)})
+    pq.write_table(table, folder / f"{_BESIDE}teacher.parquet", compression="zstd")
+    summary = report.model_dump_json(indent=1) + "\n"
+    (folder / f"{_BESIDE}teacher.json").write_text(summary, encoding="utf-8")
+    if schema is not None:  # JSON is YAML too
+        (folder / f"{_BESIDE}schema.yaml").write_text(schema.model_dump_json(indent=1), encoding="utf-8")
 
 
 def _report(preset: str, rows: int, seed: int, drawn: Sequence[_Drawn]) -> SynthReport:
@@ -239,10 +260,10 @@ def _text(table: pa.Table, schema: Schema) -> bytes:
     return buffer.getvalue()
 
 
-def _compressed(file: IO[bytes], suffix: str) -> contextlib.AbstractContextManager[IO[bytes] | gzip.GzipFile]:
+def _compressed(file: IO[bytes], suffix: str) -> AbstractContextManager[IO[bytes] | gzip.GzipFile]:
     if suffix == ".gz":  # no name and no time: the same rows give the same bytes
         return gzip.GzipFile(filename="", mode="wb", compresslevel=_GZIP_LEVEL, fileobj=file, mtime=0)
     if suffix == ".zst":
-        stream: contextlib.AbstractContextManager[IO[bytes]] = pa.CompressedOutputStream(file, "zstd")
+        stream: AbstractContextManager[IO[bytes]] = pa.CompressedOutputStream(file, "zstd")
         return stream
-    return contextlib.nullcontext(file)
+    return nullcontext(file)

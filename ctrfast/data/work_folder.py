@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from ctrfast.errors import ConfigError, CtrFastError, DamagedFileError, StorageError
-from ctrfast.folders import refuse_existing, sync, sync_tree
+from ctrfast.folders import refuse_existing, remove_partials, sync, sync_tree
 from ctrfast.storage import is_full
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
@@ -28,18 +28,20 @@ KEEPING: tuple[type[CtrFastError], ...] = (DamagedFileError, StorageError)
 class WorkFolder:
     """The folder.
 
-    A kill, Ctrl-C and the errors of `keeping` leave it to go on from; all other errors of ctrfast remove it.
+    A kill, Ctrl-C and the errors of `keeping` leave it to go on from; all other errors of ctrfast remove it. What was
+    half written when a process was killed is removed when the next one begins.
 
     Args:
         out: the result that is being made; must not exist.
         what: the kind of work, part of the folder's name.
-        keeping: errors after which it stays; a full disk and a damaged file unless others are given.
+        keeping: errors after which it stays; a full disk and a damaged file unless others are given. None: nobody can
+            go on with it, and it stays after a kill alone.
 
     Raises:
         ConfigError: another process is at work on the same result, or its parent cannot be written.
     """
 
-    def __init__(self, out: Path, what: str, *, keeping: tuple[type[CtrFastError], ...] = KEEPING) -> None:
+    def __init__(self, out: Path, what: str, *, keeping: tuple[type[CtrFastError], ...] | None = KEEPING) -> None:
         self._out = out
         self._keeping = keeping
         self.path = out.absolute().parent / f".{out.name}.{what}"  # absolute: other processes may work in it
@@ -66,13 +68,15 @@ class WorkFolder:
             else:  # its last user has removed it meanwhile
                 os.close(lock)
         refuse_existing(self._out)
+        for folder, _, _ in os.walk(self.path):
+            remove_partials(Path(folder))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        is_refused = isinstance(error, CtrFastError) and not isinstance(error, self._keeping)
-        if error is None or is_refused:
+        keeping = self._keeping
+        if error is None or keeping is None or (isinstance(error, CtrFastError) and not isinstance(error, keeping)):
             self.remove()
         os.close(self._lock)
 
@@ -94,7 +98,7 @@ class WorkFolder:
         return part
 
     def deliver(self, result: Path) -> None:
-        """Put a finished folder, a part of this one, in its place.
+        """Put what is finished, a file or a folder in this one, in its place.
 
         Raises:
             ConfigError: the place was taken meanwhile.

@@ -15,7 +15,7 @@ unseen          the share of unseen ids that later data will have, from a sample
 training_time   seconds, from the speed of this machine
 """
 
-from ctrfast.preflight.checks import Preflight, examine, preflight
+from ctrfast.preflight.checks import Preflight, examine, examine_files, preflight, workers_findings
 from ctrfast.preflight.findings import Finding, refuse
 from ctrfast.preflight.training_time import TimeEstimate
 from ctrfast.preflight.unseen import unseen_findings, unseen_shares
@@ -25,8 +25,10 @@ __all__ = [
     "Preflight",
     "TimeEstimate",
     "examine",
+    "examine_files",
     "preflight",
     "refuse",
     "unseen_findings",
     "unseen_shares",
+    "workers_findings",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -39,60 +39,84 @@ class Preflight:
     unseen: Shares
 
 
-def preflight(dataset: Dataset, config: TrainConfig, available_bytes: int, *, with_rows: bool = True) -> Preflight:
+def preflight(dataset: Dataset, config: TrainConfig, available_bytes: int, *, with_files: bool = True) -> Preflight:
     """Examine, forecast and estimate.
 
     Args:
         dataset: may be opened without comparing each file.
         config: the run's settings.
         available_bytes: what the process can have of the machine's memory; not judged where workers are elsewhere.
-        with_rows: as in `examine`.
+        with_files: False where manifest and schema alone are at hand.
     """
-    is_here = not is_elsewhere(config.cluster)
-    findings = examine(dataset, config, available_bytes if is_here else None, with_rows=with_rows)
-    is_usable = not any(finding.level == "error" and finding.path.startswith(DATASET) for finding in findings)
-    shares: Shares = unseen_shares(dataset) if is_usable and with_rows else {}
+    available = None if is_elsewhere(config.cluster) else available_bytes
+    of_files = examine_files(dataset, config, available) if with_files else ()
+    findings = _errors_first((*of_files, *examine(dataset, config, available)))
+    is_usable = with_files and not any(each.level == "error" and each.path.startswith(DATASET) for each in findings)
+    shares: Shares = unseen_shares(dataset) if is_usable else {}
     return Preflight(
-        findings=(*findings, *(unseen_findings(dataset, shares) if shares else ())),
+        findings=(
+            *findings,
+            *workers_findings(dataset, config, with_vocabularies=is_usable),
+            *(unseen_findings(dataset, shares) if shares else ()),
+        ),
         memory=_memory(dataset, config),
         time=estimate_time(dataset, config, measure_speed()),
         unseen=shares,
     )
 
 
-def examine(
-    dataset: Dataset,
-    config: TrainConfig,
-    available_bytes: int | None = None,
-    *,
-    with_rows: bool = True,
-    errors_alone: bool = False,
-) -> tuple[Finding, ...]:
-    """What needs footers and figures alone, in a fraction of a second; errors first.
+def examine(dataset: Dataset, config: TrainConfig, available_bytes: int | None = None) -> tuple[Finding, ...]:
+    """What manifest, schema and settings tell, in a moment; errors first.
 
     available_bytes: None where the run will be on another machine or at another time; memory is not judged then.
-    with_rows: False where manifest and schema alone are at hand; files are not judged then.
-    errors_alone: the vocabularies are not read, for what is told of workers; for a caller who only refuses.
     """
-    of_files = tuple(found(partial(check_files, dataset), DATASET)) if with_rows else ()
     findings = [
-        *of_files,
         *found(partial(check_config, config), DATASET),
         *found(partial(check_dataset, dataset, config), DATASET),
         *_of_rows(dataset, config),
-        *_of_workers(dataset, config, with_vocabularies=with_rows and not of_files and not errors_alone),
     ]
-    needs = _memory(dataset, config)
-    if with_rows:
-        try:
-            groups = check_shards(dataset)
-        except CtrFastError as error:
-            findings.append(Finding("error", error.message, error.path or DATASET))
-        else:
-            findings += _of_groups(dataset, config, groups, needs, available_bytes)
     if available_bytes is not None:
         on_device = sys.maxsize if may_have_gpu() else None
-        findings += found(partial(check_memory, needs, available_bytes, on_device), "batch_size")
+        findings += found(partial(check_memory, _memory(dataset, config), available_bytes, on_device), "batch_size")
+    return _errors_first(findings)
+
+
+def examine_files(dataset: Dataset, config: TrainConfig, available_bytes: int | None = None) -> tuple[Finding, ...]:
+    """What the dataset's files tell by their sizes and footers, in a fraction of a second; errors first.
+
+    available_bytes: as in `examine`.
+    """
+    findings = [*found(partial(check_files, dataset), DATASET)]
+    try:
+        groups = check_shards(dataset)
+    except CtrFastError as error:
+        findings.append(Finding("error", error.message, error.path or DATASET))
+    else:
+        findings += _of_groups(dataset, config, groups, available_bytes)
+    return _errors_first(findings)
+
+
+def workers_findings(dataset: Dataset, config: TrainConfig, *, with_vocabularies: bool = True) -> Iterator[Finding]:
+    """What workers send each other at each step, which the estimate of the time does not know.
+
+    with_vocabularies: False where those are not at hand, or not what the manifest says.
+
+    Raises:
+        ArtifactError: a vocabulary cannot be read.
+    """
+    workers = config.cluster.workers or 1
+    if workers > 1:
+        who = f"{workers} workers" if config.shares == workers else f"{config.shares} GPUs of {workers} workers"
+        row_sums = choose_row_sums(dataset, config, config.shares, with_vocabularies=with_vocabularies)
+        yield Finding(
+            "info",
+            f"At each step, each of the {who} sends and receives {row_sums.reason}. The time is without that, as it "
+            "depends on the links between them. A larger batch_size has fewer steps.",
+            "cluster.workers",
+        )
+
+
+def _errors_first(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     return tuple(sorted(findings, key=lambda finding: finding.level != "error"))
 
 
@@ -124,28 +148,14 @@ def _of_rows(dataset: Dataset, config: TrainConfig) -> Iterator[Finding]:
             yield Finding("warning", f"{message} Prepare with a larger --{split}-fraction.", f"{DATASET}.label")
 
 
-def _of_workers(dataset: Dataset, config: TrainConfig, *, with_vocabularies: bool) -> Iterator[Finding]:
-    """What workers send each other at each step, which the estimate of the time does not know."""
-    workers = config.cluster.workers or 1
-    if workers > 1:
-        who = f"{workers} workers" if config.shares == workers else f"{config.shares} GPUs of {workers} workers"
-        row_sums = choose_row_sums(dataset, config, config.shares, with_vocabularies=with_vocabularies)
-        yield Finding(
-            "info",
-            f"At each step, each of the {who} sends and receives {row_sums.reason}. The time is without that, as it "
-            "depends on the links between them. A larger batch_size has fewer steps.",
-            "cluster.workers",
-        )
-
-
 def _of_groups(
-    dataset: Dataset, config: TrainConfig, groups: RowGroups, needs: MemoryEstimate, available_bytes: int | None
+    dataset: Dataset, config: TrainConfig, groups: RowGroups, available_bytes: int | None
 ) -> Iterator[Finding]:
     """Row groups that are too large for the memory, too large for the pool, or too small to be read fast."""
     rows = dataset.rows("train")
     if groups.largest > ROWS_PER_GROUP:
         held = min(_GROUPS_IN_MEMORY * groups.largest, rows) * row_bytes(dataset.fitted.schema_)
-        is_too_large = available_bytes is not None and needs.host_bytes + held > available_bytes
+        is_too_large = available_bytes is not None and _memory(dataset, config).host_bytes + held > available_bytes
         yield Finding(
             "error" if is_too_large else "warning",
             f"Row groups of the training shards must have at most {ROWS_PER_GROUP:,} rows for the memory estimate to "

@@ -11,13 +11,12 @@ from ctrfast.preflight import examine, refuse
 from ctrfast.sweep.grid import Point, place_of, settings_text
 
 
-def check_points(dataset: Dataset, points: Sequence[Point], *, with_rows: bool = True) -> None:
-    """Refuse a point that the dataset cannot serve; the memory that it takes is not judged.
+def check_points(dataset: Dataset, points: Sequence[Point]) -> None:
+    """Refuse a point that the dataset cannot serve, by its manifest and schema; memory and files are not judged.
 
     Args:
         dataset: what all points train on.
         points: the grid's.
-        with_rows: as in `ctrfast.preflight.examine`.
 
     Raises:
         ConfigError: the point is named, and its setting's place in `base` or `grid`.
@@ -27,8 +26,7 @@ def check_points(dataset: Dataset, points: Sequence[Point], *, with_rows: bool =
         try:
             check_dataset(dataset, point.config)
             if index == 0:
-                # The files, which are the same for all.
-                refuse(examine(dataset, point.config, with_rows=with_rows, errors_alone=True))
+                refuse(examine(dataset, point.config))
         except ConfigError as error:
             message = f"The point {settings_text(point.settings)}: {error.message}"
             raise ConfigError(message, path=place_of(point.settings, error)) from error

@@ -16,6 +16,7 @@ from ctrfast.config import TrainConfig
 from ctrfast.data.shards import Dataset
 from ctrfast.errors import Cancelled, TrainingError
 from ctrfast.optim.scaling import make_plan
+from ctrfast.preflight import examine_files, refuse
 from ctrfast.run import RECEIPT, Run
 from ctrfast.storage import storing
 from ctrfast.sweep.checks import check_points
@@ -81,7 +82,9 @@ def run_sweep(
         StorageError: the disk takes no more.
         Cancelled: `should_stop` was true; what has ended is in the tables.
     """
-    check_points(dataset, points_to_check(config))
+    to_check = points_to_check(config)
+    refuse(examine_files(dataset, to_check[0].config))
+    check_points(dataset, to_check)
     with storing(f"The sweep {out}"), opened(out, config, dataset.hash) as folder:
         session = _Session(dataset, config, folder, command)
         session.run(on_progress or (lambda _: None), should_stop or (lambda: False))

@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
+import itertools
+import json
+from collections.abc import Iterator
 from typing import Annotated
 
 from fastapi import APIRouter, Query
+from fastapi.responses import StreamingResponse
 
 from service.answers import MetricSeries
 from service.compressed_route import CompressedRoute
 from service.dependencies import JobId, JobsDep, problems
+from service.jobs import JobStore
 from service.metric_names import MetricNames
 from service.routes.records import Seq
 from service.series import FEWEST_POINTS, thin
 
 router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["jobs"], route_class=CompressedRoute)
 
+_PAGE = 1000  # records that are read at once where all are asked for
 
-@router.get("/metrics", responses=problems(404, 410, 422))
+
+@router.get("/metrics", response_model=MetricSeries, responses=problems(404, 410, 422))
 def get_metric_series(
     job_id: JobId,
     jobs: JobsDep,
     names: Annotated[str | None, Query(max_length=4000, examples=["loss,valid_auc,clipped_share.*"])] = None,
     points: Annotated[int | None, Query(ge=FEWEST_POINTS, le=1_000_000)] = None,
     after: Seq = 0,
-) -> MetricSeries:
+) -> MetricSeries | StreamingResponse:
     """Metric records in order; all, or those of some `names` (a comma between), or at most `points` of each name.
 
     A name that ends in `*` stands for all that begin so: `clipped_share.*` are those of the id fields. Thinned out, the
@@ -32,7 +39,28 @@ def get_metric_series(
     jobs.get(job_id)
     wanted = None if names is None else MetricNames.parse(names)
     if points is None:
-        records, last_seq = jobs.metric_series(job_id, after)
-        return MetricSeries(series=thin(records, wanted, None), last_seq=last_seq)
+        pages = _pages(jobs, job_id, after, wanted)
+        first = next(pages)  # refuses what was removed while that can be answered
+        return StreamingResponse(itertools.chain((first,), pages), media_type="application/json")
     series, last_seq = jobs.thinned_series(job_id, after, wanted, points)
     return MetricSeries(series=series, last_seq=last_seq)
+
+
+def _pages(jobs: JobStore, job_id: str, after: int, names: MetricNames | None) -> Iterator[bytes]:
+    """A `MetricSeries` of all records as JSON, piece by piece: memory holds a page of them, however many there are.
+
+    Raises:
+        EventsExpiredError: records were removed that are not sent yet.
+    """
+    text, comma = '{"series":[', ""
+    while True:
+        records, after = jobs.metric_series(job_id, after, _PAGE)
+        for record in thin(records, names, None):
+            text += comma + json.dumps(record, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+            comma = ","
+        if len(records) < _PAGE:
+            break
+        if text:
+            yield text.encode()
+            text = ""
+    yield f'{text}],"last_seq":{after}}}'.encode()

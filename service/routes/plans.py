@@ -56,8 +56,8 @@ def make_a_plan(request: PlanBody, datasets: DatasetsDep) -> PlanPublic:
         steps_per_epoch=int(row.rows["train"]) // asked.config.batch_size,
     )
     try:
-        with described(row) as (dataset, with_rows):
-            checked = preflight(dataset, asked.config, available_memory(), with_rows=with_rows)
+        with described(row) as (dataset, with_files):
+            checked = preflight(dataset, asked.config, available_memory(), with_files=with_files)
     except (ArtifactError, DataError) as error:
         finding = Finding(level="error", message=without_server_paths(error.message), path=error.path or "dataset")
         return answer.model_copy(update={"findings": [finding]})

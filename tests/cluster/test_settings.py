@@ -10,7 +10,7 @@ from ctrfast.config import ClusterConfig, load_config, parse_config
 from ctrfast.errors import ConfigError, CtrFastError, DependencyError, TrainingError, WorkerLostError
 from ctrfast.memory import estimate
 from ctrfast.optim.scaling import make_plan
-from ctrfast.preflight import examine
+from ctrfast.preflight import preflight, workers_findings
 from ctrfast.preflight.training_time import Speed, estimate_time
 from ctrfast.told_errors import told, told_error
 from ctrfast.train import train
@@ -65,9 +65,9 @@ def test_workers_take_a_process_and_a_table_each(dataset):
 
 def test_the_pre_flight_knows_workers(tiny_dataset):
     config = tiny_clicks.settings(cluster={"workers": 2})
-    findings = [finding for finding in examine(tiny_dataset, config) if finding.path == "cluster.workers"]
+    findings = [each for each in preflight(tiny_dataset, config, 2**40).findings if each.path == "cluster.workers"]
     assert [finding.level for finding in findings] == ["info"] and "2 workers" in findings[0].message
-    assert not [f for f in examine(tiny_dataset, tiny_clicks.settings()) if f.path == "cluster.workers"]
+    assert not list(workers_findings(tiny_dataset, tiny_clicks.settings()))
     speed = Speed(flops=1e9, bandwidth=1e9)
     one, two = (estimate_time(tiny_dataset, c, speed) for c in (tiny_clicks.settings(), config))
     assert one.seconds_per_step < two.seconds_per_step < 2 * one.seconds_per_step

@@ -12,6 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from service.leases import Report
+from service.pages.assets import assets
 from service.states import Kind
 from tests.service.conftest import Api
 
@@ -36,6 +37,24 @@ READ = """async ([base64, colours, top, bottom]) => {
     counts[hex] = (counts[hex] ?? 0) + 1;
   }
   return {width: picture.width, height: picture.height, counts: colours.map(colour => counts[colour] ?? 0)};
+}"""
+
+# Notes each text that is drawn: the text, its ends, the canvas's width, and whether it was squeezed.
+NOTE = """window.texts = [];
+const fillText = CanvasRenderingContext2D.prototype.fillText;
+CanvasRenderingContext2D.prototype.fillText = function (text, x, y, most) {
+  const {width} = this.measureText(text);
+  const before = {left: 0, center: width / 2, right: width}[this.textAlign] ?? 0;
+  const at = x + this.getTransform().e - before;
+  const isUpright = this.getTransform().b === 0;
+  if (isUpright) window.texts.push([text, at, at + width, this.canvas.width, most < width]);
+  return most === undefined ? fillText.call(this, text, x, y) : fillText.call(this, text, x, y, most);
+};"""
+DRAW = """async ([address, signs, title, label]) => {
+  const [{pictureOf}, {signOf}] = [await import(address), await import(signs)];
+  const plot = Object.assign(document.createElement('canvas'), {width: 200, height: 50});
+  window.texts = [];
+  return pictureOf(title, plot, [{label, sign: signOf(0)}]).height;
 }"""
 
 
@@ -97,3 +116,33 @@ def test_a_picture_has_title_and_legend(chart: Locator) -> None:
     less = picture(chart, lines, -rows - 8, -1)
     assert less["counts"][2] == 0
     assert less["counts"][1] == legend["counts"][1]
+
+
+def test_no_label_is_cut_at_an_edge_and_no_text_of_a_picture_is_squeezed(
+    make_api: Callable[..., Api], browser: Browser
+) -> None:
+    api = make_api()
+    job_id = api.services.jobs.enqueue(Kind.TRAIN, {"dataset": "clicks", "batch_size": 512}).id
+    lease = api.services.leases.claim("w")
+    assert lease is not None
+    last = 7_000_000
+    records = [{"epoch": step // last, "step": step, "loss": 0.5} for step in range(1_000_000, last + 1, 1_000_000)]
+    api.services.leases.renew(lease, Report(records=records))
+    with browser.new_context(viewport={"width": 700, "height": 900}) as context:
+        page = context.new_page()
+        page.add_init_script(NOTE)
+        page.goto(f"{api.url}/ui/jobs/{job_id}")
+        expect(page.locator('[role=img][aria-label^="Loss: 7 points"] canvas').first).to_be_visible()
+        drawn = page.evaluate("texts")
+        assert {"epoch 1", "epoch 2", "7,000,000"} <= {text for text, *_ in drawn}  # the second at the right edge
+        assert [text for text, left, right, width, _ in drawn if left < 0 or right > width] == []
+
+        title, label = "Share of rows whose gradient was clipped, anhyperdimensionallylongword", "a field " * 9
+        addresses = [assets().address(name) for name in ("chart_picture.js", "chart_signs.js")]
+        height = page.evaluate(DRAW, [*addresses, title, label.strip()])
+        *lines, entry = page.evaluate("texts")
+        words = " ".join(text for text, *_ in lines)
+        assert words.startswith("Share of rows whose gradient was clipped, anhyper") and words.endswith("…")
+        assert label.startswith(entry[0].removesuffix("…")) and entry[0].endswith("…")
+        assert [text for text, _, right, width, is_squeezed in (*lines, entry) if right > width or is_squeezed] == []
+        assert height == 32 + 20 * (len(lines) - 1) + 50 + 24 + 8

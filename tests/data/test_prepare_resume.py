@@ -102,6 +102,16 @@ def test_a_second_process_is_told_of_the_first(tmp_path, raw, tiny):
     prepare(raw, tiny, tmp_path / "out")
 
 
+def test_what_a_kill_left_half_written_is_removed_at_the_next_start(tmp_path):
+    with pytest.raises(KeyboardInterrupt), WorkFolder(tmp_path / "out", "prepare") as work:
+        for name in ("whole", ".partial-whole-1234", "sub/whole", "sub/.partial-whole-1234"):
+            (work.part("dataset", []) / name).parent.mkdir(exist_ok=True)
+            (work.part("dataset", []) / name).write_bytes(b"x")
+        raise KeyboardInterrupt
+    with WorkFolder(tmp_path / "out", "prepare") as work:
+        assert set(content(work.part("dataset", []))) == {Path("whole"), Path("sub/whole")}
+
+
 def test_a_truncated_file_keeps_the_others_work(tmp_path, raw, tiny):
     whole = gzip.compress(rows_of(3000))
     bad = tmp_path / "c.tsv.gz"

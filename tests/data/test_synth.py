@@ -15,6 +15,7 @@ from ctrfast.data.raw import read_raw
 from ctrfast.data.rejects import RefuseRejects
 from ctrfast.data.synth import synth
 from ctrfast.data.teacher import BLOCK_ROWS, Teacher, expected_auc
+from ctrfast.data.work_folder import WorkFolder
 from ctrfast.errors import ConfigError
 from ctrfast.schema import PRESETS, load_schema, preset
 
@@ -144,12 +145,27 @@ def test_what_a_killed_call_has_left_beside_no_log_is_written_over(tmp_path, con
     done = subprocess.run([sys.executable, "-c", KILLED, log], timeout=60, check=False)
     assert done.returncode == -signal.SIGKILL
     assert [path.name for path in sorted(tmp_path.glob("log.*"))] == [f"log.tsv.{end}" for end in beside]
+    assert (tmp_path / ".log.tsv.synth").is_dir()
     report = synth(log, "criteo", 100, 1, conversions=conversions)
+    assert not list(tmp_path.glob(".*"))
     synth(tmp_path / "whole.tsv", "criteo", 100, 1, conversions=conversions)
     names = ("log.tsv", "whole.tsv")
     made, whole = ({path.name[len(name) :]: path.read_bytes() for path in tmp_path.glob(f"{name}*")} for name in names)
     assert made == whole and len(made) == 3 + conversions
     assert json.loads((tmp_path / "log.tsv.teacher.json").read_text()) == report.model_dump()
+
+
+def test_what_killed_calls_have_left_is_removed_and_what_others_make_is_not(tmp_path):
+    dead, alive = tmp_path / ".dead.tsv.gz.synth", tmp_path / ".alive.tsv.synth"
+    dead.mkdir()
+    (dead / "log").write_bytes(b"half")
+    with WorkFolder(tmp_path / "alive.tsv", "synth") as work:
+        (work.path / "log").write_bytes(b"half")
+        synth(tmp_path / "log.tsv", "criteo", 100, 1)
+        assert sorted(tmp_path.glob(".*")) == [alive]
+        with pytest.raises(ConfigError, match=r"Another process is making .*alive\.tsv"):
+            synth(tmp_path / "alive.tsv", "criteo", 100, 1)
+        assert (work.path / "log").read_bytes() == b"half"
 
 
 def test_a_log_that_is_there_is_refused_with_or_without_what_belongs_to_it(tmp_path):

@@ -5,7 +5,8 @@ import math
 import pytest
 
 from ctrfast.config import CONSTANT_CLIPS, TrainConfig, parse_config
-from ctrfast.optim.scaling import PUBLISHED, RULES, Plan, make_plan
+from ctrfast.optim.scaling import Plan, make_plan
+from ctrfast.optim.scaling_rules import PUBLISHED, RULES
 
 
 def plan(preset="criteo", **values):

@@ -4,7 +4,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ctrfast.errors import ConfigError, DataError
-from ctrfast.preflight import Finding, examine, preflight, refuse
+from ctrfast.preflight import Finding, examine, examine_files, preflight, refuse
 from ctrfast.preflight.checks import may_have_gpu
 from tests import list_clicks, tiny_clicks
 from tests.preflight.test_stored_files import SHARD, as_bytes
@@ -81,16 +81,16 @@ def test_rows_that_no_batch_takes(tiny_dataset):
 
 def test_a_pool_of_few_row_groups(copy):
     copy.replace(SHARD, as_bytes(pq.read_table(copy.path / SHARD), row_group_size=1350))
-    (finding,) = examine(copy.open(), tiny_clicks.settings(shuffle_rows=2025))
+    (finding,) = examine_files(copy.open(), tiny_clicks.settings(shuffle_rows=2025))
     assert (finding.level, finding.path) == ("warning", "shuffle_rows")
     assert "holds 1.5 of the row groups" in finding.message
     assert "shuffle_rows=2,700 or more" in finding.message
-    assert examine(copy.open(), tiny_clicks.settings(shuffle_rows=2700)) == ()
+    assert examine_files(copy.open(), tiny_clicks.settings(shuffle_rows=2700)) == ()
 
 
 def test_row_groups_that_are_too_large_or_too_small(copy, monkeypatch):
     copy.replace(SHARD, as_bytes(pq.read_table(copy.path / SHARD), row_group_size=90))
-    (finding,) = examine(copy.open(), tiny_clicks.settings())
+    (finding,) = examine_files(copy.open(), tiny_clicks.settings())
     assert (finding.level, finding.path) == ("warning", "dataset")
     assert "have 90 rows on average" in finding.message
 
@@ -98,11 +98,11 @@ def test_row_groups_that_are_too_large_or_too_small(copy, monkeypatch):
     settings, levels = tiny_clicks.settings(), []
     host = preflight(copy.open(), settings, PLENTY).memory.total_bytes
     for available in (host, PLENTY):
-        large = [each for each in examine(copy.open(), settings, available) if "at most 89 rows" in each.message]
+        large = [each for each in examine_files(copy.open(), settings, available) if "at most 89 rows" in each.message]
         levels += [each.level for each in large]
     assert levels == ["warning", "warning"]
     monkeypatch.setattr("ctrfast.preflight.checks.row_bytes", lambda schema: host)
-    assert ("error", "dataset") in summary(examine(copy.open(), settings, host))
+    assert ("error", "dataset") in summary(examine_files(copy.open(), settings, host))
 
 
 def test_warnings_refuse_nothing():

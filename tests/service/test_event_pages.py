@@ -82,7 +82,9 @@ def test_events_of_some_types_that_were_removed(api: Api) -> None:
         session.execute(delete(Event).where(Event.job_id == job_id, Event.seq <= 3))
     params: dict[str, Any] = {"types": "warning", "after": 2}
     url = f"/v1/jobs/{job_id}/events"
-    assert problem(api.client.get(url, params=params, headers=JSON), 410, "events_expired")
+    answer = api.client.get(url, params=params, headers=JSON)
+    assert problem(answer, 410, "events_expired")
+    assert answer.headers["x-first-seq"] == "4"
     assert poll(api, job_id, types="warning", after=3)["finished"]
 
 

@@ -8,7 +8,7 @@ import json
 import re
 import shutil
 import xml.etree.ElementTree as ET
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,9 @@ class Words(HTMLParser):
         self.words += f"{data} "
 
 
-def end(services: Services, job_id: str, metrics: dict[str, float], result: dict[str, Any] | None = None) -> None:
+def end(
+    services: Services, job_id: str, metrics: Mapping[str, float | None], result: dict[str, Any] | None = None
+) -> None:
     lease = services.leases.claim("w")
     assert lease is not None
     assert lease.job_id == job_id
@@ -168,6 +170,17 @@ def test_columns_of_numbers_are_so_in_each_sweep(api: Api) -> None:
         table = pq.read_table(io.BytesIO(answer.content))
         assert {name: table.schema.field(name).type for name in numbers} == numbers
         assert [table[name].null_count < table.num_rows for name in numbers] == [has_one] * 3
+
+
+def test_a_figure_that_no_run_has_is_a_column_of_numbers(api: Api) -> None:
+    specs = [{"scaling": {"rule": "none"}, "seed": seed} for seed in (1, 2)]
+    sweep = api.services.jobs.enqueue(Kind.SWEEP, SPEC, children=specs)
+    for run in api.services.jobs.runs_of(sweep.id):
+        end(api.services, run.id, {"test_auc": None, "test_log_loss": 0.5})
+    answer = api.client.get(f"/v1/jobs/{sweep.id}/report", headers={"Accept": PARQUET})
+    table = pq.read_table(io.BytesIO(answer.content))
+    for name, values in {"metrics.test_auc": [None, None], "metrics.test_log_loss": [0.5, 0.5]}.items():
+        assert (table.schema.field(name).type, table[name].to_pylist()) == (pa.float64(), values)
 
 
 def test_a_page_is_drawn_while_a_dataset_is_inspected(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -91,6 +91,7 @@ export class LineChart {
     this.uplot = new uPlot({
       width,
       height: heightOf(width),
+      padding: [null, 2 * letter, null, null], // the last label of x is wider than its place
       scales: { x: { time: false, distr: this.log ? 3 : 1, log: 2 }, y: this.#scaleY() },
       axes: [
         axis({ size: 2 * letter, ...named(this.x), values: (_, values) => values.map((v) => (v === null ? "" : this.formatX(v))) }),
@@ -159,6 +160,7 @@ export class LineChart {
     ctx.textAlign = "left";
     ctx.textBaseline = "alphabetic";
     ctx.setLineDash([3 * devicePixelRatio, 3 * devicePixelRatio]);
+    const gap = 3 * devicePixelRatio;
     let free = bbox.left; // texts do not overlap: one that has no room is left out
     for (const { x, text } of this.marks) {
       const at = Math.round(plot.valToPos(x, "x", true));
@@ -167,9 +169,11 @@ export class LineChart {
       ctx.moveTo(at, bbox.top);
       ctx.lineTo(at, bbox.top + bbox.height);
       ctx.stroke();
-      if (at < free) continue;
-      ctx.fillText(text, at + 3 * devicePixelRatio, bbox.top + 0.6875 * rem() * devicePixelRatio);
-      free = at + ctx.measureText(text).width + 8 * devicePixelRatio;
+      const wide = ctx.measureText(text).width;
+      const left = at + gap + wide > ctx.canvas.width ? at - gap - wide : at + gap; // at the right edge: before its line
+      if (left < free) continue;
+      ctx.fillText(text, left, bbox.top + 0.6875 * rem() * devicePixelRatio);
+      free = left + wide + 2 * gap;
     }
     ctx.restore();
   }
