@@ -22,10 +22,11 @@ from ctrfast.config import ClusterConfig
 from ctrfast.data.prepare import prepare
 from ctrfast.errors import DataError
 from ctrfast.schema import preset
-from tests.cluster.tasks_program import error_of
+from tests.cluster.told_errors import error_of
 
 LONG_S = 150.0
-START_S = 12.0
+START_S = 120.0  # of the work that can begin
+BUSY_S = 11.0  # of the work that cannot; more than it is silent
 OF_THIS_PROCESS = Path("/proc/self/cwd")  # a folder that another process sees as another one
 
 
@@ -69,6 +70,7 @@ def occupy(folder, item):
 def of_a_busy_cluster(ray, folder):
     """The error where both CPUs are taken."""
     folder.mkdir()
+    os.environ["RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"] = str(BUSY_S)
     busy = [ray.remote(occupy).options(num_cpus=1).remote(folder, item) for item in range(2)]
     for item in range(2):
         await_file(folder / f"at-work-{item}")
@@ -135,7 +137,7 @@ def main(raw, out):
         told["left"] = sorted(file.name for file in out.iterdir())
         told["failed"] = of_a_failure(pool, out / "failed")
         told["busy"] = of_a_busy_cluster(pool.connection.ray, out / "busy")
-        os.environ["RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"] = "4"  # at each of four attempts
+        os.environ["RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"] = "1"  # at each of four attempts
         told["too_many"] = train(3, out / "run")
         told["stopped"] = of_a_stop(pool.connection.ray, out / "run")
         told["lost"] = of_a_lost_head(pool)  # the last: there is no cluster any more
