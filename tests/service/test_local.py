@@ -71,7 +71,8 @@ def test_a_service_that_says_nothing_is_stopped(tmp_path: Path, monkeypatch: pyt
     silent = tmp_path / "silent"
     silent.write_text("#!/bin/sh\nexec sleep 600\n")
     silent.chmod(0o755)
-    start, started = subprocess.Popen, []
+    start = subprocess.Popen
+    started: list[subprocess.Popen[bytes]] = []
 
     def remembered(*arguments: Any, **options: Any) -> subprocess.Popen[bytes]:
         started.append(start(*arguments, **options))
