@@ -27,7 +27,7 @@ def ctrfast(*arguments: object, code: int = 0, plain: bool = False) -> Completed
     """A process that must end with this exit code. plain: without the variables that the tests set for themselves."""
     environment = {name: value for name, value in os.environ.items() if not (plain and name in _OF_TESTS)}
     command = [CTRFAST, *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False, env=environment)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=800, check=False, env=environment)
     assert done.returncode == code, done.stdout + done.stderr
     return done
 

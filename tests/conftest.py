@@ -16,8 +16,11 @@ from ctrfast.data.synth import synth
 from ctrfast.schema import preset
 from tests import tiny_clicks
 
-# No deadline: the first call of a compiled function waits for its compilation.
-hypothesis.settings.register_profile("default", deadline=None)
+# No deadline, no `too_slow`: the first call of a compiled function waits for its compilation, and machines stall.
+# The same examples at each run: new ones are looked for by `fuzz`, not by whoever changes something else.
+hypothesis.settings.register_profile(
+    "default", deadline=None, derandomize=True, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.register_profile("fuzz", deadline=None, max_examples=10_000)
 hypothesis.settings.load_profile("default")
 
@@ -29,9 +32,11 @@ HERE = Path(__file__).parent
 LONGEST = (
     "notebooks/test_notebooks.py",
     "cluster/test_two_nodes.py",
+    "cluster/test_foreign_cluster.py",
+    "cluster/test_two_workers.py",
+    "cluster/test_tasks.py",
     "test_score.py",
     "test_readme.py",
-    "cluster/test_two_workers.py",
     "service/test_up.py",
     "test_task_runs.py",
     "service/test_openapi.py",

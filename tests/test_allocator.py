@@ -29,7 +29,7 @@ print(faults())
 
 def lines(mode):
     program = [sys.executable, "-c", PROGRAM, mode]
-    return subprocess.run(program, capture_output=True, text=True, check=True, timeout=60).stdout.split()
+    return subprocess.run(program, capture_output=True, text=True, check=True, timeout=240).stdout.split()
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the setting is glibc's")

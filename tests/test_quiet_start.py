@@ -22,7 +22,7 @@ def run(folder, tensorflow, **environment):
         env={**kept, "PYTHONPATH": path, **environment},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
 

@@ -24,22 +24,22 @@ def shell(text, folder, port):
 
 
 def test_the_blocks_run_in_order(tmp_path):
-    folder = tmp_path
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    folder, port = tmp_path, 8000
     (clicks, up, curl, client, python) = (text for _, text in BLOCKS)
     assert [kind for kind, _ in BLOCKS] == ["bash", "bash service", "bash", "python client", "python"]
 
     def run(text):
         command, environment = shell(text, folder, port)
         done = subprocess.run(
-            command, cwd=folder, env=environment, capture_output=True, text=True, timeout=280, check=False
+            command, cwd=folder, env=environment, capture_output=True, text=True, timeout=800, check=False
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
     assert "12,000 scores" in run(clicks)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
     command, environment = shell(f"exec env {up}", folder, port)
     service = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True)
     try:
@@ -49,7 +49,7 @@ def test_the_blocks_run_in_order(tmp_path):
         states, *_, scored = run(f"{sys.executable} client.py").splitlines()
     finally:
         service.send_signal(signal.SIGTERM)
-        assert service.wait(timeout=60) == 0
+        assert service.wait(timeout=180) == 0
         service.stdout.close()
     assert '"state": "succeeded"' in answer or '"state":"succeeded"' in answer
     assert '"predictions"' in answer

@@ -25,7 +25,7 @@ def row_sums(tiny_dataset, tmp_path_factory):
     """State and figures by update and form, of three replicas and of one."""
     out = tmp_path_factory.mktemp("row-sums")
     program = [sys.executable, "-m", "tests.row_sums_program", tiny_dataset.path, out]
-    result = subprocess.run(program, capture_output=True, text=True, timeout=240)
+    result = subprocess.run(program, capture_output=True, text=True, timeout=800)
     assert result.returncode == 0, result.stderr
     return {path.stem: dict(np.load(path)) for path in out.glob("*.npz")}
 

@@ -15,7 +15,7 @@ def same_on_two_replicas(data: Path, out: Path, settings: dict | None = None, *,
     """The two runs, once their weights are found alike, and what the program printed."""
     given = [] if settings is None else [json.dumps(settings)]
     program = [sys.executable, "-m", "tests.replicas_program", data, out, *given]
-    result = subprocess.run(program, capture_output=True, text=True, timeout=240)
+    result = subprocess.run(program, capture_output=True, text=True, timeout=800)
     assert result.returncode == 0, result.stderr
     one, two = (Run.open(out / name) for name in ("one", "two"))
     weights = [open_network(run).weights() for run in (one, two)]

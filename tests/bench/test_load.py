@@ -54,12 +54,12 @@ def serving(reply: Reply) -> Iterator[str]:
     ended = asyncio.Event()
     thread = threading.Thread(target=asyncio.run, args=(run(),))
     thread.start()
-    assert is_up.wait(10)
+    assert is_up.wait(120)
     try:
         yield address[0]
     finally:
         seen_threads[0].call_soon_threadsafe(ended.set)
-        thread.join(10)
+        thread.join(120)
 
 
 def load(tmp_path: Path, reply: Reply, **options: object) -> Figures:

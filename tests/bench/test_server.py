@@ -40,10 +40,11 @@ def test_it_is_waited_for_and_ended_with_its_children():
         text, _, child = server.answer.text.partition(" ")
         assert text == "pid"
         assert psutil.pid_exists(int(child))
+        memory = server.memory_bytes()  # before the other, as the child may still be growing
         resident = server.resident_bytes()
-        assert 2**20 < server.memory_bytes() <= resident + 2**20
+        assert 2**20 < memory <= resident + 2**20
         assert resident > psutil.Process(int(child)).memory_info().rss
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 120
     while psutil.pid_exists(int(child)) and psutil.Process(int(child)).status() != psutil.STATUS_ZOMBIE:
         assert time.monotonic() < deadline
         time.sleep(0.01)

@@ -14,15 +14,15 @@ def watch(program: str) -> Watched:
 
 
 def test_a_process_is_timed_and_its_peak_is_seen():
-    watched = watch(HOLD.format(seconds=0.3))
-    assert watched.seconds > 0.3
+    watched = watch(HOLD.format(seconds=1))
+    assert watched.seconds > 1
     assert 0 < watched.cpu_seconds < watched.seconds
     assert 150 * MIB < watched.peak_bytes < 250 * MIB
     assert max(size for _, size in watched.samples) > 150 * MIB
 
 
 def test_a_peak_that_is_given_back_counts():
-    watched = watch("import time; held = b'x' * (150 * 2**20); del held; time.sleep(0.3)")
+    watched = watch("import time; held = b'x' * (150 * 2**20); del held; time.sleep(1)")
     assert watched.peak_bytes > 150 * MIB
 
 

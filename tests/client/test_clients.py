@@ -59,5 +59,5 @@ def test_names_stay_one_part_of_the_path():
 def test_the_import_is_light():
     heavy = ("tensorflow", "pandas", "numba", "fastapi", "matplotlib")
     program = f"import sys, ctrfast.client; print([name for name in {heavy} if name in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=240)
     assert done.stdout.strip() == "[]"

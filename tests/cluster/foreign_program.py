@@ -22,10 +22,12 @@ from ctrfast.config import ClusterConfig
 from ctrfast.data.prepare import prepare
 from ctrfast.errors import DataError
 from ctrfast.schema import preset
-from tests.cluster.tasks_program import error_of
+from tests.cluster.told_errors import error_of
 
 LONG_S = 150.0
-START_S = 12.0
+START_S = 120.0  # of the work that can begin
+BESIDE_S = 40.0  # until a second task has begun beside the first
+BUSY_S = 11.0  # of the work that cannot; more than it is silent
 OF_THIS_PROCESS = Path("/proc/self/cwd")  # a folder that another process sees as another one
 
 
@@ -34,9 +36,9 @@ def connect():
         pass
 
 
-def await_file(file):
+def await_file(file, most_s=LONG_S):
     """A task's wait, as Python's own code, which can be interrupted, waits."""
-    deadline = time.monotonic() + LONG_S
+    deadline = time.monotonic() + most_s
     while not file.exists() and time.monotonic() < deadline:
         time.sleep(0.05)
 
@@ -44,14 +46,26 @@ def await_file(file):
 def fail_first(folder, item):
     """The first task fails once the second one has begun; the others take long."""
     (folder / f"begun-{item}").touch()
-    await_file(folder / ("begun-1" if item == 0 else "never"))
     if item == 0:
+        await_file(folder / "begun-1", BESIDE_S)
         raise DataError("The first task must not fail.")
+    await_file(folder / "never")
     (folder / f"ended-{item}").touch()
 
 
 def of_a_failure(pool, folder):
-    """The error of the first of six tasks, the seconds until it came, and who had begun and ended by then and later."""
+    """The error of the first of six tasks, the seconds until it came, and who had begun and ended by then and later.
+
+    Where Ray, as it did once on a busy machine, leaves the second one in a queue, it is tried again.
+    """
+    for number in range(4):
+        told = once_of_a_failure(pool, folder.with_name(f"{folder.name}-{number}"))
+        if "begun-1" in told[2]:
+            break
+    return told
+
+
+def once_of_a_failure(pool, folder):
     folder.mkdir()
     began = time.monotonic()
     error = error_of(lambda: list(pool.in_order(partial(fail_first, folder), range(6))))
@@ -69,6 +83,7 @@ def occupy(folder, item):
 def of_a_busy_cluster(ray, folder):
     """The error where both CPUs are taken."""
     folder.mkdir()
+    os.environ["RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"] = str(BUSY_S)
     busy = [ray.remote(occupy).options(num_cpus=1).remote(folder, item) for item in range(2)]
     for item in range(2):
         await_file(folder / f"at-work-{item}")
@@ -135,7 +150,7 @@ def main(raw, out):
         told["left"] = sorted(file.name for file in out.iterdir())
         told["failed"] = of_a_failure(pool, out / "failed")
         told["busy"] = of_a_busy_cluster(pool.connection.ray, out / "busy")
-        os.environ["RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"] = "4"  # at each of four attempts
+        os.environ["RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"] = "1"  # at each of four attempts
         told["too_many"] = train(3, out / "run")
         told["stopped"] = of_a_stop(pool.connection.ray, out / "run")
         told["lost"] = of_a_lost_head(pool)  # the last: there is no cluster any more

@@ -27,11 +27,14 @@ from ctrfast.data import parsed
 from ctrfast.data.pool import THREADS
 from ctrfast.data.prepare import prepare
 from ctrfast.data.raw import chunks_of
-from ctrfast.errors import Cancelled, CtrFastError, DataError
+from ctrfast.errors import Cancelled, DataError
 from ctrfast.schema import preset
 from ctrfast.train import train
 from tests import list_clicks, tiny_clicks
 from tests.cluster.connections import peers_of
+from tests.cluster.told_errors import error_of
+
+MANY = 400  # tasks, of which a signal leaves most undone
 
 
 class KilledOnce:
@@ -66,13 +69,18 @@ def _refuse(item):
     raise DataError(f"The task {item} must not fail.", path="raw")
 
 
-def _slower_at_first(item):
-    time.sleep(0.1 if item else 8.0)  # by then the second process has begun, on a busy machine too
+def _with_another(folder, item):
+    """Whose process this is; the first item waits until another process has begun one."""
+    (folder / f"{os.getpid()}").touch()
+    until = time.monotonic() + 300
+    while item == 0 and len(list(folder.iterdir())) < 2 and time.monotonic() < until:
+        time.sleep(0.05)
+    time.sleep(0.1)
     return item, os.getpid()
 
 
 def _touch_late(folder, item):
-    for _ in range(120 if item else 6):  # short waits, which a cancellation ends, longer than it takes to cancel again
+    for _ in range(1200 if item else 6):  # short waits, which a cancellation ends, longer than it takes to cancel again
         time.sleep(0.05)
     (folder / str(item)).touch()
 
@@ -83,15 +91,6 @@ def make_datasets(raw, out, pool):
     prepare([raw], preset("criteo"), out / "text", min_count=3, pool=pool)
     prepare(["lists.parquet"], list_clicks.SCHEMA, out / "lists", split="sequential", pool=pool)
     prepare([raw], preset("criteo"), out / "grown", vocabulary_from=out / "text", grow=True, pool=pool)
-
-
-def error_of(work):
-    """What a caller is told."""
-    try:
-        work()
-    except CtrFastError as error:
-        return [type(error).__name__, error.message, error.path]
-    return None
 
 
 def stopped_early(pool, folder):
@@ -111,10 +110,10 @@ def stop(*_):
 
 
 def ended_by_signal(pool):
-    """The error of the handler that SIGTERM calls while tasks are waited for, and how many of 40 were done."""
+    """The error of the handler that SIGTERM calls while tasks are waited for, and how many of `MANY` were done."""
     threading.Timer(1.0, partial(os.kill, os.getpid(), signal.SIGTERM)).start()
     done = []
-    error = error_of(lambda: done.extend(pool.in_order(time.sleep, [0.5] * 40)))
+    error = error_of(lambda: done.extend(pool.in_order(time.sleep, [0.5] * MANY)))
     return error, len(done)
 
 
@@ -151,7 +150,8 @@ def main(raw, out):
         fragile = KilledOnce(pool, out)
         make_datasets(raw, Path("hurt"), fragile)
         told["calls"] = fragile.calls
-        told["results"] = list(pool.in_order(_slower_at_first, range(8)))
+        (out / "begun").mkdir()
+        told["results"] = list(pool.in_order(partial(_with_another, out / "begun"), range(8)))
         told["refused"] = error_of(lambda: list(pool.in_order(_refuse, [1, 2])))
         told["lost"] = error_of(lambda: list(pool.in_order(_die, [1])))
         told["stopped_early"] = stopped_early(pool, out / "late")

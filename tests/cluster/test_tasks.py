@@ -16,8 +16,9 @@ from ctrfast.folders import whole_file
 from ctrfast.train import train
 from tests import tiny_clicks
 from tests.cluster.connections import strangers_among
+from tests.cluster.tasks_program import MANY
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1200)
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +26,7 @@ def made(raw_clicks, tmp_path_factory):
     """The folder of the program's datasets, and what it told."""
     out = tmp_path_factory.mktemp("tasks")
     program = [sys.executable, "-m", "tests.cluster.tasks_program", raw_clicks, out]
-    done = subprocess.run(program, capture_output=True, text=True, timeout=580)
+    done = subprocess.run(program, capture_output=True, text=True, timeout=1100)
     assert done.returncode == 0, done.stderr
     return out, json.loads(done.stdout.splitlines()[-1])
 
@@ -71,7 +72,7 @@ def test_nothing_is_at_work_once_it_is_closed(made):
 def test_a_signal_ends_the_wait(made):
     error, done = made[1]["signal"]
     assert error == ["Cancelled", "Stopped.", None]
-    assert done < 40
+    assert done < MANY
 
 
 def test_the_workers_talk_on_loopback_alone(made):

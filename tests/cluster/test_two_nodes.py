@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from tests.cluster.ray_nodes import RayNodes, ray_nodes
 from tests.service.conftest import database_url, postgres, wait_for  # noqa: F401 - fixtures
 from tests.store.conftest import server, store  # noqa: F401 - fixtures
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1200)
 ROWS, TEST_ROWS, STEPS = 4500, 900, 40
 SPEC = {**tiny_clicks.SETTINGS, "dataset": "tiny", "cluster": {"workers": 2}, "publish_as": "tiny"}
 FINAL = {"succeeded", "failed", "cancelled"}
@@ -48,7 +49,7 @@ def part(name: str, home: Path, environment: Mapping[str, str], *options: str) -
         finally:
             process.terminate()
             try:
-                process.wait(30)
+                process.wait(120)
             except subprocess.TimeoutExpired:
                 process.kill()
 
@@ -108,6 +109,12 @@ def events_of(api: httpx.Client, job_id: str) -> list[dict[str, Any]]:
     return found
 
 
+def worker_of(api: httpx.Client, job_id: str) -> str:
+    """The worker that has done a job in its only attempt."""
+    (worker,) = (event["data"]["worker"] for event in events_of(api, job_id) if "worker" in event["data"])
+    return str(worker)
+
+
 def look_at_events(api: httpx.Client, job_id: str, run: Address) -> None:
     """What the two workers did reached the job's events: all moves, progress, metrics and lines of their logs."""
     events = events_of(api, job_id)
@@ -165,24 +172,24 @@ def test_a_job_is_trained_on_two_nodes_and_scored_by_two_apis(
             "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # else it asks for the host's own network address
         }
         migrate = [sys.executable, "-m", "service.cli", "migrate"]
-        subprocess.run(migrate, env={**environment, "CTRFAST_HOME": str(tmp_path / "setup")}, check=True, timeout=60)
+        subprocess.run(migrate, env={**environment, "CTRFAST_HOME": str(tmp_path / "setup")}, check=True, timeout=240)
         apis, workers = (
             [stack.enter_context(part(name, tmp_path / f"{name}{n}", environment, *options)) for n in (1, 2)]
             for name, options in (("api", ("--port", "0")), ("worker", ()))
         )
-        one, two = (stack.enter_context(httpx.Client(base_url=url_of(api), timeout=60)) for api in apis)
+        one, two = (stack.enter_context(httpx.Client(base_url=url_of(api), timeout=240)) for api in apis)
         known = one.post("/v1/datasets", json={"name": "tiny", "path": f"{store}/data/tiny"})
         assert known.status_code == 201, known.text
         trained = one.post("/v1/jobs", json={"kind": "train", "spec": SPEC}).json()["id"]
         wait_for(lambda: job_of(two, trained)["state"] == "running", "the training's start")
+        ours = [nodes.program, *(psutil.Process(process.pid) for process in (*apis, *workers))]
+        watch = stack.enter_context(ThreadPoolExecutor(1)).submit(watched, one, trained, nodes, ours)
         prepare = {"raw": [f"{store}/data/clicks.tsv"], "schema": tiny_clicks.SCHEMA.model_dump(mode="json")}
         made = two.post("/v1/datasets", json={"name": "again", "prepare": prepare}).json()["id"]
-        wait_for(lambda: job_of(one, made)["state"] in FINAL, "the preparation's end")
-        assert job_of(one, made)["state"] == "succeeded", job_of(one, made)
-        assert job_of(two, trained)["state"] == "running"  # so the other worker has prepared
-
-        ours = [nodes.program, *(psutil.Process(process.pid) for process in (*apis, *workers))]
-        job, trainers, peers = watched(one, trained, nodes, ours)
+        wait_for(lambda: job_of(two, made)["state"] in FINAL, "the preparation's end", 400)
+        assert job_of(two, made)["state"] == "succeeded", job_of(two, made)
+        job, trainers, peers = watch.result()
+        assert len({worker_of(two, job_id) for job_id in (trained, made)}) == 2
         assert job["state"] == "succeeded", job
         assert [len(pids) for pids in trainers.values()] == [1, 1]  # one on each node, and none was lost
         look_at_events(two, trained, Address.parse(f"{store}/service/jobs/{trained}/run"))

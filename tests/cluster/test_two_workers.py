@@ -21,7 +21,7 @@ from tests import tiny_clicks
 from tests.cluster.connections import strangers_among
 from tests.cluster.two_workers_program import DENSE, DIES_BEFORE_STEP, SPARSE, UNDISTURBED
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1200)
 STEPS = 20
 
 
@@ -30,7 +30,7 @@ def runs(tiny_dataset, tmp_path_factory):
     """The folder of the program's runs, what it told, and all that it printed."""
     out = tmp_path_factory.mktemp("two")
     program = [sys.executable, "-m", "tests.cluster.two_workers_program", tiny_dataset.path, out]
-    done = subprocess.run(program, capture_output=True, text=True, timeout=880)
+    done = subprocess.run(program, capture_output=True, text=True, timeout=1100)
     assert done.returncode == 0, done.stderr
     return out, json.loads(done.stdout.splitlines()[-1]), done.stderr + done.stdout
 

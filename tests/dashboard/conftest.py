@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
 
 from ctrfast.data.shards import Dataset
 from service.access import ALL_RIGHTS, Right
@@ -16,6 +16,7 @@ from tests.dashboard.published_world import World
 from tests.service.conftest import Api, fill_data_root, quick_settings
 
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+PATIENCE_MS = 120_000  # a loaded machine is slow, and nothing here is about time
 HOSTILE = "<script>document.title='taken'</script>"
 
 
@@ -61,9 +62,19 @@ def data_home(tmp_path_factory: pytest.TempPathFactory, dataset: Dataset, raw_cl
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """The system's Chromium; where there is none, that of `make setup`."""
-    expect.set_options(timeout=30_000)  # a loaded machine is slow, and nothing here is about time
+    expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox"], timeout=5 * PATIENCE_MS
+        )
+        new_context = browser.new_context
+
+        def patient_context(**options: Any) -> BrowserContext:
+            context = new_context(**options)
+            context.set_default_timeout(PATIENCE_MS)
+            return context
+
+        browser.new_context = patient_context  # type: ignore[method-assign]
         yield browser
         browser.close()
 

@@ -93,7 +93,6 @@ def test_no_page_has_a_violation(browser: Browser, world: World, theme: Any, wid
     too_wide = []
     with browser.new_context(color_scheme=theme, viewport={"width": width, "height": 900}) as context:
         page = world.sign_in(context)
-        page.set_default_timeout(60_000)
         for path, filled in PAGES.items():
             page.goto(f"{world.url}{path.replace('SWEEP', world.sweep_id).replace('TRAINED', world.trained_id)}")
             page.locator(filled).first.wait_for()

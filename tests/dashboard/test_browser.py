@@ -32,7 +32,6 @@ def page(browser: Browser) -> Iterator[Page]:
         "console", lambda message: wrong.append(message.text) if "Content Security Policy" in message.text else None
     )
     page.on("request", lambda request: hosts.add(re.sub(r"^(\w+:(//[^:/]+)?).*$", r"\1", request.url)))
-    page.set_default_timeout(30_000)
     yield page
     context.close()
     assert wrong == []
@@ -47,7 +46,7 @@ def test_signing_in_and_out(guarded: Guarded, page: Page) -> None:
     page.get_by_label("API key").fill(guarded.key)
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Jobs")).to_be_visible()
-    assert page.url.endswith("/ui/jobs?kind=train")
+    expect(page).to_have_url(f"{guarded.url}/ui/jobs?kind=train")
     expect(page.get_by_label("Kind")).to_have_value("train")
     assert page.evaluate("document.cookie") == ""
     assert page.evaluate("localStorage.length + sessionStorage.length") == 0
@@ -80,7 +79,7 @@ def test_the_list_filters_pages_and_stays_fresh(make_api: Callable[..., Api], pa
     rows = page.locator("#jobs tbody tr")
     expect(rows).to_have_count(50)
     expect(rows.first).to_contain_text(HOSTILE)
-    assert page.title() == "Jobs · ctrfast"
+    expect(page).to_have_title("Jobs · ctrfast")
     page.get_by_role("link", name="Older").click()
     expect(rows).to_have_count(4)
     page.get_by_role("link", name="Newest").click()
@@ -129,7 +128,7 @@ def test_a_job_as_it_runs_through_a_restart_of_the_api(make_api: Callable[..., A
     api.services.leases.succeed(lease, {"test_auc": 0.75}, lambda _: {"outputs": [HOSTILE]})
     expect(page.locator("#state")).to_contain_text("succeeded")
     expect(page.locator("#events tr").last).to_contain_text("succeeded")
-    assert page.title().startswith("succeeded")
+    expect(page).to_have_title(re.compile("^succeeded"))
 
 
 def test_the_values_behind_a_chart(make_api: Callable[..., Api], page: Page) -> None:
@@ -186,7 +185,7 @@ def test_a_log_is_searched_and_followed(make_api: Callable[..., Api], page: Page
     log.write_text("".join(f"line {number}\n" for number in range(6000)))
     page.goto(f"{api.url}/ui/jobs/{job_id}")
     expect(page.locator("#log-note")).to_have_text("5,000 lines. The first 1,000 are in the download.")
-    assert page.evaluate(
+    page.wait_for_function(
         "(log => log.scrollTop + log.clientHeight > log.scrollHeight - 5)(document.getElementById('log'))"
     )
     page.get_by_label("Search").fill("LINE 4321")

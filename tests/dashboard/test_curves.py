@@ -14,6 +14,7 @@ from tests.service.conftest import Api
 
 MOST_LIVE = 3000  # records that a page takes before it has the server thin them out anew
 STEPS = 50
+AGAIN_MS = 10_000  # after curves of fields could not be read
 SERIES = re.compile(r"/metrics\?names=")
 FIELDS = re.compile(r"/metrics\?names=.*&points=120")  # those that are drawn
 
@@ -58,11 +59,11 @@ def test_fields_are_read_again_though_the_job_has_ended(make_api: Callable[..., 
         norms = page.locator('[role=img][aria-label^="Embedding norm"]')
         expect(norms).to_be_visible()  # what is known meanwhile
         assert points(page, "Embedding norm") < STEPS
-        assert len(refused) == 1
+        assert len(refused) <= 1 + page.evaluate("performance.now()") / AGAIN_MS
         page.unroute(FIELDS)
-        page.clock.fast_forward(10_000)
+        page.clock.fast_forward(AGAIN_MS)
         expect(page.locator("#problem")).to_be_hidden()
-        assert points(page, "Embedding norm") == STEPS
+        expect(norms).to_have_attribute("aria-label", re.compile(rf"^Embedding norm\D*{STEPS} points"))
 
 
 def test_the_series_is_read_once_at_a_time(make_api: Callable[..., Api], browser: Browser) -> None:

@@ -26,7 +26,6 @@ PAGES = (
     "/ui/models/ctr",
     "/ui/score",
 )
-WAIT_MS = 60_000  # for pages on a machine that has other work
 
 
 @pytest.fixture
@@ -34,7 +33,6 @@ def page(browser: Browser, world: World) -> Iterator[Page]:
     """A signed-in browser that allows no error in a script, no dialog of one, and no other host."""
     with browser.new_context() as context:
         page = world.sign_in(context)
-        page.set_default_timeout(WAIT_MS)
         wrong: list[str] = []
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on("dialog", lambda dialog: (wrong.append(dialog.message), dialog.dismiss()))
@@ -72,7 +70,7 @@ def saved(page: Page, button: str) -> list[dict[str, str]]:
 @pytest.fixture(scope="module")
 def signed_in(world: World) -> Iterator[httpx.Client]:
     """What asks for frames as a browser does, without running them."""
-    with httpx.Client(base_url=world.url, headers=HTML, timeout=30) as client:
+    with httpx.Client(base_url=world.url, headers=HTML, timeout=120) as client:
         assert client.post("/ui/sign-in", data={"key": world.key}).status_code == 303
         yield client
 

@@ -71,7 +71,6 @@ def page(browser: Browser) -> Iterator[Page]:
     """A page of a browser that has nothing kept."""
     with browser.new_context(viewport={"width": 1280, "height": 900}) as context:
         page = context.new_page()
-        page.set_default_timeout(60_000)
         yield page
 
 
@@ -126,7 +125,7 @@ def test_what_leaves_compressed(make_api: Callable[..., Api]) -> None:
     lease = long_training(api)
     script = assets().address("job.js")
     series = f"/v1/jobs/{lease.job_id}/metrics?names=loss&points=600"
-    with httpx.Client(base_url=api.url, headers={"Accept-Encoding": "gzip;q=0, identity"}) as plain:
+    with httpx.Client(base_url=api.url, headers={"Accept-Encoding": "gzip;q=0, identity"}, timeout=120) as plain:
         for path in (script, series):
             answer = api.client.get(path)
             assert answer.headers["content-encoding"] == "gzip"

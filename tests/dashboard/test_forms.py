@@ -15,7 +15,6 @@ from tests.dashboard.published_world import World
 def page(browser: Browser, world: World) -> Iterator[Page]:
     with browser.new_context() as context:
         page = world.sign_in(context)
-        page.set_default_timeout(60_000)
         wrong: list[str] = []
         page.on("pageerror", lambda error: wrong.append(str(error)))
         yield page

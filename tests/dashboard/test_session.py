@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import httpx
 import pytest
@@ -21,10 +22,15 @@ from tests.service.test_api_jobs import TRAIN, problem
 @contextmanager
 def signed_in(guarded: Guarded, key: str | None = None) -> Iterator[httpx.Client]:
     """A browser with a session, which does not go where it is sent."""
-    with httpx.Client(base_url=guarded.url, timeout=30, headers=HTML) as client:
+    with httpx.Client(base_url=guarded.url, timeout=120, headers=HTML) as client:
         answer = client.post("/ui/sign-in", data={"key": guarded.key if key is None else key})
         assert (answer.status_code, answer.headers["location"]) == (303, "/ui/jobs"), answer.text
         yield client
+
+
+def post_key(guarded: Guarded, **options: Any) -> httpx.Response:
+    """The answer to a key that is good."""
+    return httpx.post(f"{guarded.url}/ui/sign-in", data={"key": guarded.key}, timeout=120, **options)
 
 
 def csrf_token(client: httpx.Client) -> str:
@@ -34,7 +40,7 @@ def csrf_token(client: httpx.Client) -> str:
 
 
 def test_whoever_asks_for_a_page_is_sent_to_sign_in(guarded: Guarded) -> None:
-    with httpx.Client(base_url=guarded.url, headers=HTML) as client:
+    with httpx.Client(base_url=guarded.url, timeout=120, headers=HTML) as client:
         for path, wanted in (
             ("/", "/"),
             ("/ui/jobs?state=running", "/ui/jobs%3Fstate%3Drunning"),
@@ -51,7 +57,7 @@ def test_whoever_asks_for_a_page_is_sent_to_sign_in(guarded: Guarded) -> None:
 def test_the_form_refuses_what_is_no_good_key(guarded: Guarded) -> None:
     revoked = guarded.services.keys.create("gone")
     guarded.services.keys.revoke(revoked.partition(".")[0])
-    with httpx.Client(base_url=guarded.url) as client:
+    with httpx.Client(base_url=guarded.url, timeout=120) as client:
         for key in (
             "",
             "x",
@@ -72,7 +78,7 @@ def test_the_form_refuses_what_is_no_good_key(guarded: Guarded) -> None:
 def test_the_cookie(guarded: Guarded, encrypted: bool) -> None:
     host = guarded.url.removeprefix("http://")
     headers = {"Origin": f"https://{host}"} if encrypted else {}
-    answer = httpx.post(f"{guarded.url}/ui/sign-in", data={"key": guarded.key}, headers=headers)
+    answer = post_key(guarded, headers=headers)
     name, *flags = answer.headers["set-cookie"].split("; ")
     assert name.startswith(f"{COOKIE}=")
     assert set(flags) == {"HttpOnly", "SameSite=strict", "Path=/", "Max-Age=43200", *(["Secure"] if encrypted else [])}
@@ -86,17 +92,17 @@ def test_where_one_goes_after_it(guarded: Guarded) -> None:
         ("//evil.example/ui/", "/ui/jobs"),
         ("/v1/jobs", "/ui/jobs"),
     ):
-        answer = httpx.post(f"{guarded.url}/ui/sign-in", params={"next": following}, data={"key": guarded.key})
+        answer = post_key(guarded, params={"next": following})
         assert answer.headers["location"] == place
 
 
 def test_another_sites_form_signs_nobody_in(guarded: Guarded) -> None:
     for headers in ({"Origin": "http://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}):
-        answer = httpx.post(f"{guarded.url}/ui/sign-in", data={"key": guarded.key}, headers=headers)
+        answer = post_key(guarded, headers=headers)
         problem(answer, 403, "foreign_caller")
         assert "set-cookie" not in answer.headers
     own = {"Origin": "http://proxied.example", "Sec-Fetch-Site": "same-origin"}
-    assert httpx.post(f"{guarded.url}/ui/sign-in", data={"key": guarded.key}, headers=own).status_code == 303
+    assert post_key(guarded, headers=own).status_code == 303
 
 
 def test_a_change_needs_the_sessions_token(guarded: Guarded) -> None:
@@ -109,7 +115,7 @@ def test_a_change_needs_the_sessions_token(guarded: Guarded) -> None:
         problem(client.put("/v1/models/m/aliases/a", json={"version": 1}), 403, "csrf_token")
         answer = client.post("/v1/jobs", json=body, headers={"X-CSRF-Token": csrf_token(client)})
         assert answer.json()["code"] != "csrf_token"  # there is no such dataset, but it was looked for
-        with_key = httpx.post(f"{guarded.url}/v1/jobs", json=body, headers={"X-API-Key": guarded.key})
+        with_key = httpx.post(f"{guarded.url}/v1/jobs", json=body, headers={"X-API-Key": guarded.key}, timeout=120)
         assert with_key.json()["code"] == answer.json()["code"]
 
 
@@ -119,7 +125,7 @@ def test_sign_out_ends_the_session_itself(guarded: Guarded) -> None:
         answer = client.post("/ui/sign-out", headers={"X-CSRF-Token": csrf_token(client)})
         assert answer.status_code == 204
         assert COOKIE not in client.cookies
-    problem(httpx.get(f"{guarded.url}/v1/jobs", cookies={COOKIE: token}), 401, "unauthorized")
+    problem(httpx.get(f"{guarded.url}/v1/jobs", cookies={COOKIE: token}, timeout=120), 401, "unauthorized")
 
 
 @pytest.mark.parametrize("end", ["revoked", "expired", "old"])

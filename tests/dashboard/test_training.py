@@ -23,7 +23,7 @@ from tests.service.conftest import wait_for
 
 QUICK = {"CTRFAST_HEARTBEAT_S": "0.2", "CTRFAST_LEASE_S": "30"}
 LABEL = "document.querySelector('[role=img][aria-label^=\"Loss: \"]').ariaLabel"
-LONG_MS = 120_000  # a training's process imports TensorFlow first
+LONG_MS = 300_000  # a training's process imports TensorFlow first
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def url(tmp_path_factory: pytest.TempPathFactory, dataset: Dataset) -> Iterator[
     shutil.copytree(dataset.path, home / "data" / "clicks")
     with LocalService(home, settings=QUICK) as local:
         body = {"name": "clicks", "path": "clicks"}
-        assert httpx.post(f"{local.url}/v1/datasets", json=body, timeout=30).status_code == 201
+        assert httpx.post(f"{local.url}/v1/datasets", json=body, timeout=120).status_code == 201
         yield local.url
 
 

@@ -36,7 +36,9 @@ def test_an_error_comes_out_at_its_turn():
 
 
 def test_a_closed_generator_leaves_no_thread():
-    before = threading.active_count()
+    others = set(threading.enumerate())  # of other tests' services, too
     with closing(in_order(time.sleep, [0.01] * 100)) as results:
         next(results)
-    assert threading.active_count() == before
+        at_work = {thread for thread in set(threading.enumerate()) - others if thread.name.startswith("ctrfast-data")}
+        assert at_work
+    assert not at_work & set(threading.enumerate())

@@ -57,7 +57,7 @@ TABLE = st.lists(ROW, min_size=3, max_size=25)
 _NAMES = count()
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(table=TABLE, min_count=st.integers(1, 3))
 def test_preparing_and_scoring_give_the_same_inputs(tmp_path, table, min_count):
     folder = tmp_path / str(next(_NAMES))

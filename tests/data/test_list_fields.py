@@ -44,7 +44,7 @@ def shard_rows(dataset, splits=("train", "valid", "test")):
     return pd.concat([pq.read_table(shard).to_pandas() for name in splits for shard in dataset.shards(name)])
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(table=st.lists(ROW, min_size=3, max_size=25), min_count=st.integers(1, 3))
 def test_preparing_and_scoring_give_the_same_inputs(tmp_path, table, min_count):
     folder = tmp_path / str(next(_NAMES))

@@ -172,7 +172,7 @@ NUMBER = st.none() | st.floats(-1e30, 1e30) | st.integers(-(2**53), 2**53).map(f
 TABLE = st.lists(st.tuples(st.sampled_from([0, 1, 2]), NUMBER, TEXT, TEXT), min_size=4, max_size=30)
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(table=TABLE)
 def test_parquet_text_and_rows_give_the_same_inputs(tmp_path_factory, tiny, table):
     folder = tmp_path_factory.mktemp("both")

@@ -23,7 +23,7 @@ TABLE = st.lists(st.tuples(st.sampled_from("01"), NUMBER, VALUE, VALUE), min_siz
 _NAMES = count()
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(table=TABLE, min_count=st.integers(1, 3))
 def test_kept_ids_decode_and_all_others_are_unseen(tmp_path, tiny_csv, table, min_count):
     folder = tmp_path / str(next(_NAMES))

@@ -164,7 +164,7 @@ def test_a_killed_process_leaves_no_half_dataset(tmp_path, raw, tiny, expected, 
     arguments = (math.ceil(place * renames.count), after, raw, tiny, tmp_path / "out")
     process = CHILDREN.Process(target=_be_killed, args=arguments)
     process.start()
-    process.join(timeout=120)
+    process.join(timeout=300)
     assert process.exitcode == -signal.SIGKILL
     if place == 1.0 and after:
         assert content(tmp_path / "out") == expected
@@ -190,7 +190,7 @@ def test_a_full_disk_is_one_clear_error_and_loses_nothing(tmp_path, raw, tiny, e
     arguments = (raw, tiny, tmp_path / "out", size)
     process = CHILDREN.Process(target=_meet_a_full_disk, args=arguments)
     process.start()
-    process.join(timeout=120)
+    process.join(timeout=300)
     assert process.exitcode == 41
     assert not (tmp_path / "out").exists()
     prepare(raw, tiny, tmp_path / "out")

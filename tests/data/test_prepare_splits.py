@@ -71,7 +71,7 @@ ROW = st.tuples(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.lists(ROW, min_size=5, max_size=40), st.integers(0, 4), st.integers(0, 4))
 def test_a_split_by_time_is_that_of_the_sorted_rows(tmp_path_factory, rows, valid, test):
     report, dataset = prepared(

@@ -131,7 +131,7 @@ def test_quoted_values(tmp_path, tiny_csv):
 CELL = st.text(st.characters(exclude_characters="\r\n", exclude_categories=["Cs"]), min_size=1, max_size=6)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(rows=st.lists(st.tuples(CELL, CELL), min_size=1, max_size=8))
 def test_any_text_survives_a_csv_round_trip(tmp_path, tiny_csv, rows):
     buffer = io.StringIO()

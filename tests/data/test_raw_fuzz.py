@@ -39,7 +39,7 @@ def mutated(rows, mutations, is_csv):
     return text
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(**CASE)
 def test_each_line_comes_out_or_is_rejected(tmp_path, tiny, tiny_csv, rows, mutations, is_csv, cut, per_block):
     text = mutated(rows, mutations, is_csv)

@@ -142,7 +142,7 @@ synth(log, "criteo", 200, 2, conversions=True)
 @pytest.mark.parametrize("conversions", [True, False])
 def test_what_a_killed_call_has_left_beside_no_log_is_written_over(tmp_path, conversions):
     log, beside = tmp_path / "log.tsv", ("schema.yaml", "teacher.json", "teacher.parquet")
-    done = subprocess.run([sys.executable, "-c", KILLED, log], timeout=60, check=False)
+    done = subprocess.run([sys.executable, "-c", KILLED, log], timeout=300, check=False)
     assert done.returncode == -signal.SIGKILL
     assert [path.name for path in sorted(tmp_path.glob("log.*"))] == [f"log.tsv.{end}" for end in beside]
     assert (tmp_path / ".log.tsv.synth").is_dir()

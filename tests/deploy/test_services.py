@@ -49,7 +49,7 @@ def environment(tmp_path: Path, database_url: str) -> Iterator[dict[str, str]]: 
 def test_setup_api_and_worker(environment: dict[str, str], tmp_path: Path) -> None:
     key = tmp_path / "metrics"
     setup = [sys.executable, str(DEPLOY / "setup.py"), str(key)]
-    subprocess.run(setup, env=environment, check=True, timeout=120)
+    subprocess.run(setup, env=environment, check=True, timeout=300)
     made = key.read_text()
     session = boto3.session.Session(aws_access_key_id="key", aws_secret_access_key="secret")
     store = session.client("s3", endpoint_url=environment["AWS_ENDPOINT_URL"], region_name="us-east-1")
@@ -62,19 +62,21 @@ def test_setup_api_and_worker(environment: dict[str, str], tmp_path: Path) -> No
 
     def worker_s_health() -> int:
         check = SERVICES["worker"]["healthcheck"]["test"][1:]
-        return subprocess.run(check, env=environment, stderr=subprocess.DEVNULL, timeout=60).returncode
+        return subprocess.run(check, env=environment, stderr=subprocess.DEVNULL, timeout=240).returncode
 
     assert worker_s_health() == 1  # there is none
     processes = [subprocess.Popen(command, env={**environment, "CTRFAST_REQUIRE_KEY": "1"}) for command in commands]
     worker = processes[1]
     try:
         check = [word.replace("8000", str(port)) for word in SERVICES["api"]["healthcheck"]["test"][1:]]
-        wait_for(lambda: subprocess.run(check, stderr=subprocess.DEVNULL).returncode == 0, "the API's health", 120)
+        wait_for(lambda: subprocess.run(check, stderr=subprocess.DEVNULL).returncode == 0, "the API's health", 300)
         url = f"http://127.0.0.1:{port}"
-        wait_for(lambda: httpx.get(f"{url}/readyz").json()["checks"]["worker"] == "ok", "the worker's sign of life")
-        assert httpx.get(f"{url}/metrics").status_code == 401
-        metrics = httpx.get(f"{url}/metrics", headers={"Authorization": f"Bearer {made}"})
+        client = httpx.Client(base_url=url, timeout=120)
+        wait_for(lambda: client.get("/readyz").json()["checks"]["worker"] == "ok", "the worker's sign of life")
+        assert client.get("/metrics").status_code == 401
+        metrics = client.get("/metrics", headers={"Authorization": f"Bearer {made}"})
         assert "ctrfast_database_up 1.0" in metrics.text
+        client.close()
         wait_for(lambda: worker_s_health() == 0, "the worker's health")
         worker.send_signal(signal.SIGSTOP)  # as one that hangs
         wait_for(lambda: worker_s_health() == 1, "the notice that it is silent")
@@ -84,7 +86,7 @@ def test_setup_api_and_worker(environment: dict[str, str], tmp_path: Path) -> No
         worker.send_signal(signal.SIGCONT)
         for process in processes:
             process.send_signal(signal.SIGTERM)
-        codes = [process.wait(60) for process in processes]
+        codes = [process.wait(180) for process in processes]
     assert codes == [0, 0]
     assert worker_s_health() == 1  # at once: it has signed out
 

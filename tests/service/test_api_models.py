@@ -212,7 +212,7 @@ def test_no_request_fails_while_versions_are_swapped(make_api: Callable[..., Api
     def ask() -> None:
         import httpx
 
-        with httpx.Client(base_url=api.url, timeout=30) as client:
+        with httpx.Client(base_url=api.url, timeout=120) as client:
             while not stop.is_set():
                 response = client.post("/v1/score", json={"model": "ctr", "candidates": [ROW] * 3})
                 if response.status_code != 200 or len(response.json()["scores"]) != 3:

@@ -24,7 +24,7 @@ GRID = {"scaling.rule": ["none", "cowclip"], "seed": [1, 2]}
 def sweeping(tmp_path_factory: pytest.TempPathFactory, dataset: Path, raw_file: Path) -> Iterator[Api]:
     home = tmp_path_factory.mktemp("sweeping") / "home"
     fill_data_root(home, dataset, raw_file)
-    api = Api(quick_settings(home, lease_s=30.0))
+    api = Api(quick_settings(home))
     api.services.datasets.register("small", home / "data" / "prepared")
     yield api
     api.close()

@@ -25,7 +25,7 @@ def guarded(make_api: Callable[..., Api], data_root: Path) -> Api:
 
 
 def client(api: Api, key: str) -> httpx.Client:
-    return httpx.Client(base_url=api.url, headers={"X-API-Key": key}, timeout=30)
+    return httpx.Client(base_url=api.url, headers={"X-API-Key": key}, timeout=120)
 
 
 def test_each_change_is_told(guarded: Api, bundle: Path) -> None:

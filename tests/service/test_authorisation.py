@@ -163,7 +163,7 @@ def test_the_right_scope_alone_is_enough(world: World) -> None:
 def test_names_repeat_between_projects(world: World, bundle: Path) -> None:
     services = world.api.services
     key = world.keys.create("twin", rights=ALL_RIGHTS, project="twin")
-    client = httpx.Client(base_url=world.api.url, headers={"X-API-Key": key}, timeout=30)
+    client = httpx.Client(base_url=world.api.url, headers={"X-API-Key": key}, timeout=120)
     with client:
         assert client.post("/v1/datasets", json={"name": "small", "path": "prepared"}).status_code == 201
         publish(world.api, bundle, project="twin")

@@ -26,7 +26,7 @@ def process(home: Path, *arguments: str, **environment: str) -> subprocess.Compl
         env={**clean, "CTRFAST_HOME": str(home), **environment},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
     )
 
 

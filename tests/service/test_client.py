@@ -170,7 +170,7 @@ def test_why_a_score_is_what_it_is_and_who_answers(api: Api, bundle: Path, conne
     settings = {"split": None, "shadow": {"alias": "next", "share": 1.0}}
     assert client.set_traffic("ctr", shadow=settings["shadow"]) == settings
     client.predict("ctr", [{"I1": 3}, {}])
-    compared = wait_for(lambda: client.shadow("ctr")["comparisons"], "the comparison", 20)
+    compared = wait_for(lambda: client.shadow("ctr")["comparisons"], "the comparison")
     assert [(of["version"], of["shadow_version"], of["rows"]) for of in compared] == [(2, 1, 2)]
     assert client.set_traffic("ctr") == {"split": None, "shadow": None}
 
@@ -265,7 +265,7 @@ def test_a_busy_service_is_asked_again_after_the_time_that_it_names(
 ) -> None:
     client = connect(make_api(rate_per_s=2).url, patience=Patience(retries=3, first_s=0.02, longest_s=5))
     assert [client.jobs().jobs for _ in range(4)] == [()] * 4
-    hasty = connect(make_api(rate_per_s=0.5).url, patience=Patience(retries=3, first_s=0.02, longest_s=1))
+    hasty = connect(make_api(rate_per_s=0.01).url, patience=Patience(retries=3, first_s=0.02, longest_s=1))
     hasty.jobs()
     with pytest.raises(ProblemError) as caught:
         hasty.jobs()

@@ -35,7 +35,7 @@ def test_the_blocks_run_in_order(tmp_path: Path, dataset: Path, raw_file: Path) 
 
     def output_of(*command: str) -> str:
         done = subprocess.run(
-            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600, check=False
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout

@@ -12,13 +12,14 @@ from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
 import service.database
+import service.worker
 from service.database import CONNECT_TIMEOUT_S, Database
 from service.deliveries import Deliveries
 from service.jobs import JobStore
 from service.leases import LeaseStore
 from service.wiring import Services
 from service.worker_roll import WorkerRoll
-from tests.service.conftest import Api, quick_settings
+from tests.service.conftest import Api, quick_settings, wait_for
 from tests.service.made_tables import make_tables
 from tests.service.test_api_jobs import problem
 from tests.service.test_worker import ended, register_dataset, reported, submit, working
@@ -28,7 +29,7 @@ Break = Callable[[type, str], list[str]]
 
 @pytest.fixture
 def services(home: Path) -> Iterator[Services]:
-    settings = quick_settings(home, lease_s=10.0, max_attempts=3)
+    settings = quick_settings(home, max_attempts=3)
     make_tables(settings.url)
     services = Services.build(settings)
     register_dataset(services)
@@ -66,11 +67,15 @@ def break_twice(monkeypatch: pytest.MonkeyPatch) -> Break:
         (WorkerRoll, "sign"),
     ],
 )
-def test_a_job_succeeds_in_one_attempt(services: Services, break_twice: Break, kind: type, name: str) -> None:
+def test_a_job_succeeds_in_one_attempt(
+    services: Services, break_twice: Break, monkeypatch: pytest.MonkeyPatch, kind: type, name: str
+) -> None:
+    monkeypatch.setattr(service.worker, "SWEEPS_PER_LEASE", 300)  # it signs ten times a second
     failed = break_twice(kind, name)
     job_id = submit(services)
-    with working(quick_settings(services.settings.home_dir, lease_s=3.0), "slow"):
+    with working(services.settings, "slow"):
         job = ended(services, job_id)
+        wait_for(lambda: len(failed) == 2, "the second failure")
     assert (job.state, job.attempt, job.metrics) == ("succeeded", 1, {"loss": 0.5, "test_auc": 0.75})
     assert failed == [name, name]
 

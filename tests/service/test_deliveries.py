@@ -115,7 +115,7 @@ def test_the_worker_puts_such_a_job_back(services: Services, tmp_path: Path) -> 
     register_dataset(services)
     job_id = services.jobs.enqueue(Kind.TRAIN, {"dataset": "d", "publish_as": "m"}).id
     with working(services.settings, "stale-once", bundle, tmp_path / "marker"):
-        job = wait_for(lambda: (job := services.jobs.get(job_id)).finished_at and job, "the job's end", 30)
+        job = wait_for(lambda: (job := services.jobs.get(job_id)).finished_at and job, "the job's end")
     assert (job.state, job.attempt, job.result["published"]["alias"]) == ("succeeded", 2, "latest")
     assert job.result["published"]["compared"]["version"] == 1
     moved = [event.data.get("message", "") for event in services.jobs.events(job_id, 0).events]

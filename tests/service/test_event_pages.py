@@ -203,7 +203,7 @@ def test_a_log_is_followed_until_the_job_ends(api: Api, source: str) -> None:
     first_read = threading.Event()
 
     def go_on() -> None:
-        first_read.wait(20)
+        first_read.wait(120)
         if source == "file":
             with log.open("a") as file:
                 file.write("two\n")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import socket
-import time
 from collections.abc import Callable, Iterator
 
 import httpx
@@ -85,7 +84,7 @@ def chunks(size: int) -> Iterator[bytes]:
 def test_a_body_above_the_limit_is_refused(make_api: Callable[..., Api]) -> None:
     api = make_api(max_body_bytes=100_000)
     for content in (b" " * 100_001, chunks(200_000)):  # announced, and chunked without a length
-        with httpx.Client(base_url=api.url) as client:
+        with httpx.Client(base_url=api.url, timeout=60) as client:
             problem(client.post("/v1/jobs", content=content), 413, "too_large")
     just_right = api.client.post("/v1/jobs", content=b" " * 100_000, headers={"Content-Type": "application/json"})
     problem(just_right, 400, "malformed_json")
@@ -112,12 +111,13 @@ def test_unknown_routes_and_methods(api: Api) -> None:
 def test_a_caller_who_hangs_up_leaves_no_trace_but_a_count(api: Api, caplog: pytest.LogCaptureFixture) -> None:
     host, port = api.url.removeprefix("http://").split(":")
     for path in ("/v1/jobs", "/v1/score"):
-        with socket.create_connection((host, int(port))) as connection:
-            head = f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 100\r\n\r\n"
-            connection.sendall(head.encode() + b'{"kind"')
-            time.sleep(0.1)  # the body has begun
+        with socket.create_connection((host, int(port)), timeout=120) as connection:
+            head = f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 100\r\nExpect: 100-continue\r\n\r\n"
+            connection.sendall(head.encode())
+            assert connection.recv(1000).startswith(b"HTTP/1.1 100 ")  # it waits for the body
+            connection.sendall(b'{"kind"')
     line = 'ctrfast_http_requests_total{method="POST",route="unmatched",status="499"} 2.0'
-    wait_for(lambda: line in api.client.get("/metrics").text, "the count", 10)
+    wait_for(lambda: line in api.client.get("/metrics").text, "the count")
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
 

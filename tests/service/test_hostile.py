@@ -189,7 +189,7 @@ def hostile_body(rng: random.Random) -> bytes:
 def answer(api: Api, sent: bytes) -> bytes:
     """The first bytes that come back."""
     host, port = api.url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=20) as connection:
+    with socket.create_connection((host, int(port)), timeout=120) as connection:
         with contextlib.suppress(OSError):  # it may have answered and closed before the end
             connection.sendall(sent)
         return connection.recv(4096)

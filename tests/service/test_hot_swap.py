@@ -56,7 +56,7 @@ def test_no_request_fails_and_none_is_answered_by_two_versions(
 
     def ask(number: int, seed: int) -> None:
         chance = random.Random(seed)
-        with httpx.Client(base_url=apis[number].url, timeout=30) as client:
+        with httpx.Client(base_url=apis[number].url, timeout=120) as client:
             while not stop.wait(chance.expovariate(PER_SECOND)):
                 answer = client.post("/v1/models/ctr:predict", json={"instances": ROWS})
                 version = answer.headers.get("x-model-version", "")

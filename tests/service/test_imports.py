@@ -23,7 +23,7 @@ print(json.dumps([heavy, sorted(name for name in sys.modules if name in ("ctrfas
 def test_the_api_imports_no_tensorflow(tmp_path: Path) -> None:
     home = tmp_path / "home"
     output = subprocess.run(
-        [sys.executable, "-c", PROGRAM.format(home=str(home))], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", PROGRAM.format(home=str(home))], capture_output=True, text=True, check=True, timeout=240
     ).stdout
     assert json.loads(output) == [[], []]
     assert not home.exists()

@@ -27,7 +27,7 @@ def queue(services: Services, count: int = 1) -> list[str]:
 
 def claim(services: Services, worker: str = "w") -> Lease:
     """Claim a job, after its back-off where it has one."""
-    lease: Lease = wait_for(lambda: services.leases.claim(worker), "the claim", 10)
+    lease: Lease = wait_for(lambda: services.leases.claim(worker), "the claim")
     return lease
 
 

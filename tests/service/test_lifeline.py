@@ -6,10 +6,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
+from types import SimpleNamespace
 
 import pytest
 
+from service import lifeline
 from tests.service.conftest import wait_for
 from tests.service.test_worker import is_gone
 
@@ -41,7 +42,7 @@ def test_a_child_ends_when_its_parent_is_killed(mode: str) -> None:
     assert not is_gone(child)
     parent.kill()
     parent.wait()
-    wait_for(lambda: is_gone(child), "the child's end", 10)
+    wait_for(lambda: is_gone(child), "the child's end")
     parent.stdout.close()
 
 
@@ -51,11 +52,33 @@ def test_a_child_ends_when_its_lease_is_not_renewed() -> None:
     assert child.stdin is not None
     assert child.stdout is not None
     child.stdout.readline()
-    for _ in range(6):  # renewed for longer than one lease
-        time.sleep(0.25)
-        child.stdin.write(b"\n")
-        child.stdin.flush()
-    assert child.poll() is None
-    assert child.wait(timeout=10) == -signal.SIGKILL
+    assert child.wait(timeout=180) == -signal.SIGKILL
     child.stdin.close()
     child.stdout.close()
+
+
+class EndedError(Exception):
+    """In the place of the end of the process."""
+
+
+def test_a_lease_lasts_from_its_last_renewal(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, renewals = 0.0, [0.75, 1.5, 2.25, 3.0]  # for longer than one lease
+
+    def select(pipes: list[int], _write: object, _other: object, timeout_s: float) -> tuple[list[int], object, object]:
+        nonlocal now
+        if renewals and renewals[0] <= now + timeout_s:
+            now = renewals.pop(0)
+            return pipes, [], []
+        now += timeout_s
+        return [], [], []
+
+    def end() -> None:
+        raise EndedError
+
+    monkeypatch.setattr(lifeline, "select", SimpleNamespace(select=select))
+    monkeypatch.setattr(lifeline, "time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(lifeline, "os", SimpleNamespace(read=lambda _pipe, _most: b"\n"))
+    monkeypatch.setattr(lifeline, "end_own_group", end)
+    with pytest.raises(EndedError):
+        lifeline.LeaseWatch(0, 1.0).run()
+    assert (now, renewals) == (4.0, [])

@@ -103,7 +103,7 @@ def test_a_deep_body(shared_api: Api) -> None:
 def exchange(api: Api, sent: bytes, then: bytes = b"") -> bytes:
     """What the server says until it closes the connection."""
     host, port = api.url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=20) as connection:
+    with socket.create_connection((host, int(port)), timeout=120) as connection:
         connection.sendall(sent)
         heard = b""
         try:

@@ -52,7 +52,7 @@ def logged(form: str) -> list[str]:
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=240,
     )
     assert done.stdout == ""
     return done.stderr.splitlines()
@@ -117,7 +117,7 @@ class Part:
 
     def end(self) -> None:
         self.process.send_signal(signal.SIGTERM)
-        assert self.process.wait(30) == 0
+        assert self.process.wait(120) == 0
         assert self.process.stdout is not None
         self.process.stdout.close()
 
@@ -137,7 +137,7 @@ def test_requests_and_who_made_them(services: Services) -> None:
     try:
         assert api.process.stdout is not None
         address = api.process.stdout.readline().rstrip().rpartition(" ")[2]
-        client = httpx.Client(base_url=f"http://{address}", timeout=30)
+        client = httpx.Client(base_url=f"http://{address}", timeout=120)
         wait_for(lambda: answers(client), "the API's start")
         headers = {"Authorization": f"Bearer {key}"}
         client.get(f"/v1/jobs/{job_id}?token={secret}", headers={**headers, "X-Request-ID": "mine-1"})

@@ -109,14 +109,14 @@ def test_it_does_not_read_the_events_again(services: Services) -> None:
     assert services.jobs.thinned_series(*asked) == before
 
 
-@pytest.mark.parametrize("after", [1, 63, 64, 65, 3000, 6000])
-def test_it_begins_where_it_is_asked_to(services: Services, after: int) -> None:
+def test_it_begins_where_it_is_asked_to(services: Services) -> None:
     lease, _ = long_job(services, 6000)
-    records, last_seq = services.jobs.metric_series(lease.job_id, after)
-    names = {name for record in records for name in record} - set(PLACE)
-    series, thinned_last = services.jobs.thinned_series(lease.job_id, after, None, 40)
-    assert thinned_last == last_seq
-    check(series, records, names, 40)
+    for after in (1, 63, 64, 65, 3000, 6000):
+        records, last_seq = services.jobs.metric_series(lease.job_id, after)
+        names = {name for record in records for name in record} - set(PLACE)
+        series, thinned_last = services.jobs.thinned_series(lease.job_id, after, None, 40)
+        assert thinned_last == last_seq
+        check(series, records, names, 40)
 
 
 def test_a_job_from_before_there_were_summaries(services: Services) -> None:

@@ -33,7 +33,7 @@ TRAIN = {"dataset": "small", "batch_size": 500, "model": {"hidden": [8], "embedd
 
 
 def settings_of(home: Path, store: str, **changes: Any) -> Settings:  # noqa: F811
-    return quick_settings(home, lease_s=20.0, artifacts=f"{store}/service", **changes)
+    return quick_settings(home, artifacts=f"{store}/service", **changes)
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_a_model_that_one_host_trains_is_scored_by_all(
 
         trained = one.client.post("/v1/jobs", json={"kind": "train", "spec": TRAIN}).json()["id"]
         with working(two.services.settings):
-            job = ended(one.services, trained, 120)
+            job = ended(one.services, trained)
         assert job.state == "succeeded", job.message
         shutil.rmtree(homes[1].home_dir / "jobs")  # that host is gone
         assert homes[0].home_dir.joinpath("jobs").is_dir()
@@ -92,7 +92,7 @@ def test_a_model_that_one_host_trains_is_scored_by_all(
             "/v1/jobs", json={"kind": "score", "spec": {"model": "ctr", "inputs": ["clicks.tsv.gz"]}}
         ).json()["id"]
         with working(one.services.settings):
-            job = ended(one.services, scored, 60)
+            job = ended(one.services, scored)
         assert (job.state, job.result["version"]) == ("succeeded", 1), job.message
         output = two.client.get(f"/v1/jobs/{scored}/outputs/scores.parquet")
         assert output.content[:4] == b"PAR1"
@@ -203,7 +203,7 @@ def test_raw_files_of_the_store_become_a_dataset_of_the_store(
     body["prepare"]["raw"] = [f"{store}/data/raw"]
     job = api.client.post("/v1/datasets", json=body).json()["id"]
     with working(api.services.settings):
-        assert ended(api.services, job, 60).state == "succeeded"
+        assert ended(api.services, job).state == "succeeded"
     row = apis[1].services.datasets.get("made")
     stored = find(Address.parse(row.path))
     assert stored is not None

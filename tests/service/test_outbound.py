@@ -23,8 +23,8 @@ from service.outbound import NotSentError, Policy, post
 from service.public_addresses import is_public
 from tests.service.receiver import Receiver
 
-LOCAL = Policy(allow_http=True, allow_private=True, timeout_s=20)
-PUBLIC = Policy(allow_http=True, allow_private=False, timeout_s=20)
+LOCAL = Policy(allow_http=True, allow_private=True, timeout_s=60)
+PUBLIC = Policy(allow_http=True, allow_private=False, timeout_s=60)
 
 
 @pytest.fixture
@@ -105,7 +105,7 @@ def test_one_private_address_among_public_ones_is_enough(receiver: Receiver, mon
 
 def test_plain_http_needs_to_be_allowed(receiver: Receiver) -> None:
     with pytest.raises(NotSentError, match="https"):
-        send(receiver.url, Policy(allow_http=False, allow_private=True, timeout_s=20))
+        send(receiver.url, Policy(allow_http=False, allow_private=True, timeout_s=60))
     with pytest.raises(NotSentError, match="https"):
         send("ftp://127.0.0.1/", LOCAL)
 
@@ -167,7 +167,7 @@ def test_the_certificate_must_be_the_names(tmp_path: Path, monkeypatch: pytest.M
     served = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     served.load_cert_chain(file)
     resolve(monkeypatch, ["127.0.0.1"])
-    strict = Policy(allow_http=False, allow_private=True, timeout_s=20)
+    strict = Policy(allow_http=False, allow_private=True, timeout_s=60)
     with Receiver(served) as receiver:
         with pytest.raises(NotSentError, match="ConnectError"):  # nobody vouches for it
             send(f"https://name.example:{receiver.port}/", strict)

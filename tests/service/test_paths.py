@@ -63,7 +63,9 @@ def test_outside(root: Path, name: str) -> None:
     assert caught.value.path == "spec.raw.0"
 
 
-@hypothesis_settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@hypothesis_settings(
+    max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None
+)
 @given(
     parts=st.lists(
         st.sampled_from(["..", ".", "inner", "file", "link-out", "link-in", "", "%2e%2e", "secret"]), max_size=8

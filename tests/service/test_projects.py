@@ -46,7 +46,7 @@ def ended(services: Services, project: str, job_id: str) -> Job:
         job = services.jobs.of(project).get(job_id)
         return job if job.finished_at is not None else None
 
-    return wait_for(final, "the job's end", 30)
+    return wait_for(final, "the job's end")
 
 
 def test_a_worker_reads_inside_the_project(two: Services) -> None:

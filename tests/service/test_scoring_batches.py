@@ -85,19 +85,20 @@ def test_what_has_arrived_is_scored_at_once():
 
 
 def test_many_rows_leave_the_loop_free():
-    loops_thread, go_on = threading.get_ident(), threading.Event()
+    loops_thread, begun, go_on = threading.get_ident(), threading.Event(), threading.Event()
     threads = []
 
     def slow(requests):
         threads.append(threading.get_ident())
         if rows_of(requests) > ROWS_IN_LOOP:
-            assert go_on.wait(30)
+            begun.set()
+            assert go_on.wait(120)
         return score(requests)
 
     async def ask():
         batches, others = batches_with(slow), batches_with(slow)
         large = asyncio.create_task(batches.score(request(1, 100)))
-        await asyncio.sleep(0.01)
+        assert await asyncio.to_thread(begun.wait, 120)
         await others.score(request(2, 1))  # another version's, while the thread is busy
         go_on.set()
         return await large

@@ -78,11 +78,13 @@ def test_processes_add_up(services: Services) -> None:
 class FakeScorer:
     def __init__(self, error: Exception | None = None) -> None:
         self.error = error
+        self.asked = threading.Event()
         self.may_go = threading.Event()
         self.may_go.set()
 
     def score_rows(self, rows: Sequence[Mapping[str, Any]]) -> np.ndarray:
-        self.may_go.wait(30)
+        self.asked.set()
+        self.may_go.wait(120)
         if self.error is not None:
             raise self.error
         return np.array([row["score"] + 0.25 for row in rows], np.float32)
@@ -130,7 +132,7 @@ def rows_of(*scores: float) -> tuple[Callable[[Any], np.ndarray], np.ndarray]:
 
 
 async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while not condition():
             await asyncio.sleep(0.005)
 
@@ -178,7 +180,7 @@ def test_what_does_not_fit_the_queue_is_dropped_and_counted(sqlite: Services) ->
         shadow = ShadowScorer(cast(Shelf, shelf), sqlite.shadow_store, metrics, waiting=2)
         task = asyncio.create_task(shadow.run())
         shadow.take(served(), *rows_of(0.1))
-        await asyncio.sleep(0.05)  # the first is being scored
+        await until(shelf.scorer.asked.is_set)  # the first is being scored
         for _ in range(5):
             shadow.take(served(), *rows_of(0.1))
         shelf.scorer.may_go.set()
@@ -269,7 +271,7 @@ def test_a_write_that_is_under_way_is_waited_for(sqlite: Services, monkeypatch: 
 
     def slow(store: ShadowStore, news: Any) -> None:
         begun.set()
-        may_go_on.wait(20)
+        may_go_on.wait(120)
         add(store, news)
 
     monkeypatch.setattr(ShadowStore, "add", slow)

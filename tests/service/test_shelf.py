@@ -130,7 +130,7 @@ def gates(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[int, Gate]]:
         served = real(registry, telemetry, key)
         if (gate := gates.get(key[2])) is not None:
             gate.reached.set()
-            assert gate.let_go.wait(60)
+            assert gate.let_go.wait(120)
         return served
 
     monkeypatch.setattr(service.shelf, "open_version", slow)
@@ -140,7 +140,7 @@ def gates(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[int, Gate]]:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while not condition():
             await asyncio.sleep(0.005)
 
@@ -211,7 +211,7 @@ def test_a_load_that_a_removal_broke_says_that_the_version_is_gone(two: Api, mon
     def slow(registry: Registry, telemetry: Telemetry, key: Key) -> Served:
         if key[2] == 1:
             gate.reached.set()
-            assert gate.let_go.wait(60)
+            assert gate.let_go.wait(120)
             raise FileNotFoundError("model.onnx")
         return real(registry, telemetry, key)
 

@@ -128,6 +128,7 @@ def test_one_trace_from_the_request_to_the_jobs_process(
     home: Path, dataset: Path, raw_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill_data_root(home, dataset, raw_file)
+    monkeypatch.setattr(recorded_traces, "_CLOSE_S", 120.0)
     with Receiver() as collector:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
         api_traces, worker_traces = traces_from_environment("ctrfast-api"), traces_from_environment("ctrfast-worker")
@@ -143,7 +144,7 @@ def test_one_trace_from_the_request_to_the_jobs_process(
             )
         finally:
             worker.stop()
-            thread.join(30)
+            thread.join(180)
             api.close()
             api_traces.close()
             worker_traces.close()
@@ -174,8 +175,7 @@ def test_a_collector_that_does_not_answer_holds_nobody_up(monkeypatch: pytest.Mo
         with traces.span("run"):
             pass
         traces.close()
-        wait_for(lambda: collector.told, "the request")
-        assert collector.answers == []
+        wait_for(lambda: collector.told and not collector.answers, "the request")
 
 
 def test_what_switches_them_on(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -36,7 +35,7 @@ class Up:
         environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("CTRFAST_")},
             "CTRFAST_HOME": str(home),
-            "CTRFAST_LEASE_S": "4",
+            "CTRFAST_LEASE_S": "15",  # more than a machine that is shared stands still
             "CTRFAST_HEARTBEAT_S": "0.2",
             "CTRFAST_MAX_ATTEMPTS": "2",
             "CTRFAST_ALIAS_REFRESH_S": "0.2",
@@ -48,7 +47,7 @@ class Up:
         line = self.process.stdout.readline()
         found = re.search(r"ctrfast is ready at (http://127\.0\.0\.1:\d+)", line)
         assert found is not None, line
-        self.client = httpx.Client(base_url=found.group(1), timeout=30)
+        self.client = httpx.Client(base_url=found.group(1), timeout=120)
 
     def children(self) -> dict[str, psutil.Process]:
         """Processes below `up` by what they are: `api`, `worker`, `runner`."""
@@ -69,7 +68,7 @@ class Up:
         """End the service where it still runs."""
         self.client.close()
         self.process.terminate()
-        self.process.wait(timeout=60)
+        self.process.wait(timeout=180)
         assert self.process.stdout is not None
         self.process.stdout.close()
 
@@ -85,7 +84,7 @@ class Up:
     def ended(self, job_id: str) -> dict[str, Any]:
         final = ("succeeded", "failed", "cancelled")
         job: dict[str, Any] = wait_for(
-            lambda: (found := self.job(job_id))["state"] in final and found, f"the end of {job_id}", 90
+            lambda: (found := self.job(job_id))["state"] in final and found, f"the end of {job_id}", 400
         )
         return job
 
@@ -99,7 +98,7 @@ class Up:
         wait_for(
             lambda: (found := self.job(job_id))["attempt"] == attempt and found["progress"] > 0,
             f"attempt {attempt}",
-            90,
+            400,
         )
 
 
@@ -161,7 +160,7 @@ def test_prepare_train_publish_score_evaluate(
 
     train = up.submit("train", dataset="small", epochs=2, publish_as="ctr", **SMALL)
     seen = []
-    with up.client.stream("GET", f"/v1/jobs/{train}/events", timeout=90) as response:
+    with up.client.stream("GET", f"/v1/jobs/{train}/events", timeout=400) as response:
         for line in response.iter_lines():
             if line.startswith("data: "):
                 seen.append(json.loads(line.removeprefix("data: ")))
@@ -215,6 +214,7 @@ def test_bad_raw_data_fails_the_job_and_names_the_callers_file(up: Up, tmp_path:
     assert up.client.get("/v1/datasets/bad").status_code == 404
 
 
+@pytest.mark.parametrize("servers", ["home"], indirect=True)  # what is killed knows of no database or store
 def test_kills_retry_and_cancel(up: Up) -> None:
     job_id = up.submit("train", dataset="small", publish_as="never", **SMALL, **LONG)
     up.is_training(job_id, 1)
@@ -223,7 +223,7 @@ def test_kills_retry_and_cancel(up: Up) -> None:
     assert up.client.get("/healthz").status_code == 200
     second = wait_for(lambda: (found := up.children().get("runner")) != first and found, "the second attempt")
     up.children()["worker"].kill()  # the worker: its child ends with it, and the job has no attempt left
-    wait_for(lambda: is_gone(second.pid), "the runner's end", 10)
+    wait_for(lambda: is_gone(second.pid), "the runner's end")
     job = up.ended(job_id)
     assert (job["state"], job["reason"], job["attempt"]) == ("failed", "worker_lost", 2)
     assert [model["name"] for model in up.client.get("/v1/models").json()["models"]] == ["ctr"]
@@ -241,7 +241,7 @@ def test_a_killed_service_leaves_no_process_behind(home: Path) -> None:
     service.process.kill()
     service.process.wait()
     for process in everyone:
-        wait_for(lambda pid=process.pid: is_gone(pid), "a child's end", 15)
+        wait_for(lambda pid=process.pid: is_gone(pid), "a child's end")
     service.client.close()
     assert service.process.stdout is not None
     service.process.stdout.close()
@@ -255,14 +255,14 @@ def test_sigterm_ends_every_process_and_the_job_survives(up: Up) -> None:
     everyone = [psutil.Process(up.process.pid), *up.children().values()]
     assert len(everyone) == 4
     up.process.send_signal(signal.SIGTERM)
-    assert up.process.wait(timeout=30) == 0
-    time.sleep(0.2)
-    assert [process for process in everyone if process.is_running() and process.status() != "zombie"] == []
+    assert up.process.wait(timeout=180) == 0
+    for process in everyone:
+        wait_for(lambda pid=process.pid: is_gone(pid), "a process's end")
 
     again = Up(home)
     try:
         taken_up = {"state": "running", "attempt": 2, "reason": None}
-        wait_for(lambda: taken_up.items() <= again.job(job_id).items(), "the second attempt", 30)
+        wait_for(lambda: taken_up.items() <= again.job(job_id).items(), "the second attempt")
         assert again.client.post(f"/v1/jobs/{job_id}/cancel").status_code == 202
         assert again.ended(job_id)["state"] == "cancelled"
     finally:

@@ -35,6 +35,7 @@ ALLOWED: dict[str, Any] = {
     "webhook_allow_http": True,
     "webhook_allow_private": True,
     "webhook_retry_first_s": 0.01,
+    "webhook_timeout_s": 120.0,
 }
 
 

@@ -25,6 +25,7 @@ from service.wiring import Services
 from service.worker import RUNNER, Worker
 from tests.service.conftest import fake_command, quick_settings, wait_for
 from tests.service.made_tables import make_tables
+from tests.service.test_leases import let_lapse
 
 SPEC = {"dataset": "d"}
 
@@ -67,10 +68,11 @@ def working(settings: Settings, *command: object) -> Iterator[Worker]:
         yield worker
     finally:
         worker.stop()
-        thread.join(30)
+        thread.join(180)
+        assert not thread.is_alive()
 
 
-def ended(services: Services, job_id: str, timeout_s: float = 30) -> Job:
+def ended(services: Services, job_id: str, timeout_s: float = 180) -> Job:
     def final() -> Job | None:
         job = services.jobs.get(job_id)
         return job if State(job.state) in FINAL else None
@@ -208,7 +210,8 @@ def test_a_lost_lease_kills_the_child_and_writes_nothing(services: Services) -> 
 
 def test_a_job_of_a_worker_that_is_gone_is_taken_over(services: Services) -> None:
     job_id = submit(services)
-    assert services.leases.claim("dead") is not None  # lease_s = 2: nobody renews it
+    assert services.leases.claim("dead") is not None
+    let_lapse(services, job_id)  # nobody has renewed it
     with working(services.settings, "done"):
         job = ended(services, job_id)
     assert (job.state, job.attempt) == ("succeeded", 2)
@@ -272,5 +275,8 @@ def test_an_attempt_that_breaks_off_does_not_end_the_worker(
     monkeypatch.setattr(Attempt, "accompany", broken)
     job_id = submit(services)
     with working(services.settings, "done"):
+        wait_for(lambda: not failures, "the failure")
+        let_lapse(services, job_id)
+        services.leases.sweep()
         job = ended(services, job_id)
     assert (job.state, job.attempt) == ("succeeded", 2)

@@ -1,4 +1,4 @@
-"""A worker process of the tests' own: `worker_program.py HOME DATABASE_URL LEASE_S MODE ARGUMENT...`.
+"""A worker process of the tests' own: `worker_program.py HOME DATABASE_URL MODE ARGUMENT...`.
 
 The mode and its arguments go to `child_program.py`. A real process can be stopped and killed, as a thread cannot.
 """
@@ -14,8 +14,8 @@ from tests.service.conftest import fake_command, quick_settings
 
 
 def main() -> None:
-    home, url, lease_s, mode, *arguments = sys.argv[1:]
-    settings = quick_settings(Path(home), database_url=url, lease_s=float(lease_s))
+    home, url, mode, *arguments = sys.argv[1:]
+    settings = quick_settings(Path(home), database_url=url)
     worker = Worker(settings, fake_command(mode, *arguments))
     signal.signal(signal.SIGTERM, lambda *_: worker.stop())
     worker.run()

@@ -126,7 +126,7 @@ def test_a_store_that_is_away_does_not_stop_a_training(
     with mirrored(run, address), monkeypatch.context() as patch:
         patch.setattr(Objects, "upload", away)
         (run / "checkpoints" / "step-1").mkdir(parents=True)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180
         while "not in the store yet: The store is away." not in caplog.text and time.monotonic() < deadline:
             time.sleep(0.01)
         assert "not in the store yet: The store is away." in caplog.text

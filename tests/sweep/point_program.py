@@ -27,6 +27,8 @@ def main() -> None:
     def tell(**message: object) -> None:
         os.write(1, json.dumps(message).encode() + b"\n")
 
+    if seed == SLOW:  # before it is told to stop
+        signal.signal(signal.SIGTERM, lambda *_: (tell(type="stopped"), os._exit(0)))
     sys.stderr.write(f"seed {seed}\n")
     tell(type="progress", fraction=0.5)
     if seed == NAN:
@@ -41,8 +43,7 @@ def main() -> None:
     elif seed == SILENT:
         sys.exit(3)
     elif seed == SLOW:
-        signal.signal(signal.SIGTERM, lambda *_: (tell(type="stopped"), os._exit(0)))
-        time.sleep(60)
+        time.sleep(600)
     else:
         from ctrfast.config import TrainConfig
         from ctrfast.data.shards import Dataset

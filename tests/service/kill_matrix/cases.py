@@ -22,8 +22,8 @@ from tests.service.kill_matrix.moments import MissedError, hold
 from tests.service.kill_matrix.submissions import Burst
 
 TARGETS = ("api", "worker", "training", "postgres")
-_TRIES = 8  # at hitting a moment
-_PATIENCE_S = 120.0
+_TRIES = 40  # at hitting a moment; on a machine that has other work most may miss it
+_PATIENCE_S = 240.0
 _numbers = itertools.count(1)
 
 CompareRuns = Callable[[Path, Path], None]

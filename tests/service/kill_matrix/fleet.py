@@ -28,6 +28,7 @@ T = TypeVar("T")
 
 ROOT = Path(__file__).parents[3]
 LEASE_S = 3.0
+_QUICK_LEASE_S = 10.0  # in the tests, a machine that stalls for some seconds shall cost no attempt
 _WORKER = ("-m", "service.cli", "worker")
 _QUICK_WORKER = ("-m", "tests.service.kill_matrix.quick_worker")
 _PATIENCE = Patience(retries=40, first_s=0.1, longest_s=1.0)  # as long as `Retry-After` asks for
@@ -113,10 +114,10 @@ class Fleet:
             if runner is None:
                 raise RuntimeError("there is no training process to kill")
             runner.kill()
-            wait_until(lambda: not runner.is_running() or runner.status() == psutil.STATUS_ZOMBIE, "its end", 10)
+            wait_until(lambda: not runner.is_running() or runner.status() == psutil.STATUS_ZOMBIE, "its end", 60)
         else:
             self.processes[name].kill()
-            self.processes[name].wait(10)
+            self.processes[name].wait(60)
 
     def runner(self) -> psutil.Process | None:
         """The process that trains."""
@@ -182,7 +183,7 @@ class Fleet:
         for process in self.processes.values():
             process.terminate()
         for process in self.processes.values():
-            process.wait(30)
+            process.wait(180)
         self._logs.close()
 
     def _server(self) -> Postgres:
@@ -195,4 +196,5 @@ def quick_fleet(
     home: Path, postgres: Postgres | None, bundle: Path, environment: Mapping[str, str] | None = None
 ) -> Fleet:
     """A fleet whose training is `quick_runner`; each job publishes a copy of the bundle."""
-    return Fleet(home, postgres, _QUICK_WORKER, {"CTRFAST_TEST_BUNDLE": str(bundle), **(environment or {})})
+    quick = {"CTRFAST_TEST_BUNDLE": str(bundle), "CTRFAST_LEASE_S": str(_QUICK_LEASE_S)}
+    return Fleet(home, postgres, _QUICK_WORKER, {**quick, **(environment or {})})

@@ -50,7 +50,7 @@ def hold(moment: str, target: str, fleet: Fleet, job_id: str, model: str) -> psu
             "checkpoint": lambda: _partial(folder / RUN / CHECKPOINTS),
             "publish": lambda: (folder / BUNDLE / MANIFEST).is_file(),
         }[moment]
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 240
     while time.monotonic() < deadline:
         if _soon(is_there) and (process := held(fleet)) is not None:
             with suppress(psutil.NoSuchProcess):

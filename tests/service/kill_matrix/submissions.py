@@ -32,13 +32,13 @@ class Burst:
 
     def wait(self) -> None:
         """Return while some were answered and others are on their way."""
-        wait_until(lambda: len(self.answered) >= _BEFORE and self._on_their_way > 0, "the submissions", 60, 0.0005)
+        wait_until(lambda: len(self.answered) >= _BEFORE and self._on_their_way > 0, "the submissions", 240, 0.0005)
 
     def end(self) -> dict[str, str]:
         """Some more submissions, then the end; returns the job of each key. Raises what a submission raised."""
         goal = len(self.answered) + _AFTER
         try:
-            wait_until(lambda: len(self.answered) >= goal or self._errors, "the submissions after the kill", 60)
+            wait_until(lambda: len(self.answered) >= goal or self._errors, "the submissions after the kill", 240)
         finally:
             self._end.set()
             for thread in self._threads:
