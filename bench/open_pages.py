@@ -132,8 +132,8 @@ async def _connect(address: str) -> tuple[asyncio.StreamReader, asyncio.StreamWr
 
 
 def _ask(writer: asyncio.StreamWriter, address: str, cookie: str, path: str) -> None:
-    head = f"GET {path} HTTP/1.1\r\nHost: {address}\r\nAccept: */*\r\nCookie: {COOKIE}={cookie}\r\n\r\n"
-    writer.write(head.encode())
+    kept = f"Accept: */*\r\nAccept-Encoding: gzip, deflate, br\r\nCookie: {COOKIE}={cookie}"
+    writer.write(f"GET {path} HTTP/1.1\r\nHost: {address}\r\n{kept}\r\n\r\n".encode())
 
 
 async def _follow(address: str, cookie: str, path: str, received: list[int], place: int) -> None:

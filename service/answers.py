@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from types import MappingProxyType
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -16,8 +15,7 @@ from ctrfast.preflight import TimeEstimate
 from service.options import JobOptions
 from service.registry import Model
 from service.specs import Name, VersionNumber
-from service.states import Kind, Reason, State
-from service.tables import DatasetRow, Job, VersionRow
+from service.tables import DatasetRow, VersionRow
 from service.times import iso_time, iso_time_or_none
 
 
@@ -42,76 +40,6 @@ class JobCreate(JobOptions):
 
     kind: str
     spec: dict[str, Any]
-
-
-class JobPublic(BaseModel):
-    """A job as its caller sees it. Times are UTC; `eta_s` is None until known.
-
-    position: place in the queue, from 1, while it waits there. not_before: the end of the wait for a retry.
-    pausing: it runs, and will pause when its work is saved. parent: the sweep that it is a run of.
-    children: of a sweep, how many of its runs are in each state; None for any other kind.
-    """
-
-    id: str
-    kind: Kind
-    state: State
-    progress: Annotated[float, Field(ge=0, le=1)]
-    eta_s: float | None
-    metrics: dict[str, Any]
-    result: dict[str, Any]
-    reason: Reason | None
-    message: str | None
-    attempt: int
-    spec: dict[str, Any]
-    priority: int
-    position: int | None
-    pausing: bool
-    labels: dict[str, str]
-    parent: str | None
-    children: dict[str, int] | None
-    deadline_at: str | None
-    not_before: str | None
-    created_at: str
-    started_at: str | None
-    finished_at: str | None
-
-    @classmethod
-    def of(
-        cls, job: Job, positions: Mapping[str, int], children: Mapping[str, dict[str, int]] = MappingProxyType({})
-    ) -> Self:
-        """A row as an answer. positions: of waiting jobs (`JobStore.positions`). children: of sweeps."""
-        waits = State(job.state) is State.QUEUED and job.not_before > 0
-        return cls(
-            id=job.id,
-            kind=Kind(job.kind),
-            state=State(job.state),
-            progress=job.progress,
-            eta_s=job.eta_s,
-            metrics=job.metrics,
-            result=job.result,
-            reason=Reason(job.reason) if job.reason else None,
-            message=job.message,
-            attempt=job.attempt,
-            spec=job.spec,
-            priority=job.priority,
-            position=positions.get(job.id),
-            pausing=job.pausing,
-            labels=job.labels,
-            parent=job.parent_id,
-            children=children.get(job.id),
-            deadline_at=iso_time_or_none(job.deadline_at),
-            not_before=iso_time(job.not_before) if waits else None,
-            created_at=iso_time(job.created_at),
-            started_at=iso_time_or_none(job.started_at),
-            finished_at=iso_time_or_none(job.finished_at),
-        )
-
-
-class JobList(BaseModel):
-    """A page of jobs, newest first. `next_cursor` asks for the next one; None at the end."""
-
-    jobs: list[JobPublic]
-    next_cursor: str | None
 
 
 class MetricSeries(BaseModel):

@@ -37,6 +37,7 @@ from service.routes import (
     docs,
     explanations,
     health,
+    job_list,
     jobs,
     metric_series,
     model_traffic,
@@ -98,6 +99,7 @@ def create_app(settings: Settings, traces: Traces = NO_TRACES) -> FastAPI:
     app.state.services = services
     asks_for_a_right = [Depends(require_right)]
     for module in (
+        job_list,
         jobs,
         records,
         metric_series,

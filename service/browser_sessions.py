@@ -15,7 +15,7 @@ import secrets
 import time
 from http.cookies import CookieError, SimpleCookie
 
-from sqlalchemy import delete, or_, select
+from sqlalchemy import bindparam, delete, or_, select
 
 from service.access import Caller, rights_of
 from service.audit import Deed, record
@@ -24,6 +24,18 @@ from service.tables import ApiKeyRow, BrowserSessionRow
 
 COOKIE = "ctrfast_session"
 LIFE_S = 12 * 3600
+
+_TOKEN_HASH, _NOW = bindparam("token_hash"), bindparam("now")
+_CALLER = (  # made once: every request of a page asks it
+    select(ApiKeyRow.id, ApiKeyRow.project, ApiKeyRow.scopes, ApiKeyRow.name)
+    .join(BrowserSessionRow, BrowserSessionRow.key_id == ApiKeyRow.id)
+    .where(
+        BrowserSessionRow.token_hash == _TOKEN_HASH,
+        BrowserSessionRow.expires_at > _NOW,
+        ApiKeyRow.revoked_at.is_(None),
+        or_(ApiKeyRow.expires_at.is_(None), ApiKeyRow.expires_at > _NOW),
+    )
+)
 
 
 class BrowserSessionStore:
@@ -45,19 +57,9 @@ class BrowserSessionStore:
 
     def caller(self, token: str) -> Caller | None:
         """Whose session this is; None where it, or its key, is good no longer."""
-        now = time.time()
-        query = (
-            select(ApiKeyRow.id, ApiKeyRow.project, ApiKeyRow.scopes, ApiKeyRow.name)
-            .join(BrowserSessionRow, BrowserSessionRow.key_id == ApiKeyRow.id)
-            .where(
-                BrowserSessionRow.token_hash == _hash(token),
-                BrowserSessionRow.expires_at > now,
-                ApiKeyRow.revoked_at.is_(None),
-                or_(ApiKeyRow.expires_at.is_(None), ApiKeyRow.expires_at > now),
-            )
-        )
         with self._database.read() as session:
-            key = session.execute(query).one_or_none()
+            asked = {"token_hash": _hash(token), "now": time.time()}
+            key = session.connection().execute(_CALLER, asked).one_or_none()
         return None if key is None else Caller(key.id, key.project, rights_of(key.scopes.split()), key.name)
 
     def end(self, token: str) -> None:

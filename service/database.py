@@ -17,7 +17,7 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.orm import Session
 
-HEAD = "0009"  # the newest revision under migrations/versions; a test compares
+HEAD = "0010"  # the newest revision under migrations/versions; a test compares
 BUSY_TIMEOUT_MS = 30_000
 CONNECT_TIMEOUT_S = 10  # a host that drops packets would hang a start for minutes
 # libpq's: what was sent is acknowledged within so many ms, and an idle host is asked for a sign of life after 10 s.

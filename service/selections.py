@@ -8,6 +8,7 @@ labels lie in the order of the jobs' ids, so the walk ends with the page.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from sqlalchemy import ColumnElement, Select, exists, select
 from sqlalchemy.orm import InstrumentedAttribute, aliased
@@ -18,9 +19,9 @@ from service.tables import Job, JobLabel
 
 def page_of_jobs(
     project: str, state: State | None, kind: Kind | None, labels: Mapping[str, str], cursor: str | None
-) -> Select[Job]:
-    """Jobs of a project that match in everything given, newest first; those older than `cursor`."""
-    query, order = select(Job), Job.id
+) -> Select[Any]:
+    """Rows of a project's jobs that match in everything given, newest first; those older than `cursor`."""
+    query, order = select(Job.__table__), Job.id
     is_open = state is not None and state not in FINAL
     for number, (key, value) in enumerate(labels.items()):
         label = aliased(JobLabel)

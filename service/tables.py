@@ -18,6 +18,7 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
+    Row,
     String,
     Text,
     UniqueConstraint,
@@ -62,9 +63,9 @@ class Job(Base):
         UniqueConstraint("owner", "idempotency_key"),
         Index(None, "state", "id"),
         Index(None, "kind", "id"),
-        Index(None, "state", "priority", "id"),
         Index(None, "project", "id"),
         Index(None, "parent_id", "id"),
+        Index(None, "parent_id", "state", "id"),  # counts a sweep's runs by state without looking at them
     )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
@@ -99,6 +100,11 @@ class Job(Base):
     created_at: Mapped[float] = mapped_column(Time)
     started_at: Mapped[float | None] = mapped_column(Time)
     finished_at: Mapped[float | None] = mapped_column(Time)
+
+
+Index(None, Job.state, Job.waits_for_children, Job.priority.desc(), Job.id)  # the queue, in its order
+
+JobRow = Job | Row[Any]  # a job as an object that can be changed, or its columns' values alone
 
 
 class JobLabel(Base):

@@ -10,7 +10,7 @@ from ctrfast.data.report import DataReport
 from ctrfast.data.report.tags import SECURITY_POLICY
 from ctrfast.errors import ArtifactError, ConfigError
 from ctrfast.store.address import is_stored
-from service.answers import DatasetCreate, DatasetList, DatasetPublic, JobPublic
+from service.answers import DatasetCreate, DatasetList, DatasetPublic
 from service.dependencies import (
     CallerDep,
     DatasetName,
@@ -21,6 +21,7 @@ from service.dependencies import (
     SubmissionsDep,
     problems,
 )
+from service.job_answers import JobPublic
 from service.json_bodies import JsonRoute
 from service.negotiation import prefers_html
 from service.paths import allowed_address, allowed_path, without_server_paths

@@ -1,18 +1,15 @@
-"""Jobs: submit, list, look at, pause, resume, cancel, retry."""
+"""Jobs: submit, look at, pause, resume, cancel, retry."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from fastapi import APIRouter, Response
 
-from fastapi import APIRouter, Query, Response
-from pydantic import BaseModel
-
-from service.answers import JobCreate, JobList, JobPublic
+from service.answers import JobCreate
 from service.dependencies import CallerDep, IdempotencyKey, JobId, JobsDep, SubmissionsDep, problems
+from service.job_answers import JobPublic, job_json
 from service.jobs import JobStore
 from service.json_bodies import JsonRoute
-from service.options import MOST_LABELS, JobOptions, parse_label_filters
-from service.states import Kind, State
+from service.options import JobOptions
 from service.tables import Job
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"], route_class=JsonRoute)
@@ -38,33 +35,10 @@ def create_job(
     return _answer(submissions.jobs, job)
 
 
-@router.get("", response_model=JobList, responses=problems(404, 422))
-def list_jobs(
-    jobs: JobsDep,
-    state: State | None = None,
-    kind: Kind | None = None,
-    label: Annotated[list[str] | None, Query(max_length=MOST_LABELS, examples=[["team=ads"]])] = None,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
-    cursor: Annotated[str | None, Query(pattern="^[0-9a-f]{1,32}$")] = None,
-    parent: Annotated[str | None, Query(min_length=1, max_length=32)] = None,
-) -> Response:
-    """Jobs that match, newest first; filtered before they are cut into pages. Several labels must all be there.
-
-    `parent`: the runs of a sweep; 404: there is no such job.
-    """
-    if parent is not None:
-        jobs.get(parent)
-    labels = parse_label_filters(label or ())
-    page = jobs.page(state=state, kind=kind, labels=labels, limit=limit, cursor=cursor, parent=parent)
-    positions, children = jobs.positions(page.jobs), jobs.children(page.jobs)
-    public = [JobPublic.of(job, positions, children) for job in page.jobs]
-    return _json(JobList(jobs=public, next_cursor=page.next_cursor))
-
-
 @router.get("/{job_id}", response_model=JobPublic, responses=problems(404))
 def get_job(job_id: JobId, jobs: JobsDep) -> Response:
     """One job."""
-    return _json(_answer(jobs, jobs.get(job_id)))
+    return Response(job_json(jobs.page_of(job_id)), media_type="application/json")
 
 
 @router.post("/{job_id}/cancel", status_code=202, responses=problems(404, 409))
@@ -96,8 +70,3 @@ def retry_job(job_id: JobId, jobs: JobsDep) -> JobPublic:
 
 def _answer(jobs: JobStore, job: Job) -> JobPublic:
     return JobPublic.of(job, jobs.positions([job]), jobs.children([job]))
-
-
-def _json(answer: BaseModel) -> Response:
-    """An answer that pages ask for again and again: the framework would check it anew, in one more thread."""
-    return Response(answer.model_dump_json(), media_type="application/json")

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
+import random
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, expect
+from sqlalchemy import select
 
 from ctrfast.data.shards import Dataset
 from service.new_jobs import queue, runs_of_a_sweep
 from service.states import Kind
 from service.tables import Job
+from tests.dashboard.test_first_load import Loaded
+from tests.dashboard.test_pages import MOST_BYTES
 from tests.service.conftest import Api, fill_data_root
 
 GRID = {"batch_size": [100, 200], "seed": [1, 2, 3]}
@@ -88,3 +93,20 @@ def test_runs_that_come_later_stand_in_the_order_of_points(api: Api, browser: Br
         assert asked == [f"/v1/jobs/{sweep.id}", f"/v1/jobs?parent={sweep.id}&limit=200&state=running"]
         hrefs = page.locator("#runs a").evaluate_all("links => links.map(link => link.getAttribute('href'))")
         assert hrefs == [f"/ui/jobs/{run.id}" for run in api.services.jobs.runs_of(sweep.id)]
+
+
+def test_few_bytes_come_for_many_runs(api: Api, browser: Browser) -> None:
+    grid = {"scaling.rule": ["none", "cowclip"], "batch_size": [100, 200], "seed": [*range(250)]}
+    points = itertools.product(*grid.values())
+    runs = [{"dataset": "clicks", "scaling": {"rule": rule}, "batch_size": size, "seed": n} for rule, size, n in points]
+    sweep = api.services.jobs.enqueue(Kind.SWEEP, {"base": {"dataset": "clicks"}, "grid": grid}, children=runs)
+    rng = random.Random(1)
+    with api.services.database.write() as session:
+        for run in session.scalars(select(Job).where(Job.parent_id == sweep.id)):
+            run.metrics = {name: rng.random() for name in ("test_auc", "valid_auc", "test_log_loss", "rows_per_s")}
+    with browser.new_context() as context:
+        page = context.new_page()
+        loaded = Loaded(page, api.url)
+        page.goto(f"{api.url}/ui/sweeps/{sweep.id}")
+        expect(page.locator("#runs tbody tr")).to_have_count(len(runs))
+        assert loaded.total() < MOST_BYTES, loaded.bytes

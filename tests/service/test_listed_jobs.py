@@ -1,10 +1,11 @@
-"""A list of jobs says of each what its own route says, to the byte, on both databases."""
+"""A list of jobs says of each what its own route says, to the byte, and what the document of the API says of it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
+from service.job_answers import JobList, JobPublic
 from service.leases import Report
 from service.options import JobOptions, Webhook
 from service.states import Kind, Reason, State
@@ -17,7 +18,7 @@ def jobs_of_all_kinds(api: Api) -> None:
     jobs, leases = api.services.jobs, api.services.leases
     done = jobs.enqueue(Kind.TRAIN, {"dataset": "größe", "seed": 1.5}, options=JobOptions(labels={"team": "ads"}))
     lease = claim(api.services)
-    leases.renew(lease, Report(progress=0.5, eta_s=12.25, metrics={"valid_auc": 0.75}))
+    leases.renew(lease, Report(progress=0.5, eta_s=12.25, metrics={"valid_auc": 0.75, "tiny": 1e-7, "whole": 3.0}))
     leases.succeed(lease, {"test_auc": 0.8125}, lambda _: {"outputs": ["scores.parquet"]})
     assert jobs.get(done.id).state == State.SUCCEEDED
     jobs.enqueue(Kind.SCORE, {"model": "none"})
@@ -49,6 +50,10 @@ def test_each_job_of_a_list_reads_as_alone(make_api: Callable[..., Api], databas
     assert seen_empty >= {"reason", "position", "children", "parent", "metrics"}
     alone = [api.client.get(f"/v1/jobs/{job['id']}").content for job in listed]
     assert answer.content == b'{"jobs":[' + b",".join(alone) + b'],"next_cursor":null}'
+    assert answer.content == JobList.model_validate_json(answer.content).model_dump_json().encode()
+    rows = [api.services.jobs.get(job["id"]) for job in listed]
+    positions, children = api.services.jobs.positions(rows), api.services.jobs.children(rows)
+    assert alone == [JobPublic.of(row, positions, children).model_dump_json().encode() for row in rows]
 
 
 def test_pages_join_to_the_whole_list(make_api: Callable[..., Api], database_url: str) -> None:
@@ -68,3 +73,17 @@ def test_pages_join_to_the_whole_list(make_api: Callable[..., Api], database_url
             assert len(page["jobs"]) == limit
             cursor = {"cursor": page["next_cursor"]}
         assert found == whole
+
+
+def test_a_page_of_much_alike_jobs_leaves_compressed(make_api: Callable[..., Api]) -> None:
+    api = make_api()
+    specs = [{"dataset": "clicks", "batch_size": 1024, "seed": seed} for seed in range(200)]
+    sweep = api.services.jobs.enqueue(Kind.SWEEP, {"base": {}, "grid": {"seed": [*range(200)]}}, children=specs)
+    path = f"/v1/jobs?parent={sweep.id}&limit=200"
+    answer = api.client.get(path)
+    as_it_is = api.client.get(path, headers={"Accept-Encoding": "identity"})
+    assert answer.headers["content-encoding"] == "gzip"
+    assert "content-encoding" not in as_it_is.headers
+    assert answer.json() == as_it_is.json()
+    assert len(answer.json()["jobs"]) == 200
+    assert int(answer.headers["content-length"]) < len(as_it_is.content) / 8

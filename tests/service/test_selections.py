@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -90,9 +91,8 @@ def test_few_jobs_are_found_without_a_walk_through_all(services: Services) -> No
         assert not any("TEMP B-TREE" in step or "SCAN" in step for step in (first, *others))
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_the_look_for_lost_workers_walks_through_no_table(services: Services) -> None:
-    insert_jobs(services, 80)
+def steps_of(services: Services, ask: Callable[[], object]) -> list[list[str]]:
+    """The plans by which SQLite finds what is asked of a database."""
     asked: list[tuple[str, Any]] = []
     engine = services.database.engine
 
@@ -101,10 +101,43 @@ def test_the_look_for_lost_workers_walks_through_no_table(services: Services) ->
             asked.append((statement, parameters))
 
     event.listen(engine, "before_cursor_execute", note)
-    services.leases.sweep()
+    ask()
     event.remove(engine, "before_cursor_execute", note)
-    assert len(asked) >= 2
     with engine.connect() as connection:
-        for statement, parameters in asked:
-            steps = [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)]
-            assert not any("SCAN" in step for step in steps), (statement, steps)
+        return [
+            [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)]
+            for statement, parameters in asked
+        ]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_the_look_for_lost_workers_walks_through_no_table(services: Services) -> None:
+    insert_jobs(services, 80)
+    plans = steps_of(services, services.leases.sweep)
+    assert len(plans) >= 2
+    assert not any("SCAN" in step for steps in plans for step in steps), plans
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_places_and_runs_are_counted_without_a_look_at_the_jobs(services: Services) -> None:
+    insert_jobs(services, 80)
+    queued = services.jobs.page(state=State.QUEUED, kind=None, limit=200, cursor=None).jobs
+    sweep = services.jobs.enqueue(Kind.SWEEP, {}, children=[{}, {}])
+    for ask in (
+        lambda: services.jobs.positions(queued),
+        lambda: services.jobs.positions(queued[:1]),
+        lambda: services.jobs.children([sweep]),
+    ):
+        (steps,) = steps_of(services, ask)
+        assert any("COVERING INDEX" in step for step in steps)
+        of_jobs = [step for step in steps if "jobs" in step and "sqlite_autoindex" not in step]
+        assert all("COVERING INDEX" in step for step in of_jobs), steps
+        assert not any("TEMP B-TREE" in step for step in steps), steps
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_the_next_job_is_the_first_of_an_index(services: Services) -> None:
+    insert_jobs(services, 80)
+    look, *_ = steps_of(services, lambda: services.leases.claim("w"))
+    assert len(look) == 1
+    assert look[0].startswith("SEARCH jobs USING INDEX ix_jobs_state_waits_for_children_priority_id (state=? AND ")

@@ -15,6 +15,11 @@ export class Problem extends Error {
   }
 }
 
+const TOO_MANY = 429;
+
+/** Whether asking again may help: no answer came, the service made an error, or it was asked too often. */
+export const mayPass = ({ status }) => !(status >= 400 && status < 500) || status === TOO_MANY;
+
 async function ask(path, options) {
   let answer;
   try {

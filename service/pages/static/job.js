@@ -1,5 +1,5 @@
 // The page of one job: read once, then kept up to date by its stream of events.
-import { getJson } from "./api.js";
+import { getJson, mayPass } from "./api.js";
 import { byId, el, fill, say } from "./dom.js";
 import { between, duration, integer, number, percent, time } from "./format.js";
 import { showActions } from "./job_actions.js";
@@ -7,11 +7,12 @@ import { Curves } from "./job_curves.js";
 import { JobLog } from "./job_log.js";
 import { aucOf, FINAL, progressCell, stateTag } from "./job_parts.js";
 import { showPlan } from "./job_plan.js";
-import { followEvents, repeat } from "./live.js";
+import { followEvents, later, repeat } from "./live.js";
 
 const EARLIER_EVENTS = 2000; // before the page was opened; states and warnings among them are read
 const LOOK_MS = 10_000; // what no event tells: the place in the queue, how many runs of a sweep are done
 const SELDOM_MS = 30_000; // while it runs: that somebody wishes it to pause
+const AGAIN_MS = 5000; // after the page, or its plan, could not be filled
 const SHOWN = ["valid_auc", "test_auc", "loss", "rows_per_s"]; // metrics beside the state
 const jobId = byId("job").dataset.jobId;
 const path = `/v1/jobs/${encodeURIComponent(jobId)}`;
@@ -57,12 +58,17 @@ function show(newer) {
   const planState = isOver ? job.state : "open";
   if (plannedFor !== planState) {
     plannedFor = planState;
-    showPlan(job);
+    showPlan(job, () => later(planAgain, AGAIN_MS));
   }
   if (wasOver && !isOver) {
     hasAll = false; // it was retried
     stream?.reopen();
   }
+}
+
+function planAgain() {
+  plannedFor = null;
+  show(job);
 }
 
 function showResult() {
@@ -83,11 +89,15 @@ function addEvent(type, { at, seq: _seq, ...data }) {
   byId("events").append(el("tr", {}, el("td", {}, time(at)), el("td", {}, state ?? type), el("td", {}, says.filter(Boolean).join(", "))));
 }
 
+function isThere() {
+  if (isAway) say(byId("problem"), "");
+  isAway = false;
+}
+
 async function refresh() {
   try {
     show(await getJson(path));
-    if (isAway) say(byId("problem"), "");
-    isAway = false;
+    isThere();
   } catch (error) {
     isAway = true;
     say(byId("problem"), error.message);
@@ -113,6 +123,7 @@ function onEvent(type, data) {
 
 /** Events before those that the stream brings; of a long history the newest. */
 async function earlierEvents(last) {
+  fill(byId("events"));
   let after = Math.max(0, last - EARLIER_EVENTS);
   while (after < last) {
     const page = await getJson(`${path}/events?after=${after}&limit=1000&types=state,warning`).catch((error) => {
@@ -133,6 +144,7 @@ async function open() {
     if (error.status !== 410) throw error;
     return null; // its events were removed
   });
+  isThere();
   log.read();
   if (last === null) {
     say(byId("stream"), "The events of this job were removed.", "note");
@@ -159,4 +171,15 @@ async function open() {
   }, LOOK_MS);
 }
 
-open().catch((error) => say(byId("problem"), error.status === 404 ? `${error.message} Go back to the list of jobs.` : error.message));
+/** Fill the page; where that fails and may succeed later, again from the start. */
+async function begin() {
+  try {
+    await open();
+  } catch (error) {
+    isAway = true;
+    say(byId("problem"), error.status === 404 ? `${error.message} Go back to the list of jobs.` : error.message);
+    if (mayPass(error)) later(begin, AGAIN_MS);
+  }
+}
+
+begin();

@@ -4,6 +4,7 @@ import { getJson } from "./api.js";
 import { LineChart } from "./charts.js";
 import { byId, el, fill } from "./dom.js";
 import { bytes, integer, number, percent } from "./format.js";
+import { later } from "./live.js";
 
 const POINTS = 600; // of each metric of all fields, about the width of a chart
 const FIELD_POINTS = 120; // of each field's, of which a dozen are drawn
@@ -78,22 +79,20 @@ export class Curves {
         this.onProblem("");
       }
     } catch (error) {
-      for (const name of names) this.read.delete(name);
-      this.hasFailed = true;
-      this.onProblem(`Curves of fields cannot be read: ${error.message}`);
-      this.again ??= setTimeout(() => this.#tryAgain(), AGAIN_MS);
+      if (error.status === 410) this.onProblem("The events of this job were removed meanwhile. Curves of fields show what was read before.");
+      else this.#readLater(names, error);
     }
     this.#draw();
   }
 
-  /** Once somebody looks: drawing reads what is lacking. */
-  #tryAgain() {
-    if (document.hidden) {
-      document.addEventListener("visibilitychange", () => this.#tryAgain(), { once: true });
-      return;
-    }
-    this.again = null;
-    this.#draw();
+  #readLater(names, error) {
+    for (const name of names) this.read.delete(name);
+    this.hasFailed = true;
+    this.onProblem(`Curves of fields cannot be read: ${error.message}`);
+    this.again ??= later(() => {
+      this.again = null;
+      this.#draw(); // which reads what is lacking
+    }, AGAIN_MS);
   }
 
   add({ seq: _seq, at: _at, ...record }) {

@@ -1,11 +1,13 @@
 // A job's log: read on from where the last answer ended, whenever the stream says that there is more.
-import { getText } from "./api.js";
+import { getText, mayPass } from "./api.js";
 import { byId, say } from "./dom.js";
 import { integer } from "./format.js";
+import { later } from "./live.js";
 
 const MOST_LINES = 5000;
 const FIRST_BYTES = 65_536; // what is read of the log's end at first
 const WAIT_MS = 700;
+const AGAIN_MS = 5000; // after it could not be read
 
 export class JobLog {
   constructor(jobId) {
@@ -22,11 +24,11 @@ export class JobLog {
   }
 
   /** There is more to read, soon. */
-  wake() {
-    this.timer ??= setTimeout(() => {
+  wake(waitMs = WAIT_MS) {
+    this.timer ??= later(() => {
       this.timer = null;
       this.read();
-    }, WAIT_MS);
+    }, waitMs);
   }
 
   async read() {
@@ -38,6 +40,7 @@ export class JobLog {
       this.#show();
     } catch (error) {
       say(byId("log-note"), error.message);
+      if (mayPass(error)) this.wake(AGAIN_MS);
     } finally {
       this.isReading = false;
     }

@@ -1,5 +1,5 @@
 // The plan of a training with the reason of each value: that of its report, before the end that of a dry run.
-import { getJson, may, send } from "./api.js";
+import { getJson, may, mayPass, send } from "./api.js";
 import { byId, fill, say, table } from "./dom.js";
 import { number } from "./format.js";
 
@@ -20,7 +20,8 @@ export const planTable = (plan) =>
   table(`Rule ${plan.rule}, preset ${plan.preset}`, ["Setting", "Value", "Reason"],
     Object.entries(plan).filter(([name]) => !NOT_SETTINGS.has(name)).map(([name, value]) => [name, valueText(value), plan.reasons[name] ?? ""]), [1]);
 
-export async function showPlan(job) {
+/** Show it. onFailure(): it could not be read, and may be later. */
+export async function showPlan(job, onFailure) {
   if (job.kind !== "train") {
     byId("settings").textContent = JSON.stringify(job.spec, null, 2);
     say(byId("plan-problem"), "Only trainings have a plan.", "note");
@@ -38,6 +39,7 @@ export async function showPlan(job) {
     say(byId("plan-problem"), "");
   } catch (error) {
     say(byId("plan-problem"), `The plan cannot be shown: ${error.message}`);
+    if (mayPass(error)) onFailure();
   }
 }
 

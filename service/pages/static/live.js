@@ -26,6 +26,14 @@ export function repeat(look, everyMs) {
   };
 }
 
+/** Call `turn` once, after `ms` at the earliest, when somebody looks. */
+export function later(turn, ms) {
+  return setTimeout(function look() {
+    if (document.hidden) document.addEventListener("visibilitychange", look, { once: true });
+    else turn();
+  }, ms);
+}
+
 /**
  * The events of a job, each once and in order. A stream that breaks (a restart of the API too) is opened again after the
  * last event that came; a hidden page closes it, since a browser opens few connections to one host.
