@@ -15,7 +15,7 @@ import secrets
 import time
 from http.cookies import CookieError, SimpleCookie
 
-from sqlalchemy import bindparam, delete, or_, select
+from sqlalchemy import BindParameter, bindparam, delete, or_, select
 
 from service.access import Caller, rights_of
 from service.audit import Deed, record
@@ -25,7 +25,8 @@ from service.tables import ApiKeyRow, BrowserSessionRow
 COOKIE = "ctrfast_session"
 LIFE_S = 12 * 3600
 
-_TOKEN_HASH, _NOW = bindparam("token_hash"), bindparam("now")
+_TOKEN_HASH: BindParameter[str] = bindparam("token_hash")
+_NOW: BindParameter[float] = bindparam("now")
 _CALLER = (  # made once: every request of a page asks it
     select(ApiKeyRow.id, ApiKeyRow.project, ApiKeyRow.scopes, ApiKeyRow.name)
     .join(BrowserSessionRow, BrowserSessionRow.key_id == ApiKeyRow.id)

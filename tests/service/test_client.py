@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 import ctrfast.client.answers as mine
 import service.answers as theirs
+import service.job_answers as their_jobs
 from ctrfast.client import AsyncClient, Client, JobFailedError, Patience, ProblemError, UnreachableError
 from ctrfast.errors import DataError
 from service.access import Right
@@ -275,8 +276,8 @@ def test_a_busy_service_is_asked_again_after_the_time_that_it_names(
 @pytest.mark.parametrize(
     ("own", "public"),
     [
-        (mine.Job, theirs.JobPublic),
-        (mine.JobPage, theirs.JobList),
+        (mine.Job, their_jobs.JobPublic),
+        (mine.JobPage, their_jobs.JobList),
         (mine.Dataset, theirs.DatasetPublic),
         (mine.Model, theirs.ModelPublic),
         (mine.ModelVersion, theirs.VersionPublic),
