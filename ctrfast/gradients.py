@@ -5,7 +5,8 @@ float16 gradients are kept from vanishing by a scaled loss (Micikevicius et al. 
 row's gradient shrinks as 1/B and a weight's grows by the rows: the scale is between, 1024 sqrt(B / 1024).
 
 A mixture's load-balancing loss is that of the rows of one pass: of a batch, a micro-batch or a replica's share. A step
-minimises the passes' mean by rows, beside the mean log loss; the loss that is returned is the log loss alone.
+minimises the passes' mean by rows, beside the mean log loss; the loss that is returned is the log loss alone. How the
+experts are used is added up beside (`ctrfast.expert_tally`).
 
 Of several labels, the loss is the sum of the tasks' mean log losses, each over the rows of the whole batch whose label
 is known; one that is unknown (-1) has no gradient.
@@ -21,6 +22,7 @@ from functools import partial
 
 import tensorflow as tf
 
+from ctrfast.expert_tally import ExpertTally
 from ctrfast.models import CtrModel
 from ctrfast.models.pooling import Pooling
 from ctrfast.traced import traced
@@ -54,6 +56,9 @@ class Gradients:
             the caller compiles all of it.
         precision: of the MLP's products: float32, bfloat16 or float16.
         pooling: of the fields of lists, where there are any.
+
+    Attributes:
+        experts: how they are used, where the network has mixtures.
     """
 
     def __init__(
@@ -76,6 +81,7 @@ class Gradients:
         self._precision = tf.as_dtype(precision)
         growth = max(1.0, batch_size / _LOSS_SCALE_BATCH) ** 0.5
         self._loss_scale = _LOSS_SCALE * growth if precision == "float16" else 1.0
+        self.experts = ExpertTally.of(model)
 
     def __call__(
         self,
@@ -98,6 +104,8 @@ class Gradients:
                 logits = self._model.join_logits(shallow, deep)  # (R,) or (R, T)
             loss = self._loss(labels, logits, weights)
             scaled = (loss + self._share_of(seen.penalties, labels)) * self._loss_scale
+        if self.experts is not None:
+            self.experts.add(seen, tf.shape(labels)[0])
         row_gradients, *dense_gradients = tape.gradient(scaled, [rows, *self._dense])
         if self._loss_scale != 1.0:
             row_gradients /= self._loss_scale

@@ -121,9 +121,21 @@ def check_model(model: ModelConfig) -> None:
 
 def _refuse_tower(model: ModelConfig) -> None:
     """Refuse a tower that the network's widths or form have no place for."""
-    if model.name == "masknet" and model.variant != "parallel" and (model.tower != PLAIN or model.tasks):
-        option, got = ("tasks", model.tasks.kind) if model.tasks else ("tower", model.tower.name)
-        problem = f"`{option}` has no place in masknet of the variant serial. Got {option}={got}."
-        raise ConfigError(f"{problem} Set variant=parallel.", path=f"model.{option}")
+    if model.name == "masknet" and model.variant != "parallel":
+        _refuse_hidden_layers(model)
     check_heads(model.tasks, model.hidden)
-    check_tower(model.tower, model.hidden[:-1] if model.name == "final_mlp" else model.hidden)
+    check_tower(model.tower, model.hidden)
+
+
+def _refuse_hidden_layers(model: ModelConfig) -> None:
+    """Refuse settings of hidden layers, which the serial masknet has none of."""
+    got: dict[str, object] = {}
+    if model.tasks is not None:
+        got["tasks"] = model.tasks.kind
+    if model.tower != PLAIN:
+        got["tower"] = model.tower.name
+    if model.hidden != ModelConfig.model_fields["hidden"].default:
+        got["hidden"] = list(model.hidden)
+    for option, value in got.items():
+        problem = f"`{option}` has no place in masknet of the variant serial. Got {option}={value}."
+        raise ConfigError(f"{problem} Leave it out, or set variant=parallel.", path=f"model.{option}")

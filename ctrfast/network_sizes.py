@@ -228,7 +228,7 @@ def _masknet(model: _Model, F: int, N: int) -> Size:
 
 def _final_mlp(model: _Model, F: int, N: int) -> Size:
     W, heads, last = _joined(model, F, N), model.heads or HEADS, model.hidden[-1]
-    stream = _tower(model, W, model.hidden[:-1], last) + Size(W, W, W + last)
+    stream = _tower(model, W, model.hidden, 0) + Size(W, W, W)
     fused = last * last // heads
     return stream + stream + Size(2 * last + fused + 1, 2 * last + fused, 2 * last)
 

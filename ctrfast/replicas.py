@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,8 @@ import tensorflow as tf
 
 from ctrfast.config import TrainConfig
 from ctrfast.errors import ConfigError
+from ctrfast.expert_tally import NAME as EXPERTS
+from ctrfast.expert_tally import expert_figures
 from ctrfast.gpus import set_up_gpus
 from ctrfast.gradients import known_labels, task_weights
 from ctrfast.network import Network
@@ -107,7 +109,7 @@ class Replicas:
         self._row_sums = row_sums
         self._wishes: Floats = np.zeros(_WISHES, np.float32)
         self._heard: Floats | tf.Tensor = self._wishes
-        self._is_alone, replicas = workers.size == 1, workers.size * len(devices)
+        self._workers, replicas = workers, workers.size * len(devices)
         self._steps: list[RowStep | TableStep] = []
         self._networks: list[Network] = []
         for device in devices:
@@ -142,7 +144,7 @@ class Replicas:
 
         It travels with the sums of a step, so that all workers stop or save after the same one.
         """
-        if self._is_alone:
+        if self._workers.size == 1:
             return stop, save
         heard_stop, heard_save = (bool(wish) for wish in np.asarray(self._heard))
         self._wishes = np.array([stop, save and not heard_save], np.float32)  # what was heard is done in this step
@@ -155,19 +157,31 @@ class Replicas:
     def state(self) -> Mapping[str, State]:
         """Everything that a checkpoint holds, by name; equal in all replicas, but for what networks keep of their rows.
 
-        The averages of batch norms are then those of the first replica, with whose network all predictions are made.
+        The averages of batch norms are then those of the first replica, with whose network all predictions are made;
+        so is how experts were used since the last record.
         """
-        return {**self._steps[0].optimizer.state(), **self.network.kept()}
+        return {**self._steps[0].optimizer.state(), **_kept(self.network, self._steps[0])}
 
     def restore(self, restore: Callable[[Mapping[str, State]], None]) -> None:
         """Set the state of each replica by `restore`, as `Checkpoint.restore`."""
         for step, network in zip(self._steps, self._networks, strict=True):
-            step.optimizer.restore(partial(_restore_all, restore, network.kept()))
+            step.optimizer.restore(partial(_restore_all, restore, _kept(network, step)))
 
     def reduce_rate(self, factor: float) -> None:
         """Multiply all rates by `factor` from the next step on."""
         for step in self._steps:
             step.optimizer.reduce_rate(factor)
+
+    def expert_figures(self) -> dict[str, Any]:
+        """How experts were used since the last call, over the rows of all workers; empty without mixtures.
+
+        All workers call it at the same step.
+        """
+        taken = [step.experts.take() for step in self._steps if step.experts is not None]
+        if not taken:
+            return {}
+        own = np.sum(taken, axis=0)  # (M, E+2)
+        return expert_figures(self._workers.join(own.ravel()).reshape(-1, *own.shape).sum(axis=0))
 
     def close(self) -> None:
         """Free the tables that lie beside the networks; no step may follow."""
@@ -222,6 +236,12 @@ def _weights(context: tf.distribute.ReplicaContext, labels: tf.Tensor) -> tf.Ten
     if labels.shape.rank == 1:
         return None
     return task_weights(context.all_reduce(tf.distribute.ReduceOp.SUM, known_labels(labels)))
+
+
+def _kept(network: Network, step: RowStep | TableStep) -> dict[str, State]:
+    """What a checkpoint holds beside the optimizer's state."""
+    experts = {} if step.experts is None else {EXPERTS: step.experts.sums}
+    return {**network.kept(), **experts}
 
 
 @cache

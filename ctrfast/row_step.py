@@ -32,6 +32,9 @@ class RowStep:
         micro_batch_size: rows of one forward and backward pass.
         precision: of the MLP's products.
         pooling: of the fields of lists, where there are any.
+
+    Attributes:
+        experts: how they are used, where the network has mixtures.
     """
 
     def __init__(
@@ -50,7 +53,7 @@ class RowStep:
         gradients = Gradients(
             model, optimizer.dense, batch_size, jit_arrange=True, precision=precision, pooling=pooling
         )
-        self._gradients = traced(gradients)
+        self._gradients, self.experts = traced(gradients), gradients.experts
         self._add = traced(_add)
         self._ahead = ThreadPoolExecutor(1, "taking")
 

@@ -30,6 +30,9 @@ class TableStep:
         precision: of the MLP's products: float32, bfloat16 or float16.
         replicas: how many of these share the batch, B / replicas rows each.
         pooling: of the fields of lists, where there are any.
+
+    Attributes:
+        experts: how they are used, where the network has mixtures.
     """
 
     def __init__(
@@ -50,6 +53,7 @@ class TableStep:
         self._of_rows = Gradients(
             model, optimizer.dense, batch_size, jit_arrange=not jit, precision=precision, pooling=pooling
         )
+        self.experts = self._of_rows.experts
         self._gradients_of = traced(self._gradients, jit_compile=True) if jit else self._gradients
         takes_all = micro_batch_size is None or micro_batch_size >= self._rows
         compiles_all = jit and takes_all and not optimizer.lists_rows

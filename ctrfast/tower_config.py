@@ -49,7 +49,8 @@ class MoeSettings(_Hidden):
     """An mlp whose layers after the first are mixtures of experts.
 
     experts: of each mixture. top_k: how many of them a row takes. balance: weight of the load-balancing loss.
-    across_depth: each mixture has experts of its `own`, or all have the same (`shared`), with norms of their own.
+    across_depth: each mixture has experts of its `own`, or all have the same (`shared`), with norms of their own, which
+    `norm` must then be set for.
     """
 
     name: Literal["moe"] = "moe"
@@ -91,3 +92,6 @@ def check_tower(tower: TowerSettings, hidden: Sequence[int]) -> None:
     if tower.across_depth == "shared" and len(set(hidden)) > 1:
         problem = f"`hidden` must hold equal widths where mixtures share their experts. Got {list(hidden)}."
         raise ConfigError(f"{problem} Make them equal, or set across_depth=own.", path="model.hidden")
+    if tower.across_depth == "shared" and tower.norm == "none":
+        problem = "`norm` must be layer or batch where mixtures share their experts: norms are all that each depth has"
+        raise ConfigError(f"{problem} of its own. Got none. Set one, or across_depth=own.", path="model.tower.norm")

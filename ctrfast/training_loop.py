@@ -251,7 +251,7 @@ class TrainingLoop:
     def _log_window(self, epoch: int) -> None:
         if not len(self.window):
             return
-        record = self.window.record()
+        record = self.window.record() | self.replicas.expert_figures()
         check_loss(record["loss"], self.step)
         if self.step % self.steps_per_epoch == 0 and not self.dataset.rows("valid"):
             record |= self.workers.from_chief(self._embedding_norms)

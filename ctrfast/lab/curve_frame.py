@@ -12,6 +12,7 @@
 | `loss`, `rows_per_s`, `clipped_share` ... | of the steps since the last `train` record |
 | `auc`, `log_loss` ... | of an evaluation |
 | `clipped_share.C1`, `embedding_norm.C1` ... | by id table |
+| `balance`, `expert_share.mixture_0.expert_2` ... | how experts were used since the last `train` record |
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """What a run needs of the dataset: enough training rows, of both classes, and validation rows where figures decide.
 
-A network gives as many probabilities as the dataset has labels, so the labels must fit the network's heads.
+A network gives as many probabilities as the dataset has labels, so the labels must fit the network's heads; and one of
+pairs of fields needs two.
 """
 
 from __future__ import annotations
@@ -13,16 +14,20 @@ from ctrfast.errors import ConfigError, DataError
 from ctrfast.model_config import MODEL_OPTIONS, ModelConfig
 from ctrfast.task_config import TASK_SETTINGS
 
+OF_PAIRS = ("afm", "deep_fwfm", "dlrm", "fibinet", "fwfm", "pnn")  # of which a single vector makes none
+
 
 def check_dataset(dataset: Dataset, config: TrainConfig) -> None:
     """Refuse settings that a dataset cannot serve.
 
     Raises:
-        ConfigError: the labels do not fit the network; or the batch is larger than the training split; or a setting
-            needs validation rows, or rows of both classes, which there are none of. The setting is named.
+        ConfigError: the labels or fields do not fit the network; or the batch is larger than the training split; or a
+            setting needs validation rows, or rows of both classes, which there are none of. The setting is named.
         DataError: all training rows have the same label, or of one label all that are known.
     """
-    check_labels(config.model, dataset.fitted.schema_.labels)
+    schema = dataset.fitted.schema_
+    check_labels(config.model, schema.labels)
+    check_fields(config.model, schema.id_names, schema.numeric_names)
     rows = dataset.rows("train")
     if config.batch_size > rows:
         raise ConfigError(
@@ -58,6 +63,19 @@ def check_labels(model: ModelConfig, labels: Sequence[str]) -> None:
     if len(labels) > 1 and model.tasks is None:
         problem = f"`tasks` must be set for a dataset of {len(labels)} labels: {', '.join(labels)}. Got none."
         raise ConfigError(f"{problem} Set it to one of {', '.join(TASK_SETTINGS)}.", path="model.tasks")
+
+
+def check_fields(model: ModelConfig, id_names: Sequence[str], numeric_names: Sequence[str]) -> None:
+    """Refuse a network of pairs of vectors for a dataset that has one.
+
+    Raises:
+        ConfigError: `path` names the setting.
+    """
+    of_numbers = int(model.name == "dlrm" and len(numeric_names) > 0)  # its bottom MLP makes one vector of them
+    has_squares = model.variant == "outer"  # pnn's outer products are of a field with itself too
+    if model.name in OF_PAIRS and not has_squares and len(id_names) + of_numbers < 2:
+        problem = f"The model {model.name} is of pairs of id fields. Got a dataset of one, {', '.join(id_names)}."
+        raise ConfigError(f"{problem} Choose another, such as wide_deep or dcn_v2.", path="model.name")
 
 
 def _check_validation(dataset: Dataset, config: TrainConfig) -> None:

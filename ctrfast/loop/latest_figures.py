@@ -12,7 +12,7 @@ from typing import Any
 
 
 class LatestFigures:
-    """metrics: `loss`, `valid_auc` ...; by_field: what is counted for each id field, as `clipped_share.C1`."""
+    """metrics: `loss`, `valid_auc` ...; by_field: what is counted for each id field or expert: `clipped_share.C1`."""
 
     def __init__(self) -> None:
         self.metrics: dict[str, float] = {}

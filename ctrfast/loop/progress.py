@@ -28,7 +28,7 @@ class Measured(TypedDict):
 class Progress:
     """Where a run is. fraction: 0..1 of all steps. eta_s: seconds to go, `None` until known. metrics: the latest.
 
-    by_field: the latest of what is counted for each id field. measured: all since the progress before this one.
+    by_field: the latest of what is counted by id field or expert. measured: all since the progress before this one.
     """
 
     epoch: int

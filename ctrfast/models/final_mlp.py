@@ -35,7 +35,7 @@ class BilinearFusion(keras.layers.Layer):  # type: ignore[misc]
 class FinalMLP(CtrModel):
     """Logit = linear(x) + fusion(MLP_1(2 sigmoid(g_1) * [e, x]), MLP_2(2 sigmoid(g_2) * [e, x])).
 
-    Both MLPs have the widths `hidden`; the last one is cut into `heads`.
+    Both MLPs have the widths `hidden`, and no layer behind the last hidden one, which is cut into `heads`.
 
     Source: Mao et al. 2023, "FinalMLP", AAAI, arXiv:2304.00902, Eq. 5-10.
     Differs from the source: gates are learned vectors, which is what the source's gate networks come to where no field
@@ -43,18 +43,18 @@ class FinalMLP(CtrModel):
     """
 
     def _make_parts(self) -> None:
-        *hidden, last = self.config.hidden
+        hidden = self.config.hidden
         self.gates = [self.add_weight(name=f"gate_{n}", shape=(self.width,), initializer="zeros") for n in (1, 2)]
         self.streams = [
-            make_tower(self.config.tower, self.width, hidden, self.next_seed, outputs=last, name=f"stream_{n}")
+            make_tower(self.config.tower, self.width, hidden, self.next_seed, outputs=0, name=f"stream_{n}")
             for n in (1, 2)
         ]
-        self.fusion = BilinearFusion(last, self.config.heads or HEADS, [self._glorot() for _ in range(3)])
+        self.fusion = BilinearFusion(hidden[-1], self.config.heads or HEADS, [self._glorot() for _ in range(3)])
 
     def deep(self, joined: tf.Tensor) -> tf.Tensor:
         """Joined input (B, F*D + N) -> (B,)."""
         outputs = [
-            tf.nn.relu(stream(joined * tf.cast(2 * tf.sigmoid(gate), joined.dtype)))  # (B, H)
+            tf.cast(stream(joined * tf.cast(2 * tf.sigmoid(gate), joined.dtype)), tf.float32)  # (B, H)
             for gate, stream in zip(self.gates, self.streams, strict=True)
         ]
         return self.fusion(*outputs)  # (B,)

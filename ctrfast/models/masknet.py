@@ -39,6 +39,8 @@ class MaskNet(CtrModel):
     variant serial: logit = linear(x) + w^T block_L(...block_1(LN(e)))
     variant parallel: logit = linear(x) + MLP([block_1(LN(e)), ..., block_L(LN(e))])
 
+    The serial form has no MLP, and takes neither `hidden` nor `tower`.
+
     Source: Wang et al. 2021, "MaskNet", DLP-KDD, arXiv:2102.07619, Eq. 4-13.
     Differs from the source: numeric fields have no vectors, and join the embeddings as values; a linear part beside,
     which the fused table's last column is for.

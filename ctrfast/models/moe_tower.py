@@ -50,6 +50,8 @@ class Mixture(keras.layers.Layer):  # type: ignore[misc]
             balance = experts / top_k * tf.reduce_sum(shares * tf.reduce_mean(gates, axis=0))  # ()
             seen.penalties.append(self._settings.balance * balance)
             seen.gates.append(tf.reduce_mean(kept, axis=0))
+            seen.shares.append(shares)
+            seen.balances.append(balance)
         products = tf.reshape(affine(inputs, self.kernel, self.bias), (-1, experts, self._outward))  # (B, E, H')
         return tf.reduce_sum(kept[:, :, tf.newaxis] * products, axis=1)  # (B, H')
 
@@ -67,7 +69,7 @@ class MoeTower(Tower):
     """h_1 = end(x W_1 + b_1), h_l = end(mixture_l(h_{l-1})) for l = 2 ... L, logit = h_L w + b.
 
     In training, `balance` times the sum of the mixtures' balances is added to the loss. With `across_depth: shared` all
-    mixtures are one, experts and gates, and the norms stay each depth's own.
+    mixtures are one, experts and gates, and the norms, which there must be, stay each depth's own.
 
     Source: Lou et al. 2021, Sparse-MLP, arXiv:2109.02008 (mixtures in place of MLP layers, top-k gates, balance); Xue
     et al. 2021, WideNet, arXiv:2107.11817 (gates after the softmax, one mixture for all depths, norms of their own).

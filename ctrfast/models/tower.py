@@ -26,12 +26,15 @@ class Pass:
     """A pass through towers, and what they leave in it.
 
     is_training: with dropout, and batch norms by the rows at hand. penalties: losses of the towers' own, (), means over
-    the rows. gates: of each mixture the experts' mean weights (E,).
+    the rows. Of each mixture, gates: the experts' mean weights (E,); shares: of the rows that take each expert (E,);
+    balances: what the penalty weighs, ().
     """
 
     is_training: bool
     penalties: list[tf.Tensor] = field(default_factory=list)
     gates: list[tf.Tensor] = field(default_factory=list)
+    shares: list[tf.Tensor] = field(default_factory=list)
+    balances: list[tf.Tensor] = field(default_factory=list)
 
 
 class Affine(keras.layers.Layer):  # type: ignore[misc]

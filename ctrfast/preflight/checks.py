@@ -73,6 +73,7 @@ def examine(dataset: Dataset, config: TrainConfig, available_bytes: int | None =
     findings = [
         *found(partial(check_config, config), DATASET),
         *found(partial(check_dataset, dataset, config), DATASET),
+        *_of_network(dataset, config),
         *_of_rows(dataset, config),
     ]
     if available_bytes is not None:
@@ -127,6 +128,17 @@ def may_have_gpu(devices: Path = Path("/dev")) -> bool:
 
 def _memory(dataset: Dataset, config: TrainConfig) -> MemoryEstimate:
     return estimate(dataset.fitted, config, train_rows=dataset.rows("train"))
+
+
+def _of_network(dataset: Dataset, config: TrainConfig) -> Iterator[Finding]:
+    rows, width = dataset.fitted.table_rows, config.model.embedding_dim
+    if config.model.name == "lr" and width > 1:
+        yield Finding(
+            "warning",
+            f"The model lr reads no embeddings. Got embedding_dim={width}, so that {rows:,} x {width} numbers are "
+            "trained for nothing. Set model.embedding_dim=1, the least.",
+            "model.embedding_dim",
+        )
 
 
 def _of_rows(dataset: Dataset, config: TrainConfig) -> Iterator[Finding]:

@@ -169,8 +169,12 @@ def masknet(model, e, x):
 
 
 def final_mlp(model, e, x):
-    inputs, fusion = joined(e, x), model.fusion
+    inputs = joined(e, x)
     o = [relu(mlp_vector(inputs * 2 * sigmoid(value(g)), s)) for g, s in zip(model.gates, model.streams, strict=True)]
+    return fused(o, model.fusion)
+
+
+def fused(o, fusion):
     out = value(fusion.bias) + o[0] @ value(fusion.first)[:, 0] + o[1] @ value(fusion.second)[:, 0]
     kernel = value(fusion.kernel)
     size = kernel.shape[1]

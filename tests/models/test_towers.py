@@ -65,6 +65,17 @@ def test_logits_equal_an_independent_forward_pass(case, name):
     np.testing.assert_allclose(model.logits(tf.constant(rows), tf.constant(numbers)), expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("case", CASES)
+def test_the_streams_of_final_mlp_are_hidden_layers_to_their_end(case):
+    config = ModelConfig(name="final_mlp", embedding_dim=D, hidden=(6, 6, 6), tower=CASES[case])
+    model, rng = build_model(config, id_fields=F, numeric_fields=N, seed=1), np.random.default_rng(1)
+    for variable in model.dense_variables:
+        variable.assign(rng.normal(0, 0.5, size=variable.shape))
+    rows, numbers = inputs()
+    expected = towers_oracle.final_mlp_logits(model, rows, numbers)
+    np.testing.assert_allclose(model.logits(tf.constant(rows), tf.constant(numbers)), expected, rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize("case", OF_BATCH_NORMS)
 def test_batch_norms_train_by_the_rows_at_hand_and_average_them(case):
     model, (rows, numbers) = make(case), inputs()
@@ -99,7 +110,7 @@ def test_a_gradient_reaches_every_weight_and_row(case):
 @pytest.mark.parametrize("case", CASES)
 def test_parameter_count_is_the_closed_form(case, name):
     config = config_of(case, name)
-    config = config.model_copy(update={"hidden": (6, 6, 6, 4)} if name == "final_mlp" else {})
+    config = config.model_copy(update={"hidden": (6, 6, 6)} if name == "final_mlp" else {})  # 2 heads
     model = build_model(config, id_fields=F, numeric_fields=N, seed=1)
     count = sum(int(np.prod(variable.shape)) for variable in model.dense_variables)
     assert count == network_size(config, F, N).parameters
@@ -199,11 +210,17 @@ def test_passes_are_counted_in_training_alone():
         ({"tower": {"dropout": 1}}, "model.tower.dropout", "less than 1"),
         ({"tower": {"name": "moe", "top_k": 5}}, "model.tower.top_k", "at most experts=4. Got top_k=5"),
         ({"tower": "moe", "hidden": [8]}, "model.hidden", "two widths at least"),
-        ({"tower": "moe", "hidden": [8, 8], "name": "final_mlp"}, "model.hidden", "two widths at least"),
+        ({"tower": "moe", "hidden": [8], "name": "final_mlp"}, "model.hidden", "two widths at least"),
         ({"tower": {"name": "moe", "across_depth": "shared"}, "hidden": [8, 4]}, "model.hidden", "equal widths"),
+        (
+            {"tower": {"name": "moe", "across_depth": "shared"}},
+            "model.tower.norm",
+            "layer or batch .* Got none",
+        ),
         ({"tower": "shared", "hidden": []}, "model.hidden", "one width at least"),
         ({"tower": "moe", "name": "fm"}, "model.tower", "no place in the model fm. Got tower=moe. It belongs to auto"),
         ({"tower": "shared", "name": "masknet"}, "model.tower", "masknet of the variant serial"),
+        ({"hidden": [8, 4], "name": "masknet"}, "model.hidden", r"serial\. Got hidden=\[8, 4\]\. .* variant=parallel"),
     ],
 )
 def test_towers_that_do_not_fit_are_refused(settings, path, says):

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from tests.models.networks_oracle import dense, fm, joined, normed, softmax, value
+from tests.models.networks_oracle import dense, fm, fused, joined, normed, sigmoid, softmax, value
 
 ERF = np.vectorize(math.erf)
 ACTIVATIONS = {
@@ -17,13 +17,26 @@ ACTIVATIONS = {
 }
 
 
-def logits(model, rows, numbers, *, is_training=False, balances=None):
-    """rows (B, F, D+1), numbers (B, N) -> (B,), in float64; appends each mixture's balance to `balances`."""
+def logits(model, rows, numbers, *, is_training=False, balances=None, taken=None):
+    """rows (B, F, D+1), numbers (B, N) -> (B,), in float64; appends each mixture's balance, and rows by expert (E,)."""
     rows, numbers = rows.astype(np.float64), numbers.astype(np.float64)
     e, linear = rows[:, :, :-1], rows[:, :, -1]
-    first = linear.sum(1) + numbers @ value(model.linear.weights_of_numbers)[:, 0] + value(model.linear.bias)
+    first = of_linear(model, linear, numbers)
     inputs = joined(e, numbers)
-    return first + BESIDE[model.config.name](model, e, inputs) + tower(model.mlp, inputs, is_training, balances)
+    return first + BESIDE[model.config.name](model, e, inputs) + tower(model.mlp, inputs, is_training, balances, taken)
+
+
+def final_mlp_logits(model, rows, numbers):
+    """The same of FinalMLP, whose streams may be any towers."""
+    rows, numbers = rows.astype(np.float64), numbers.astype(np.float64)
+    inputs = joined(rows[:, :, :-1], numbers)
+    gated = [inputs * 2 * sigmoid(value(gate)) for gate in model.gates]
+    streams = [hidden(stream, each, 0) for stream, each in zip(model.streams, gated, strict=True)]
+    return of_linear(model, rows[:, :, -1], numbers) + fused(streams, model.fusion)
+
+
+def of_linear(model, linear, numbers):
+    return linear.sum(1) + numbers @ value(model.linear.weights_of_numbers)[:, 0] + value(model.linear.bias)
 
 
 def crosses(model, e, inputs):
@@ -37,13 +50,13 @@ def crosses(model, e, inputs):
 BESIDE = {"deepfm": fm, "dcn_v2": crosses}
 
 
-def tower(layer, inputs, is_training=False, balances=None):
+def tower(layer, inputs, is_training=False, balances=None, taken=None):
     """The logit of a tower, (B,)."""
-    outputs = hidden(layer, inputs, 1, is_training, balances)
+    outputs = hidden(layer, inputs, 1, is_training, balances, taken)
     return (outputs @ value(layer.affines[-1].kernel) + value(layer.affines[-1].bias))[:, 0]
 
 
-def hidden(layer, inputs, last_layers, is_training=False, balances=None):
+def hidden(layer, inputs, last_layers, is_training=False, balances=None, taken=None):
     """What a tower's layers before the last ones give, of which it has one or none."""
     settings = layer.settings
     kernels = [value(affine.kernel) for affine in layer.affines]
@@ -53,7 +66,7 @@ def hidden(layer, inputs, last_layers, is_training=False, balances=None):
     if settings.name == "moe":
         outputs = end(next(ends), outputs @ kernels[0] + biases[0], settings, is_training)
         for mixture in layer.by_depth:
-            outputs = end(next(ends), mixed(mixture, outputs, settings, balances), settings, is_training)
+            outputs = end(next(ends), mixed(mixture, outputs, settings, balances, taken), settings, is_training)
     else:
         steps = [*zip(kernels, biases, strict=True)]
         steps = steps[: len(steps) - last_layers]
@@ -76,7 +89,7 @@ def end(layer, products, settings, is_training):
     return ACTIVATIONS[settings.activation](products)
 
 
-def mixed(mixture, inputs, settings, balances):
+def mixed(mixture, inputs, settings, balances, counts):
     E, k = settings.experts, settings.top_k
     width = mixture.bias.shape[0] // E
     gates = softmax(inputs @ value(mixture.gate), 1)
@@ -86,6 +99,8 @@ def mixed(mixture, inputs, settings, balances):
             part = slice(expert * width, (expert + 1) * width)
             outputs[row] += gate[expert] * (h @ value(mixture.kernel)[:, part] + value(mixture.bias)[part])
             taken[expert] += 1
+    if counts is not None:
+        counts.append(taken)
     if balances is not None:
         balances.append(E / k * sum(taken / len(inputs) * gates.mean(0)))
     return outputs

@@ -3,9 +3,12 @@
 import pyarrow.parquet as pq
 import pytest
 
+from ctrfast.data.prepare import prepare
+from ctrfast.data.shards import Dataset
 from ctrfast.errors import ConfigError, DataError
 from ctrfast.preflight import Finding, examine, examine_files, preflight, refuse
 from ctrfast.preflight.checks import may_have_gpu
+from ctrfast.schema import IdField
 from tests import list_clicks, tiny_clicks
 from tests.preflight.test_stored_files import SHARD, as_bytes
 
@@ -71,6 +74,25 @@ def test_one_label_alone_is_refused(tmp_path, label):
 def test_splits_without_rows_are_told(tmp_path):
     dataset = tiny_clicks.make_dataset(tmp_path, tiny_clicks.learnable(500), valid_fraction=0.0, test_fraction=0.0)
     assert summary(examine(dataset, tiny_clicks.settings())) == [("info", "dataset")] * 2
+
+
+def test_embeddings_that_lr_never_reads_are_told(tiny_dataset):
+    (finding,) = examine(tiny_dataset, tiny_clicks.settings(model={"name": "lr", "embedding_dim": 4}))
+    assert (finding.level, finding.path) == ("warning", "model.embedding_dim")
+    assert f"{tiny_dataset.fitted.table_rows:,} x 4 numbers are trained for nothing" in finding.message
+    assert examine(tiny_dataset, tiny_clicks.settings(model={"name": "lr", "embedding_dim": 1})) == ()
+
+
+def test_a_network_of_pairs_needs_two_fields(tmp_path):
+    schema = tiny_clicks.SCHEMA.model_copy(update={"columns": ("label", "n", "a"), "id_fields": (IdField(name="a"),)})
+    labels, numbers, a, _ = tiny_clicks.learnable(900)
+    rows = "".join(f"{row[0]}\t{row[1]:.3f}\ta{row[2]}\n" for row in zip(labels, numbers, a, strict=True))
+    (tmp_path / "clicks.tsv").write_text(rows)
+    prepare([tmp_path / "clicks.tsv"], schema, tmp_path / "dataset", split="sequential")
+    config = tiny_clicks.settings(model={"name": "fwfm", "embedding_dim": 4}, batch_size=100)
+    (finding,) = examine(Dataset.open(tmp_path / "dataset"), config)
+    assert (finding.level, finding.path) == ("error", "model.name")
+    assert "fwfm is of pairs of id fields. Got a dataset of one, a." in finding.message
 
 
 def test_rows_that_no_batch_takes(tiny_dataset):
