@@ -28,6 +28,7 @@ HERE = Path(__file__).parent
 # at work and leave the other with nothing to do.
 LONGEST = (
     "notebooks/test_notebooks.py",
+    "models/test_contract.py",
     "cluster/test_two_nodes.py",
     "test_score.py",
     "test_readme.py",

@@ -8,15 +8,24 @@ import pytest
 
 from ctrfast.config import parse_config
 from ctrfast.errors import ConfigError
-from tests.two_replicas import same_on_two_replicas
+from ctrfast.run import Run
+from ctrfast.run_network import open_network
 
 
 def test_two_replicas_take_the_steps_of_one(dataset, tmp_path):
-    one, two, printed = same_on_two_replicas(dataset.path, tmp_path, atol=2e-6)
+    """A whole run; other networks' steps are compared in models/test_contract.py."""
+    program = [sys.executable, "-m", "tests.replicas_program", dataset.path, tmp_path]
+    result = subprocess.run(program, capture_output=True, text=True, timeout=240)
+    assert result.returncode == 0, result.stderr
+    one, two = (Run.open(tmp_path / name) for name in ("one", "two"))
+    weights = [open_network(run).weights() for run in (one, two)]
+    for name, value in weights[0].items():
+        np.testing.assert_allclose(weights[1][name], value, rtol=0, atol=2e-6, err_msg=name)
     assert one.receipt.steps == two.receipt.steps > 20
     assert two.metrics["test_auc"] == pytest.approx(one.metrics["test_auc"], abs=1e-4)
     assert two.metrics["clipped_share"] == pytest.approx(one.metrics["clipped_share"], abs=1e-3)
-    assert printed.startswith("replicas `replicas` must be at most this machine's 2 CPU devices. Got replicas=3.")
+    refused = "replicas `replicas` must be at most this machine's 2 CPU devices. Got replicas=3."
+    assert result.stdout.startswith(refused)
     assert not (tmp_path / "none").exists()
 
 
