@@ -40,7 +40,9 @@ default form; `ctrfast models --data DATASET` counts them for your fields. Each 
 system's, computes the same logits to 1e-5, on {_count(goldens)} files under `tests/golden/parity`
 (`make parity` makes them anew); weights that the other has not are 0 there, and those that it shares are equal.
 Low-rank crosses of `dcn_v2` and outer products of `pnn` have no such file: like all else they are compared with a
-forward pass in numpy. Letters: B rows, F id fields, N numbers, D width of a vector, H of a hidden layer.
+forward pass in numpy. FLOPs are two for each multiplication, of matrix and inner products and element by element:
+sums, norms, activations and constant factors count nothing. Letters: B rows, F id fields, N numbers, D width of a
+vector, H of a hidden layer.
 
 {_overview(networks, goldens)}
 {_measured(networks, results)}

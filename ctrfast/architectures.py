@@ -39,8 +39,8 @@ class Architecture:
     """A network.
 
     options: its settings beside `name` and `embedding_dim`. variants: values of `variant`, the first by default.
-    parameters: weights outside the table. flops: of one impression's forward pass, two for a multiply-add of a product;
-    element-wise work is left out.
+    parameters: weights outside the table. flops: of one impression's forward pass, two for each of
+    `network_sizes.Size.multiply_adds`.
     """
 
     name: str

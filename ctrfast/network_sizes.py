@@ -1,6 +1,7 @@
 """What each network costs, before it is built: weights, multiply-adds and activations as closed forms.
 
-A test holds that the weights are those of the network itself. Needs no TensorFlow: plans and the API ask it.
+Tests hold that weights and multiply-adds are those of the network's own graph. Needs no TensorFlow: plans and the API
+ask it.
 """
 
 from __future__ import annotations
@@ -29,8 +30,10 @@ from ctrfast.tower_config import MoeSettings, SharedSettings
 class Size:
     """Of a part, for one row.
 
-    parameters: weights outside the table. multiply_adds: of its products. activations: numbers that it puts out on
-    the way.
+    parameters: weights outside the table. activations: numbers that it puts out on the way.
+    multiply_adds: its multiplications, each with the addition behind it where there is one: of matrix and inner
+    products, as they are computed, and element by element. Sums, norms, activations, softmax and constant factors count
+    nothing.
     """
 
     parameters: int = 0
@@ -62,7 +65,7 @@ def network_size(model: ModelConfig, id_fields: int, numeric_fields: int, tasks:
         tasks: T, which heads are for, where it has some.
     """
     F, N, D = id_fields, numeric_fields, model.embedding_dim
-    shared = Size(N + 1, F + N, F * (D + 1) + F * D + N)
+    shared = Size(N + 1, N, F * (D + 1) + F * D + N)
     of_tasks = Size(tasks, tasks, tasks) if model.tasks is not None else Size()
     counted = _Model.model_construct(**dict(model), task_count=tasks)
     return shared + of_tasks + _OWN[model.name](counted, F, N)
@@ -93,7 +96,7 @@ def _plain_tower(model: ModelConfig, width: int, hidden: Sequence[int], outputs:
     E, is_shared = tower.experts, tower.across_depth == "shared"
     size = _mlp(width, hidden[:1], 0) + Size((hidden[-1] + 1) * outputs, hidden[-1] * outputs, 0)
     for index, (inward, outward) in enumerate(itertools.pairwise(hidden)):
-        mixture = Size(E * ((inward + 1) * outward + inward), E * (inward * outward + inward), E * (outward + 3))
+        mixture = Size(E * ((inward + 1) * outward + inward), E * (inward * outward + inward + 1), E * (outward + 3))
         size += Size(0 if is_shared and index else mixture.parameters, mixture.multiply_adds, mixture.activations)
         size += Size(0, E * outward, outward)
     return size + _norms(tower.norm, sum(hidden), hidden[0])
@@ -137,6 +140,11 @@ def _norms(norm: str, widths: int, biases: int) -> Size:
     return Size(2 * widths - (biases if norm == "batch" else 0), 0, widths)
 
 
+def _beside_tower(model: _Model) -> Size:
+    """Of a term that joins the tower's logits: times a weight of each task."""
+    return Size(0, model.task_count if model.tasks is not None else 0, 0)
+
+
 def _pairs(fields: int) -> int:
     return fields * (fields - 1) // 2
 
@@ -154,7 +162,7 @@ def _lr(model: _Model, F: int, N: int) -> Size:  # noqa: ARG001  (all have one f
 
 
 def _fm(model: _Model, F: int, N: int) -> Size:  # noqa: ARG001
-    return Size(0, 2 * F * model.embedding_dim, 2 * model.embedding_dim)
+    return Size(0, (F + 1) * model.embedding_dim, 2 * model.embedding_dim)
 
 
 def _fwfm(model: _Model, F: int, N: int) -> Size:  # noqa: ARG001
@@ -162,13 +170,12 @@ def _fwfm(model: _Model, F: int, N: int) -> Size:  # noqa: ARG001
 
 
 def _nfm(model: _Model, F: int, N: int) -> Size:
-    D = model.embedding_dim
-    return Size(0, 2 * F * D, 2 * D) + _tower(model, D + N)
+    return _fm(model, F, N) + _tower(model, model.embedding_dim + N)
 
 
 def _afm(model: _Model, F: int, N: int) -> Size:  # noqa: ARG001
     D, A, P = model.embedding_dim, model.interaction_width or ATTENTION_WIDTH, _pairs(F)
-    return Size(D * A + A + A + D, P * (2 * D + D * A + A) + D, P * (2 * D + A + 2))
+    return Size(D * A + A + A + D, P * (2 * D + D * A + A + 1), P * (2 * D + A + 2))
 
 
 def _pnn(model: _Model, F: int, N: int) -> Size:
@@ -188,7 +195,7 @@ def _dlrm(model: _Model, F: int, N: int) -> Size:
 
 def _xdeepfm(model: _Model, F: int, N: int) -> Size:
     D, H, L = model.embedding_dim, model.interaction_width or CIN_WIDTH, model.cross_layers or CROSS_LAYERS
-    size = Size(L * H, L * H, L * H) + _tower(model, _joined(model, F, N))
+    size = Size(L * H, L * H, L * H) + _tower(model, _joined(model, F, N)) + _beside_tower(model)
     inward = (F, *[H] * (L - 1))
     for maps in inward[:-1]:
         size += Size(maps * F * H, D * maps * F * (1 + H), D * (maps * F + H))
@@ -197,7 +204,7 @@ def _xdeepfm(model: _Model, F: int, N: int) -> Size:
 
 def _autoint(model: _Model, F: int, N: int) -> Size:
     D, A, L = model.embedding_dim, model.interaction_width or ATTENTION_WIDTH, model.cross_layers or CROSS_LAYERS
-    size = Size(F * A, F * A, 0) + _tower(model, _joined(model, F, N))
+    size = Size(F * A, F * A, 0) + _tower(model, _joined(model, F, N)) + _beside_tower(model)
     for inward in (D, *[A] * (L - 1)):
         heads = model.heads or HEADS
         size += Size(4 * inward * A, F * 4 * inward * A + 2 * F * F * A, 6 * F * A + 2 * heads * F * F)
@@ -208,7 +215,7 @@ def _fibinet(model: _Model, F: int, N: int) -> Size:
     D, P, reduced = model.embedding_dim, _pairs(F), max(1, F // 3)
     matrices = {"all": 1, "each": F}.get(model.variant or "", P)
     turned = F if model.variant == "each" else P
-    weighted = Size(2 * F * reduced, 2 * F * reduced + 2 * F * D, F * D + 2 * F + reduced)
+    weighted = Size(2 * F * reduced, 2 * F * reduced + F * D, F * D + 2 * F + reduced)
     pairs = Size(matrices * D * D, turned * D * D + P * D, 4 * P * D)
     return weighted + pairs + pairs + _tower(model, 2 * P * D + N)
 
@@ -221,7 +228,7 @@ def _masknet(model: _Model, F: int, N: int) -> Size:
         inputs = H if is_serial and index else W
         hidden = 2 * inputs  # of the mask
         parameters = (W + 1) * hidden + (hidden + 1) * inputs + inputs * H + 2 * H
-        products = W * hidden + hidden * inputs + inputs * H
+        products = W * hidden + hidden * inputs + inputs + inputs * H
         size += Size(parameters, products, hidden + 2 * inputs + 3 * H)
     return size + (Size(H + 1, H, 0) if is_serial else _tower(model, L * H))
 
@@ -230,13 +237,14 @@ def _final_mlp(model: _Model, F: int, N: int) -> Size:
     W, heads, last = _joined(model, F, N), model.heads or HEADS, model.hidden[-1]
     stream = _tower(model, W, model.hidden, 0) + Size(W, W, W)
     fused = last * last // heads
-    return stream + stream + Size(2 * last + fused + 1, 2 * last + fused, 2 * last)
+    return stream + stream + Size(2 * last + fused + 1, 3 * last + fused, 2 * last)
 
 
 def _crosses(model: _Model, F: int, N: int, parameters: int, products: int, activations: int) -> Size:
     """Of a network of crosses beside an MLP, from what one cross costs."""
     W, L = _joined(model, F, N), model.cross_layers or CROSS_LAYERS
-    return Size(L * parameters + W, L * products + W, L * activations) + _tower(model, W)
+    crosses = Size(L * parameters + W, L * products + W, L * activations)
+    return crosses + _tower(model, W) + _beside_tower(model)
 
 
 def _dcn(model: _Model, F: int, N: int) -> Size:
@@ -253,7 +261,7 @@ def _dcn_v2(model: _Model, F: int, N: int) -> Size:
 def _dcn_mix(model: _Model, F: int, N: int) -> Size:
     W, E, R = _joined(model, F, N), model.experts or EXPERTS, model.low_rank or EXPERT_RANK
     matrices = E * R * (2 * W + R)
-    return _crosses(model, F, N, matrices + W * (E + 1), matrices + W * E, 2 * W + 2 * E * R)
+    return _crosses(model, F, N, matrices + W * (E + 1), matrices + W * (E + 1) + E * R, 2 * W + 2 * E * R)
 
 
 def _gdcn(model: _Model, F: int, N: int) -> Size:
@@ -263,11 +271,13 @@ def _gdcn(model: _Model, F: int, N: int) -> Size:
 
 def _eulernet(model: _Model, F: int, N: int) -> Size:  # noqa: ARG001
     D, K, L = model.embedding_dim, model.interaction_width or ORDER_VECTORS, model.cross_layers or CROSS_LAYERS
-    size = Size(F + 2 * K * D, 2 * K * D, 2 * F * D)
+    size = Size(F + 2 * K * D, 2 * K * D + 2 * F * D, 2 * F * D)
     for fields in (F, *[K] * (L - 1)):
         implicit = fields * D * K * D
         size += Size(
-            fields * K + 2 * K * D + implicit + K * D, 2 * implicit + 2 * fields * K * D, D * (4 * fields + 6 * K)
+            fields * K + 2 * K * D + implicit + K * D,
+            2 * implicit + 2 * fields * K * D + 2 * fields * D + 2 * K * D,
+            D * (4 * fields + 6 * K),
         )
     return size
 
@@ -275,7 +285,7 @@ def _eulernet(model: _Model, F: int, N: int) -> Size:  # noqa: ARG001
 def _fcn(model: _Model, F: int, N: int) -> Size:
     W, L = _joined(model, F, N), model.cross_layers or CROSS_LAYERS
     half = -(-W // 2)
-    cross = Size(W * half + 2 * half + W, W * half + W, 3 * W)
+    cross = Size(W * half + 2 * half + W, W * half + half + W, 3 * W)
     return Size(2 * (W + 1), 2 * W, 0) + Size(
         2 * L * cross.parameters, 2 * L * cross.multiply_adds, 2 * L * cross.activations
     )

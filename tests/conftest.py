@@ -31,6 +31,7 @@ HERE = Path(__file__).parent
 # at work and leave the other with nothing to do.
 LONGEST = (
     "notebooks/test_notebooks.py",
+    "models/test_contract.py",
     "cluster/test_two_nodes.py",
     "cluster/test_foreign_cluster.py",
     "cluster/test_two_workers.py",

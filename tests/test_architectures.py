@@ -15,7 +15,7 @@ def test_every_network_is_listed_with_its_weights():
     assert set(found) == set(MODELS) == set(SUMMARIES) == set(MODEL_OPTIONS)
     network = build_model(ModelConfig(name="nfm", embedding_dim=3), id_fields=4, numeric_fields=2, seed=1)
     assert found["nfm"].parameters == sum(int(np.prod(variable.shape)) for variable in network.dense_variables)
-    assert found["nfm"].flops == 2 * (6 + 24 + (3 + 2) * 400 + 2 * 400 * 400 + 400)
+    assert found["nfm"].flops == 2 * (2 + 15 + (3 + 2) * 400 + 2 * 400 * 400 + 400)
     assert found["pnn"].variants == ("inner", "outer")
 
 

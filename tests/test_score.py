@@ -21,8 +21,6 @@ from ctrfast.errors import ArtifactError, ConfigError, DataError
 from ctrfast.evaluate import evaluate
 from ctrfast.export import export_bundle
 from ctrfast.folders import seal
-from ctrfast.model_config import MODEL_OPTIONS, ModelConfig
-from ctrfast.models import MODELS
 from ctrfast.run import Run
 from ctrfast.schema import SPLITS, UNSEEN_ID, preset
 from ctrfast.score import Scorer
@@ -85,16 +83,6 @@ def test_an_existing_file_is_not_overwritten(bundle_path, raw_clicks, tmp_path):
     with pytest.raises(ConfigError, match="exists already"):
         score_files(bundle_path, [raw_clicks], tmp_path / "s.parquet")
     assert (tmp_path / "s.parquet").read_text() == "mine"
-
-
-@pytest.mark.parametrize("name", MODELS)
-def test_every_network_is_exported_to_the_training_graphs_scores(name, dataset, tmp_path):
-    has_widths = "hidden" in MODEL_OPTIONS[name] and name != "masknet"  # whose first variant, serial, has none
-    hidden = SMALL_MODEL["hidden"] if has_widths else ModelConfig().hidden
-    config = parse_config({"batch_size": 512, "epochs": 1, "model": {**SMALL_MODEL, "name": name, "hidden": hidden}})
-    train(dataset, config, tmp_path / "run")
-    export_bundle(tmp_path / "run", tmp_path / "bundle")
-    assert Scorer.load(tmp_path / "bundle").check_golden() <= 1e-5
 
 
 @pytest.mark.parametrize(

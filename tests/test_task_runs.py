@@ -1,4 +1,4 @@
-"""Runs with several labels, whole: prepared, trained, resumed, exported, scored and evaluated."""
+"""Runs with several labels, whole: prepared, trained, exported, scored and evaluated."""
 
 import json
 
@@ -13,7 +13,7 @@ from ctrfast.bundle import Bundle
 from ctrfast.bundle_evaluation import evaluate_bundle
 from ctrfast.data.batches import batches
 from ctrfast.data.report import inspect_dataset
-from ctrfast.errors import Cancelled, ConfigError, DataError
+from ctrfast.errors import ConfigError, DataError
 from ctrfast.evaluate import evaluate
 from ctrfast.export import export_bundle
 from ctrfast.export_costs import export_compressed
@@ -28,7 +28,6 @@ from ctrfast.teacher import Teacher
 from ctrfast.train import train
 from tests import tiny_clicks, two_labels
 from tests.command_line import called, refused
-from tests.two_replicas import same_on_two_replicas
 
 TASKS = {
     "ple": {"kind": "ple", "experts": 1, "shared_experts": 1, "levels": 2, "hidden": [8]},
@@ -83,14 +82,6 @@ def test_figures_are_those_of_each_labels_known_rows(run, data):
     kept = load_scores(run, Run.open(run).receipt.test_scores)
     np.testing.assert_array_equal(kept.labels, batch.labels[:, 0])
     np.testing.assert_allclose(kept.logits, logits[:, 0], atol=1e-5)
-
-
-def test_a_resumed_run_is_the_whole_run(run, data, tmp_path):
-    steps = iter(range(100))
-    with pytest.raises(Cancelled):
-        train(data, settings("ple"), tmp_path / "run", should_stop=lambda: next(steps) == 7)
-    train(data, settings("ple"), tmp_path / "run", resume=True)
-    tiny_clicks.same_run(run, tmp_path / "run")
 
 
 def test_the_bundle_gives_a_probability_for_each_label(run, bundle, data):
@@ -156,17 +147,9 @@ def test_a_saved_model_gives_all_labels(run, bundle, data, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["mmoe", "shared_bottom"])
-def test_the_other_heads_learn_and_export_too(kind, data, tmp_path):
+def test_the_other_heads_learn_too(kind, data, tmp_path):
     metrics = train(data, settings(kind), tmp_path / "run").metrics
     assert min(metrics["test_auc"], metrics["test_auc.buy"]) > 0.65
-    export_bundle(tmp_path / "run", tmp_path / "bundle")
-
-
-def test_two_replicas_take_the_steps_of_one(data, tmp_path):
-    """Labels that are known count over the rows of both."""
-    model = {"embedding_dim": 4, "hidden": [16], "tasks": TASKS["mmoe"]}
-    changes = {**tiny_clicks.SETTINGS, "batch_size": 500, "epochs": 1, "model": model}
-    same_on_two_replicas(data.path, tmp_path, changes, atol=2e-5)
 
 
 def test_labels_that_do_not_fit_are_refused_before_a_run(data, run, tmp_path):

@@ -63,8 +63,9 @@ class MaskNet(CtrModel):
         """Joined input (B, F*D + N) -> (B,). Blocks compute in float32, whatever the input's type."""
         given = tf.cast(joined, tf.float32)
         embeddings = self._embeddings(joined)  # (B, F, D)
-        mean, variance = tf.nn.moments(embeddings, axes=2, keepdims=True)  # (B, F, 1): one norm for each field
-        normed = (embeddings - mean) * tf.math.rsqrt(variance + _EPSILON) * self.field_scales + self.field_shifts
+        with tf.name_scope("norm"):
+            mean, variance = tf.nn.moments(embeddings, axes=2, keepdims=True)  # (B, F, 1): one norm for each field
+            normed = (embeddings - mean) * tf.math.rsqrt(variance + _EPSILON) * self.field_scales + self.field_shifts
         inputs = join(normed, given[:, self.id_fields * self.config.embedding_dim :])  # (B, F*D + N)
         if self.is_serial:
             for block in self.blocks:

@@ -25,7 +25,7 @@ class ArchitecturePublic(BaseModel):
     options: list[str] = Field(description="Settings of its own, under `spec.model`.")
     variants: list[str] = Field(description="Values of `variant`, the first by default.")
     parameters: int = Field(description="Weights outside the embedding table.")
-    flops: int = Field(description="Of one impression's forward pass: two for each multiply-add of a product.")
+    flops: int = Field(description="Of one impression's forward pass: two for each multiplication of its products.")
 
 
 class ArchitecturesPublic(BaseModel):
