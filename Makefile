@@ -84,7 +84,7 @@ build/fuxictr/.ready:
 	git -C build/fuxictr checkout --quiet 44649adc058d2a5390bf4a419c60d52d7a2d2d31 -- model_zoo/DCNv3
 	@touch $@
 
-# docs/networks/README.md, from docstrings, the golden files and bench/results.
+# docs/networks, from docstrings, the golden files and bench/results.
 networks-page: .venv/.ready
 	$(BIN)/python -m bench.networks_page
 

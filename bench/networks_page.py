@@ -1,6 +1,6 @@
-"""docs/networks/README.md: every network, from its docstrings, the golden files and the measured figures.
+"""docs/networks: a page per network, one of towers and heads, and an index, from docstrings, golden files and figures.
 
-python -m bench.networks_page            # `make networks-page`; a test compares the page with what this would write
+python -m bench.networks_page            # `make networks-page`; a test compares the pages with what this would write
 
 Figures come from bench/results/zoo.json and zoo_auc.json where these are.
 """
@@ -9,74 +9,47 @@ from __future__ import annotations
 
 import ast
 import inspect
-import json
-import statistics
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
+from bench.networks_measured import RESULTS, of_all, of_one, table
 from bench.parity.golden import Golden
 from bench.workload import FIELDS, NUMBERS, WIDTH
 from ctrfast.architectures import Architecture, architectures
+from ctrfast.model_config import ModelConfig
+from ctrfast.network_sizes import network_size
 
 ROOT = Path(__file__).parents[1]
-PAGE = ROOT / "docs" / "networks" / "README.md"
-RESULTS = ROOT / "bench" / "results"
+FOLDER = ROOT / "docs" / "networks"
+INDEX, TOWERS = "README.md", "towers.md"
 GOLDENS = ROOT / "tests" / "golden" / "parity"
 MODELS = ROOT / "ctrfast" / "models"
-_OURS = "ctrfast"
+_NOTE = "Made by `make networks-page`."
+_LETTERS = "Letters: B rows, F id fields, N numbers, D width of a vector, H of a hidden layer."
 
 
-def page(results: Path = RESULTS) -> str:
-    """The page's text. results: the folder of measured figures."""
-    networks = architectures(FIELDS, NUMBERS, WIDTH)
-    goldens = _goldens()
-    sections = "\n\n".join(_section(network, goldens[network.name]) for network in networks)
-    return f"""# Networks
-
-Made by `make networks-page`: the docstrings under `ctrfast/models`, the parity files, and what the benchmarks measured.
-Weights (without the table) and FLOPs of one row are those of {FIELDS} id fields x {WIDTH} and {NUMBERS} numbers, in the
-default form; `ctrfast models --data DATASET` counts them for your fields. Each network, given the weights of another
-system's, computes the same logits to 1e-5, on {_count(goldens)} files under `tests/golden/parity`
-(`make parity` makes them anew); weights that the other has not are 0 there, and those that it shares are equal.
-Low-rank crosses of `dcn_v2` and outer products of `pnn` have no such file: like all else they are compared with a
-forward pass in numpy. FLOPs are two for each multiplication, of matrix and inner products and element by element:
-sums, norms, activations and constant factors count nothing. Letters: B rows, F id fields, N numbers, D width of a
-vector, H of a hidden layer.
-
-{_overview(networks, goldens)}
-{_measured(networks, results)}
-{sections}
-
-## What the deep & cross networks share
-
-{_docstrings("deep_cross")}
-
-## Heads for several labels
-
-Of every network with the option `tasks` ([settings](../models.md#several-labels)).
-
-{_module_docstring("task_heads")}
-"""
+def pages(results: Path = RESULTS) -> dict[str, str]:
+    """The text of each page by file name. results: the folder of measured figures."""
+    networks, goldens = architectures(FIELDS, NUMBERS, WIDTH), _goldens()
+    of_heads = [golden for golden in goldens if "tasks" in golden.model]
+    by_network = {network.name: _of_network(network.name, goldens) for network in networks}
+    found = {f"{network.name}.md": _network_page(network, by_network[network.name], results) for network in networks}
+    return {**found, INDEX: _index(networks, by_network, len(goldens), results), TOWERS: _towers_page(of_heads)}
 
 
-def _goldens() -> dict[str, list[Golden]]:
-    """By network."""
-    found: dict[str, list[Golden]] = {}
-    for path in sorted(GOLDENS.glob("*.npz")):
-        golden = Golden.load(path)
-        found.setdefault(golden.model["name"], []).append(golden)
-    return found
+def _goldens() -> list[Golden]:
+    return [Golden.load(path) for path in sorted(GOLDENS.glob("*.npz"))]
 
 
-def _count(goldens: dict[str, list[Golden]]) -> int:
-    return sum(len(cases) for cases in goldens.values())
+def _of_network(name: str, goldens: Sequence[Golden]) -> list[Golden]:
+    """Those of a network with one label."""
+    return [golden for golden in goldens if golden.model["name"] == name and "tasks" not in golden.model]
 
 
-def _overview(networks: Sequence[Architecture], goldens: dict[str, list[Golden]]) -> str:
+def _index(networks: Sequence[Architecture], goldens: dict[str, list[Golden]], count: int, results: Path) -> str:
     rows = [
         [
-            f"[`{network.name}`](#{network.name})",
+            f"[`{network.name}`]({network.name}.md)",
             network.summary,
             f"{network.parameters:,}",
             f"{network.flops:,}",
@@ -84,19 +57,57 @@ def _overview(networks: Sequence[Architecture], goldens: dict[str, list[Golden]]
         ]
         for network in networks
     ]
-    return _table(["network", "what", "weights", "FLOPs", "the same as in"], rows, left=2)
+    return f"""# Networks
+
+{_NOTE} It takes the docstrings under `ctrfast/models`, the parity files, and what the benchmarks measured. A page
+each has equation, source and own figures; [towers.md](towers.md) has what the deep part of a network can be, and the
+heads for several labels.
+
+Weights (without the table) and FLOPs of one row are those of {FIELDS} id fields x {WIDTH} and {NUMBERS} numbers, in the
+default form; `ctrfast models --data DATASET` counts them for your fields, and its table beside them. Each network,
+given the weights of another system's, computes the same logits to 1e-5, on {count} files under `tests/golden/parity`
+(`make parity` makes them anew); weights that the other has not are 0 there, and those that it shares are equal.
+Low-rank crosses of `dcn_v2` and outer products of `pnn` have no such file: like all else they are compared with a
+forward pass in numpy. FLOPs are two for each multiplication, of matrix and inner products and element by element:
+sums, norms, activations and constant factors count nothing.
+
+{table(["network", "what", "weights", "FLOPs", "the same as in"], rows, left=2)}
+{of_all(results)}"""
 
 
-def _section(network: Architecture, goldens: Sequence[Golden]) -> str:
+def _network_page(network: Architecture, goldens: Sequence[Golden], results: Path) -> str:
     options = ", ".join(f"`{option}`" for option in network.options) or "none beside `embedding_dim`"
-    variants = f" Variants: {', '.join(f'`{variant}`' for variant in network.variants)}." if network.variants else ""
-    return f"""## {network.name}
+    towers = " [Towers and heads](towers.md)." if "tower" in network.options else ""
+    measured = of_one(network.name, results)
+    return f"""# {network.name}
 
-{network.summary}. Options: {options}.{variants}
+{network.summary}. Options: {options}.{towers} [All networks](README.md).
 
 {_docstrings(network.name)}
 
-{chr(10).join(_compared(golden) for golden in goldens)}"""
+{_LETTERS}
+
+## Size
+
+Of {FIELDS} id fields x {WIDTH} and {NUMBERS} numbers, other options by default (`ctrfast models --preset criteo`); the
+table's rows x {WIDTH + 1} come beside the weights. `ctrfast models --data DATASET` counts for your data.
+
+{table(["", "weights", "FLOPs of one row"], [*_sizes(network)])}
+
+## Compared with another system
+
+{chr(10).join(_compared(golden) for golden in goldens)}
+{f"{chr(10)}## Measured{chr(10)}{measured}" if measured else ""}"""
+
+
+def _sizes(network: Architecture) -> Iterator[list[str]]:
+    """A line for each variant."""
+    for variant in network.variants or (None,):
+        own = {} if variant is None else {"variant": variant}
+        config = ModelConfig(name=network.name, embedding_dim=WIDTH, **own)  # type: ignore[arg-type]
+        size = network_size(config, FIELDS, NUMBERS)
+        title = f"`{network.name}`" if variant is None else f"`variant: {variant}`"
+        yield [title, f"{size.parameters:,}", f"{2 * size.multiply_adds:,}"]
 
 
 def _compared(golden: Golden) -> str:
@@ -107,74 +118,78 @@ def _compared(golden: Golden) -> str:
     return f"- The same logits{form} as {golden.peer}.{told}"
 
 
+def _towers_page(goldens: Sequence[Golden]) -> str:
+    heads = "\n".join(f"- `{golden.model['tasks']['kind']}`: {_compared(golden)[2:]}" for golden in goldens)
+    return f"""# Towers and heads
+
+{_NOTE} What the option `tower` of a network with a deep part chooses from, and `tasks` for a dataset of several
+labels ([settings](../models.md#towers)). [All networks](README.md).
+
+{_LETTERS}
+
+## mlp
+
+{_docstrings("mlp")}
+
+## shared
+
+{_docstrings("shared_tower")}
+
+## moe
+
+{_module_docstring("moe_tower")}
+
+{_docstrings("moe_tower")}
+
+## How a hidden layer ends
+
+{_docstrings("hidden_end")}
+
+## Heads for several labels
+
+{_module_docstring("task_heads")}
+
+The heads of `wide_deep`, with its linear part at 0, beside another system's networks of several labels:
+
+{heads}
+"""
+
+
 def _docstrings(module: str) -> str:
-    """Of the classes of a file, the network's first."""
-    tree = ast.parse((MODELS / f"{module}.py").read_text(encoding="utf-8"))
+    """Of the classes of a file, the network's first, and of what it is made from, where that is a network too."""
+    tree = _parsed(module)
     *parts, network = [node for node in tree.body if isinstance(node, ast.ClassDef)]
-    return "\n\n".join(f"```text\n{node.name}\n\n{_docstring(node)}\n```" for node in (network, *parts))
+    own = [_quoted(f"{node.name}\n\n{_docstring(node)}") for node in (network, *parts)]
+    return "\n\n".join([*own, *(_docstrings(base) for base in _base_of(tree, network))])
+
+
+def _base_of(tree: ast.Module, network: ast.ClassDef) -> Iterator[str]:
+    """The file of the network that this one is a form of."""
+    names = {base.id for base in network.bases if isinstance(base, ast.Name)}
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom) and node.module and names & {alias.name for alias in node.names}:
+            package, _, file = node.module.rpartition(".")
+            if package == "ctrfast.models" and file not in {"base", "tower"}:
+                yield file
 
 
 def _module_docstring(module: str) -> str:
-    tree = ast.parse((MODELS / f"{module}.py").read_text(encoding="utf-8"))
-    return f"```text\n{inspect.cleandoc(ast.get_docstring(tree, clean=False) or '')}\n```"
+    return _quoted(_docstring(_parsed(module)))
 
 
-def _docstring(node: ast.ClassDef) -> str:
+def _parsed(module: str) -> ast.Module:
+    return ast.parse((MODELS / f"{module}.py").read_text(encoding="utf-8"))
+
+
+def _docstring(node: ast.ClassDef | ast.Module) -> str:
     return inspect.cleandoc(ast.get_docstring(node, clean=False) or "")
 
 
-def _measured(networks: Sequence[Architecture], results: Path) -> str:
-    """Tables of what was measured; empty where nothing was."""
-    return "".join(f"\n{table}\n" for table in (*_speed(networks, results), *_auc(networks, results)))
-
-
-def _speed(networks: Sequence[Architecture], results: Path) -> Iterator[str]:
-    if not (results / "zoo.json").is_file():
-        return
-    made = json.loads((results / "zoo.json").read_text(encoding="utf-8"))
-    found = {network.name: made["figures"][network.name] for network in networks if network.name in made["figures"]}
-    peers = sorted({system for figures in found.values() for system in figures["rows_per_s"]} - {_OURS})
-    rows = [
-        [
-            f"`{name}`",
-            *(_median(figures["rows_per_s"].get(system)) for system in (_OURS, *peers)),
-            f"{min(figures['one_row_us']):,.0f}" if figures["one_row_us"] else "-",
-        ]
-        for name, figures in found.items()
-    ]
-    yield f"Training, rows per second, and one row scored by ONNX ({made['machine']}; `bench/results/zoo.md`):"
-    yield _table(["network", _OURS, *peers, "one row, us"], rows)
-
-
-def _auc(networks: Sequence[Architecture], results: Path) -> Iterator[str]:
-    if not (results / "zoo_auc.json").is_file():
-        return
-    made = json.loads((results / "zoo_auc.json").read_text(encoding="utf-8"))
-    found = {network.name: made["figures"][network.name] for network in networks if network.name in made["figures"]}
-    cases = list(next(iter(found.values())))
-    rows = [[f"`{name}`", *(_mean_auc(by_case[case]) for case in cases)] for name, by_case in found.items()]
-    yield f"{made['title']} (`bench/results/zoo_auc.md`), mean over the seeds and deviation:"
-    yield _table(["network", *cases], rows)
-
-
-def _median(values: Sequence[float] | None) -> str:
-    return f"{statistics.median(values):,.0f}" if values else "-"
-
-
-def _mean_auc(runs: Sequence[dict[str, Any]]) -> str:
-    aucs = [run["metrics"]["test_auc"] for run in runs if "metrics" in run]
-    if not aucs:
-        return "stopped"
-    deviation = f" ({statistics.stdev(aucs):.4f})" if len(aucs) > 1 else ""
-    return f"{statistics.mean(aucs):.4f}{deviation}"
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
-    """Markdown; so many columns to the left."""
-    rule = ["---"] * left + ["---:"] * (len(header) - left)
-    return "\n".join(f"| {' | '.join(line)} |" for line in (header, rule, *rows))
+def _quoted(text: str) -> str:
+    return f"```text\n{text}\n```"
 
 
 if __name__ == "__main__":
-    PAGE.parent.mkdir(parents=True, exist_ok=True)
-    PAGE.write_text(page(), encoding="utf-8")
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for name, text in pages().items():
+        (FOLDER / name).write_text(text, encoding="utf-8")

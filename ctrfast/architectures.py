@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from ctrfast.model_config import MODEL_OPTIONS, MODEL_VARIANTS, ModelConfig
 from ctrfast.network_sizes import network_size
@@ -49,6 +49,23 @@ class Architecture:
     variants: tuple[str, ...]
     parameters: int
     flops: int
+
+
+@dataclass(frozen=True)
+class EmbeddingTable:
+    """The fused table, which every network has beside its own weights.
+
+    rows: V, of all fields. width: D + 1, an id's vector and its linear weight. parameters: both multiplied.
+    """
+
+    rows: int
+    width: int
+    parameters: int
+
+    @classmethod
+    def of(cls, rows: int, embedding_dim: int) -> Self:
+        """The table of a dataset's V rows."""
+        return cls(rows, embedding_dim + 1, rows * (embedding_dim + 1))
 
 
 def architectures(id_fields: int, numeric_fields: int, embedding_dim: int = 10) -> tuple[Architecture, ...]:

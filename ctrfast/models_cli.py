@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from ctrfast.architectures import architectures
+from ctrfast.architectures import EmbeddingTable, architectures
 from ctrfast.console import console
 from ctrfast.errors import unknown_name
 from ctrfast.schema import PRESETS, Schema, preset
@@ -21,31 +21,44 @@ def models(
     embedding_dim: Annotated[int, typer.Option(min=1, max=1024, help="Width of an id's vector.")] = 10,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
-    """List the networks: one line, weights outside the table and FLOPs per impression of each."""
-    schema, whose = _schema(data, preset_name)
+    """List the networks: one line, weights outside the table and FLOPs per impression of each; a dataset's table."""
+    schema, whose, rows = _schema(data, preset_name)
     fields = len(schema.id_fields), len(schema.numeric_fields)
     found = architectures(*fields, embedding_dim)
+    table = None if rows is None else EmbeddingTable.of(rows, embedding_dim)
     if as_json:
-        console.print_json(data=[asdict(each) for each in found])
+        console.print_json(
+            data={
+                "id_fields": fields[0],
+                "numeric_fields": fields[1],
+                "embedding_dim": embedding_dim,
+                "table": table and asdict(table),
+                "architectures": [asdict(each) for each in found],
+            }
+        )
         return
     title = f"{whose}: {fields[0]} id fields, {fields[1]} numbers, embedding_dim {embedding_dim}"
-    table = Table(title=title, title_justify="left")
-    table.add_column("network")
-    table.add_column("what")
-    table.add_column("weights", justify="right")
-    table.add_column("MFLOP", justify="right")
-    table.add_column("settings of its own")
+    if table is not None:
+        title += f"\nbeside the weights: a table of {table.rows:,} rows x {table.width} = {table.parameters:,}"
+    listing = Table(title=title, title_justify="left")
+    listing.add_column("network")
+    listing.add_column("what")
+    listing.add_column("weights", justify="right")
+    listing.add_column("MFLOP", justify="right")
+    listing.add_column("settings of its own")
     for each in found:
         own = ", ".join(f"variant={'|'.join(each.variants)}" if o == "variant" else o for o in each.options)
-        table.add_row(each.name, each.summary, f"{each.parameters:,}", f"{each.flops / 1e6:.3f}", own or "-")
-    console.print(table)
+        listing.add_row(each.name, each.summary, f"{each.parameters:,}", f"{each.flops / 1e6:.3f}", own or "-")
+    console.print(listing)
 
 
-def _schema(data: str | None, preset_name: str) -> tuple[Schema, str]:
+def _schema(data: str | None, preset_name: str) -> tuple[Schema, str, int | None]:
+    """Whose fields count, the name that the title has, and rows of a dataset's table."""
     if data is not None:
         from ctrfast.data.shards import Dataset
 
-        return Dataset.open(folder_of(data, "data"), verify=False).fitted.schema_, data
+        fitted = Dataset.open(folder_of(data, "data"), verify=False).fitted
+        return fitted.schema_, data, fitted.table_rows
     if preset_name not in PRESETS:
         raise unknown_name("preset", preset_name, PRESETS, path="preset")
-    return preset(preset_name), f"preset {preset_name}"
+    return preset(preset_name), f"preset {preset_name}", None

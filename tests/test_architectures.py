@@ -19,14 +19,23 @@ def test_every_network_is_listed_with_its_weights():
     assert found["pnn"].variants == ("inner", "outer")
 
 
-def test_the_command_counts_a_datasets_fields(dataset):
-    listed = json.loads(called("models", "--data", dataset.path, "--embedding-dim", 4, "--json").stdout)
+def test_the_command_counts_a_datasets_fields_and_table(dataset):
+    of_dataset = ("models", "--data", dataset.path, "--embedding-dim", 4)
+    told = json.loads(called(*of_dataset, "--json").stdout)
     fields = len(dataset.fitted.schema_.id_fields), len(dataset.fitted.schema_.numeric_fields)
-    assert {each["name"]: each["parameters"] for each in listed} == {
+    assert {each["name"]: each["parameters"] for each in told["architectures"]} == {
         each.name: each.parameters for each in architectures(*fields, 4)
     }
+    rows = sum(dataset.fitted.table_sizes)
+    assert told["table"] == {"rows": rows, "width": 5, "parameters": 5 * rows}
+    assert f"a table of {rows:,} rows x 5 = {5 * rows:,}" in " ".join(called(*of_dataset).stdout.split())
+
+
+def test_a_preset_has_no_table():
     shown = called("models", "--preset", "avazu").stdout
     assert "xdeepfm" in shown and "Compressed" in shown
+    assert "a table of" not in shown
+    assert json.loads(called("models", "--preset", "avazu", "--json").stdout)["table"] is None
 
 
 def test_an_unknown_preset_is_refused():

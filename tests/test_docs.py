@@ -1,6 +1,7 @@
 """The Python blocks of each page under docs/ run as they stand, in order, as one program.
 
-A YAML block that starts with a file's name in a comment is that file, in the folder where they run.
+A YAML block that starts with a file's name in a comment is that file, in the folder where they run. Links lead to what
+is there.
 """
 
 import os
@@ -13,6 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(ROOT.glob("docs/*.md"))
+LINKED = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
 # What a page's program ends with, where it says something.
 LAST_LINES = {
     "data.md": r"\(1, 26\) \{'item': 0, 'history': 1, 'tags': 0\}",
@@ -48,3 +50,23 @@ def test_the_python_blocks_run(page, tmp_path):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_the_readme_links_the_page(page):
     assert f"(docs/{page.name})" in (ROOT / "README.md").read_text()
+
+
+def test_links_lead_to_files_and_headings():
+    lost = []
+    for page in LINKED:
+        for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+            if link.startswith("http"):
+                continue
+            file, _, heading = link.partition("#")
+            target = page.parent / file if file else page
+            if not target.exists() or (heading and heading not in anchors(target.read_text())):
+                lost.append(f"{page.relative_to(ROOT)}: {link}")
+    assert lost == []
+
+
+def anchors(text):
+    """Of a page's headings, as GitHub makes them; comments in code blocks are no headings."""
+    prose = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+    titles = re.findall(r"^#+ (.*)$", prose, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}

@@ -1,10 +1,11 @@
-"""A dataset of clicks and purchases: what is bought is known of clicks alone."""
+"""A dataset of clicks and purchases, and a model: what is bought is known of clicks alone."""
 
 import numpy as np
 
 from ctrfast.data.prepare import prepare
 from ctrfast.data.shards import Dataset
 from ctrfast.schema import IdField, NumericField, Schema
+from tests import tiny_clicks
 
 SCHEMA = Schema(
     name="shop",
@@ -47,3 +48,14 @@ def make_dataset(folder, rows=4200, schema=SCHEMA, **settings):
     fractions = {"valid_fraction": 0.2, "test_fraction": 0.2, **settings}
     prepare([raw], schema, folder / "dataset", split="sequential", **fractions)
     return Dataset.open(folder / "dataset")
+
+
+def make_bundle(folder):
+    """A small network of both labels, trained for an epoch."""
+    from ctrfast.export import export_bundle
+    from ctrfast.train import train
+
+    model = {"embedding_dim": 4, "hidden": [8], "tasks": {"kind": "mmoe", "experts": 2, "hidden": [4]}}
+    train(make_dataset(folder, rows=1500), tiny_clicks.settings(model=model, epochs=1), folder / "run")
+    export_bundle(folder / "run", folder / "bundle")
+    return folder / "bundle"

@@ -53,9 +53,7 @@ def _golden(case: str, options: Mapping[str, Any]) -> Golden:
     for weight in model.weights:
         weight.assign(draw(weight.shape))
     ids, numbers = rows.ids(), rows.numbers(rows.NUMBERS)
-    inputs = {f"C{index + 1}": ids[:, index : index + 1] for index in range(rows.FIELDS)}
-    inputs |= {f"I{index + 1}": numbers[:, index : index + 1] for index in range(rows.NUMBERS)}
-    layers = _Layers(model, settings)
+    layers = Layers(model, settings)
     has_linear = name != "pnn"
     own, differences = OWN[name](layers)
     linear = {
@@ -68,17 +66,28 @@ def _golden(case: str, options: Mapping[str, Any]) -> Golden:
     return Golden(
         model=settings,
         peer=f"DeepCTR {version('deepctr')}",
-        peer_parameters=sum(int(np.prod(weight.shape)) for weight in model.trainable_weights),
+        peer_parameters=parameters_of(model),
         differences=differences,
         ids=ids + rows.OFFSETS,
         numbers=numbers,
         table=rows.table(layers.embeddings("sparse_emb"), linear_weights),
         weights=linear | own,
-        logits=model(inputs).numpy()[:, 0],
+        logits=model(inputs_of(ids, numbers)).numpy()[:, 0],
     )
 
 
-class _Layers:
+def inputs_of(ids: Array, numbers: Array) -> Weights:
+    """Columns by DeepCTR's names: ids (R, F), local to the field, and numbers (R, N)."""
+    columns = {f"C{index + 1}": ids[:, index : index + 1] for index in range(rows.FIELDS)}
+    return columns | {f"I{index + 1}": numbers[:, index : index + 1] for index in range(rows.NUMBERS)}
+
+
+def parameters_of(model: tf.keras.Model) -> int:
+    """All of its trained weights."""
+    return sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
+
+
+class Layers:
     """A Keras model's layers, by class. settings: of the network."""
 
     def __init__(self, model: tf.keras.Model, settings: Mapping[str, Any]) -> None:
@@ -89,6 +98,10 @@ class _Layers:
         """In the order in which they were made, which Keras's names tell."""
         names = [name for name, layer in self._layers.items() if type(layer).__name__ == kind]
         return [self._layers[name] for name in sorted(names, key=lambda name: (len(name), name))]
+
+    def named(self, name: str) -> Any:
+        """The one that DeepCTR or its user gave this name."""
+        return self._layers[name]
 
     def one(self, kind: str) -> Any:
         (layer,) = self.all(kind)
@@ -109,18 +122,19 @@ class _Layers:
         output = self.output(rows.HIDDEN[-1]) if output is None else output
         kernels = [*(kernel.numpy() for kernel in hidden.kernels), output]
         biases = [*(bias.numpy() for bias in hidden.bias), np.zeros(1)]
-        return _numbered("mlp.kernels", kernels) | _numbered("mlp.biases", biases)
+        return numbered("mlp.kernels", kernels) | numbered("mlp.biases", biases)
 
 
-def _numbered(name: str, weights: list[Array], attribute: str = "") -> Weights:
+def numbered(name: str, weights: list[Array], attribute: str = "") -> Weights:
+    """Weights of one list of our network's."""
     return {f"{name}.{index}{attribute}": weight for index, weight in enumerate(weights)}
 
 
-def _mlp(layers: _Layers) -> tuple[Weights, dict[str, int]]:
+def _mlp(layers: Layers) -> tuple[Weights, dict[str, int]]:
     return layers.mlp(), {_OUTPUT_BIAS: 1}
 
 
-def _afm(layers: _Layers) -> tuple[Weights, dict[str, int]]:
+def _afm(layers: Layers) -> tuple[Weights, dict[str, int]]:
     layer = layers.one("AFMLayer")
     return {
         "attention.kernel": layer.attention_W.numpy(),
@@ -130,52 +144,52 @@ def _afm(layers: _Layers) -> tuple[Weights, dict[str, int]]:
     }, {}
 
 
-def _fwfm(layers: _Layers) -> tuple[Weights, dict[str, int]]:
+def _fwfm(layers: Layers) -> tuple[Weights, dict[str, int]]:
     strengths = layers.one("FwFMLayer").field_strengths.numpy()
     unused = {"weights of pairs that do not exist, (j, i) and (i, i)": _PAIRS - rows.FIELDS**2}
     return {"pairs.pair_weights": strengths[np.triu_indices(rows.FIELDS, k=1)]}, unused
 
 
-def _deep_fwfm(layers: _Layers) -> tuple[Weights, dict[str, int]]:
+def _deep_fwfm(layers: Layers) -> tuple[Weights, dict[str, int]]:
     weights, differences = _fwfm(layers)
     return weights | layers.mlp(), differences | {_OUTPUT_BIAS: 1}
 
 
-def _beside_mlp(layers: _Layers, width: int) -> tuple[Array, Weights]:
+def _beside_mlp(layers: Layers, width: int) -> tuple[Array, Weights]:
     """The kernel from what stands beside the MLP to the logit, and the MLP: DeepCTR joins both before that kernel."""
     output = layers.output(width + rows.HIDDEN[-1])
     return output[:width], layers.mlp(output[width:])
 
 
-def _autoint(layers: _Layers) -> tuple[Weights, dict[str, int]]:
+def _autoint(layers: Layers) -> tuple[Weights, dict[str, int]]:
     of_attention, mlp = _beside_mlp(layers, rows.FIELDS * layers.settings["interaction_width"])
     weights = {"of_attention.kernel": of_attention}
     for index, layer in enumerate(layers.all("InteractingLayer")):
         parts = [layer.W_Query, layer.W_key, layer.W_Value, layer.W_Res]
         name = f"layers_of_attention.{index}.projections"
-        weights |= _numbered(name, [part.numpy() for part in parts], ".kernel")
+        weights |= numbered(name, [part.numpy() for part in parts], ".kernel")
     return weights | mlp, {_OUTPUT_BIAS: 1}
 
 
-def _crossed(layers: _Layers, kernels: Weights, biases: list[Any], bias: str) -> Weights:
+def _crossed(layers: Layers, kernels: Weights, biases: list[Any], bias: str) -> Weights:
     of_crosses, mlp = _beside_mlp(layers, _WIDTH)
-    of_biases = _numbered("crosses", [each.numpy()[:, 0] for each in biases], bias)
+    of_biases = numbered("crosses", [each.numpy()[:, 0] for each in biases], bias)
     return {**kernels, **of_biases, "of_crosses.kernel": of_crosses, **mlp}
 
 
-def _dcn(layers: _Layers) -> tuple[Weights, dict[str, int]]:
+def _dcn(layers: Layers) -> tuple[Weights, dict[str, int]]:
     cross = layers.one("CrossNet")
-    kernels = _numbered("crosses", [kernel.numpy() for kernel in cross.kernels], ".kernel")
+    kernels = numbered("crosses", [kernel.numpy() for kernel in cross.kernels], ".kernel")
     return _crossed(layers, kernels, cross.bias, ".bias"), {_OUTPUT_BIAS: 1}
 
 
-def _dcn_v2(layers: _Layers) -> tuple[Weights, dict[str, int]]:
+def _dcn_v2(layers: Layers) -> tuple[Weights, dict[str, int]]:
     cross = layers.one("CrossNet")
-    kernels = _numbered("crosses", [kernel.numpy().T for kernel in cross.kernels], "._dense.kernel")
+    kernels = numbered("crosses", [kernel.numpy().T for kernel in cross.kernels], "._dense.kernel")
     return _crossed(layers, kernels, cross.bias, "._dense.bias"), {_OUTPUT_BIAS: 1}
 
 
-def _dcn_mix(layers: _Layers) -> tuple[Weights, dict[str, int]]:
+def _dcn_mix(layers: Layers) -> tuple[Weights, dict[str, int]]:
     cross = layers.one("CrossNetMix")
     gate = np.concatenate([gate.kernel.numpy() for gate in cross.gating], axis=1)  # (W, E), one for all layers
     weights: Weights = {}
@@ -190,7 +204,7 @@ def _dcn_mix(layers: _Layers) -> tuple[Weights, dict[str, int]]:
     return _crossed(layers, weights, cross.bias, ".bias"), {_OUTPUT_BIAS: 1, **more}
 
 
-def _fibinet(layers: _Layers) -> tuple[Weights, dict[str, int]]:
+def _fibinet(layers: Layers) -> tuple[Weights, dict[str, int]]:
     D, is_each = rows.WIDTH, layers.settings["variant"] == "each"
     weights = {}
     for name, layer in zip(("pairs_of_weighted", "pairs"), layers.all("BilinearInteraction"), strict=True):
@@ -211,7 +225,7 @@ def _fibinet(layers: _Layers) -> tuple[Weights, dict[str, int]]:
     return weights | mlp, {_OUTPUT_BIAS: 1, **unused}
 
 
-def _pnn(layers: _Layers) -> tuple[Weights, dict[str, int]]:
+def _pnn(layers: Layers) -> tuple[Weights, dict[str, int]]:
     mlp = layers.mlp()
     embeddings, products, numbers = np.split(
         mlp["mlp.kernels.0"], [rows.FIELDS * rows.WIDTH, rows.FIELDS * rows.WIDTH + _PAIRS]
@@ -220,7 +234,7 @@ def _pnn(layers: _Layers) -> tuple[Weights, dict[str, int]]:
     return mlp, {_OUTPUT_BIAS: 1}
 
 
-def _xdeepfm(layers: _Layers) -> tuple[Weights, dict[str, int]]:
+def _xdeepfm(layers: Layers) -> tuple[Weights, dict[str, int]]:
     cin, H = layers.one("CIN"), layers.settings["interaction_width"]
     weights = {"of_cin.kernel": layers.output(H * layers.settings["cross_layers"])}
     for index, (kernel, bias) in enumerate(zip(cin.filters, cin.bias, strict=True)):
@@ -230,7 +244,7 @@ def _xdeepfm(layers: _Layers) -> tuple[Weights, dict[str, int]]:
     return weights | layers.mlp(), {_OUTPUT_BIAS: 1, "no biases in the CIN": -H * layers.settings["cross_layers"]}
 
 
-OWN: dict[str, Callable[[_Layers], tuple[Weights, dict[str, int]]]] = {
+OWN: dict[str, Callable[[Layers], tuple[Weights, dict[str, int]]]] = {
     "afm": _afm,
     "autoint": _autoint,
     "dcn": _dcn,

@@ -26,7 +26,8 @@ class Golden:
 
     model: settings of our network. peer: whose network, with its version, and what was set in it. peer_parameters: all
     of its weights, embeddings too. differences: by reason, how many weights ours has more, or fewer (negative).
-    ids (R, F) int32, rows of the fused table; numbers (R, N). table (V, D+1). weights: by attribute path. logits (R,).
+    ids (R, F) int32, rows of the fused table; numbers (R, N). table (V, D+1). weights: by attribute path. logits (R,),
+    of several labels (R, T).
     """
 
     model: Mapping[str, Any]

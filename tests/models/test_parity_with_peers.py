@@ -10,6 +10,7 @@ import tensorflow as tf
 from bench.parity.golden import Golden
 from ctrfast.model_config import ModelConfig
 from ctrfast.models import MODELS, build_model
+from ctrfast.task_config import TASK_SETTINGS
 
 FOLDER = Path(__file__).parents[1] / "golden" / "parity"
 CASES = sorted(path.stem for path in FOLDER.glob("*.npz"))
@@ -32,7 +33,8 @@ def model_of(case):
     """Our network with the peer's weights: each of its variables gets a value, once."""
     golden = golden_of(case)
     fields, numbers = golden.ids.shape[1], golden.numbers.shape[1]
-    model = build_model(ModelConfig(**golden.model), id_fields=fields, numeric_fields=numbers, seed=1)
+    tasks = golden.logits.shape[1] if golden.logits.ndim == 2 else 1
+    model = build_model(ModelConfig(**golden.model), id_fields=fields, numeric_fields=numbers, seed=1, tasks=tasks)
     variables = {path: attribute(model, path) for path in golden.weights}
     assert sorted(id(v) for v in variables.values()) == sorted(id(v) for v in model.dense_variables)
     for path, variable in variables.items():
@@ -46,8 +48,10 @@ def logits_of(case):
     return model_of(case).logits(tf.constant(golden.table[golden.ids]), tf.constant(golden.numbers))
 
 
-def test_every_network_has_a_peer():
+def test_every_network_and_every_kind_of_heads_has_a_peer():
     assert {golden_of(case).model["name"] for case in CASES} == set(MODELS)
+    heads = [golden_of(case).model["tasks"]["kind"] for case in CASES if "tasks" in golden_of(case).model]
+    assert sorted(heads) == sorted(TASK_SETTINGS)
 
 
 @pytest.mark.parametrize("case", CASES)

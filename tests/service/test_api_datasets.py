@@ -182,6 +182,9 @@ def test_the_networks_are_listed_with_what_they_cost(shared_api: Api) -> None:
     assert [(each["name"], each["parameters"], each["flops"]) for each in answer["architectures"]] == [
         (each.name, each.parameters, each.flops) for each in expected
     ]
-    assert shared_api.client.get("/v1/architectures?preset=avazu").json()["numeric_fields"] == 0
+    rows = shared_api.client.get("/v1/datasets/small").json()["table_rows"]
+    assert answer["table"] == {"rows": rows, "width": 5, "parameters": 5 * rows}
+    of_preset = shared_api.client.get("/v1/architectures?preset=avazu").json()
+    assert (of_preset["numeric_fields"], of_preset["table"]) == (0, None)
     problem(shared_api.client.get("/v1/architectures?preset=x"), 422, "bad_config", "preset")
     problem(shared_api.client.get("/v1/architectures?dataset=none"), 422, "bad_config", "dataset")

@@ -15,7 +15,7 @@ from ctrfast.client import AsyncClient, Client
 from ctrfast.client.calls import Predictions
 from ctrfast.score import Scorer
 from service.scoring.arrow_bodies import MEDIA_TYPE
-from tests import tiny_clicks, two_labels
+from tests import two_labels
 from tests.service.conftest import Api, publish, quick_settings
 from tests.service.test_api_jobs import problem
 
@@ -24,15 +24,7 @@ ROWS = [{"n": 0.5, "a": "a1", "b": "b2"}, {"n": -1, "a": "a3", "b": None}, {"a":
 
 @pytest.fixture(scope="module")
 def two_label_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from ctrfast.export import export_bundle
-    from ctrfast.train import train
-
-    folder = tmp_path_factory.mktemp("two")
-    data = two_labels.make_dataset(folder, rows=1500)
-    model = {"embedding_dim": 4, "hidden": [8], "tasks": {"kind": "mmoe", "experts": 2, "hidden": [4]}}
-    train(data, tiny_clicks.settings(model=model, epochs=1), folder / "run")
-    export_bundle(folder / "run", folder / "bundle")
-    return folder / "bundle"
+    return two_labels.make_bundle(tmp_path_factory.mktemp("two"))
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import { between, duration, integer, number, percent, time } from "./format.js";
 import { showActions } from "./job_actions.js";
 import { Curves } from "./job_curves.js";
 import { JobLog } from "./job_log.js";
-import { aucOf, FINAL, progressCell, stateTag } from "./job_parts.js";
+import { aucOf, aucsOfLabels, FINAL, progressCell, stateTag } from "./job_parts.js";
 import { showPlan } from "./job_plan.js";
 import { followEvents, later, repeat } from "./live.js";
 
@@ -39,6 +39,7 @@ function show(newer) {
   fill(byId("facts"),
     [
       ["AUC", number(aucOf(job.metrics), 6)],
+      ...aucsOfLabels(job.metrics).map(([label, auc]) => [`AUC, ${label}`, number(auc, 6)]),
       ["Loss", number(job.metrics.loss)],
       ["Speed", `${integer(job.metrics.rows_per_s)} rows/s`],
       ["Took", duration(between(job.started_at, job.finished_at))],

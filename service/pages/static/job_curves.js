@@ -17,9 +17,10 @@ const MOST_MARKS = 50; // lines at epochs; of more every second, third ... is dr
 
 const share = (value) => (typeof value === "number" ? percent(value, 2) : "–");
 
+// byLabel: of several labels, those after the first have such a metric too, `valid_auc.bought`.
 const CHARTS = [
-  { id: "loss", title: "Loss", y: "nats", names: { loss: "training", valid_log_loss: "validation (log loss)" } },
-  { id: "auc", title: "AUC", names: { valid_auc: "validation", test_auc: "test" } },
+  { id: "loss", title: "Loss", y: "nats", names: { loss: "training", valid_log_loss: "validation (log loss)" }, byLabel: ["valid_log_loss"] },
+  { id: "auc", title: "AUC", names: { valid_auc: "validation", test_auc: "test" }, byLabel: ["valid_auc", "test_auc"] },
   { id: "speed", title: "Speed (rows/s)", names: { rows_per_s: "rows/s" }, formatY: integer },
   { id: "input-wait", title: "Share of time that waits for input", names: { input_wait_share: "waiting" }, formatY: share },
   { id: "clipped", title: "Share of rows whose gradient was clipped", names: { clipped_share: "all fields" }, byField: "clipped_share", formatY: share },
@@ -27,7 +28,7 @@ const CHARTS = [
   { id: "memory", title: "Memory of the job's process", names: { memory_bytes: "memory" }, formatY: bytes },
 ];
 
-const OF_ALL = CHARTS.flatMap(({ names }) => Object.keys(names));
+const OF_ALL = CHARTS.flatMap(({ names, byLabel = [] }) => [...Object.keys(names), ...byLabel.map((name) => `${name}.*`)]);
 const OF_FIELDS = CHARTS.flatMap(({ byField }) => (byField ? [`${byField}.*`] : []));
 
 export class Curves {
@@ -117,24 +118,22 @@ export class Curves {
     const known = new Set(records.flatMap(Object.keys));
     const unread = [];
     for (const shape of CHARTS) {
-      const fields = shape.byField ? [...known].filter((name) => name.startsWith(`${shape.byField}.`)) : [];
+      const fields = shape.byField ? within(shape.byField, known) : [];
       if (!fields.length && !Object.keys(shape.names).some((name) => known.has(name))) continue;
       const picked = chosen(shape, fields, records, this.charts.get(shape.id)?.choice);
       const lacking = picked.filter((name) => !this.read.has(name));
       unread.push(...lacking);
-      if (!lacking.length || this.again) this.#drawOne(shape, fields, picked, records);
+      if (!lacking.length || this.again) this.#drawOne(shape, fields, [...ofLabels(shape, known), ...picked.map((name) => [name, partOf(name)])], records);
     }
     if (unread.length && !this.again) this.#readFields(unread);
     else if (!this.charts.size) fill(byId("curves"), el("p", { class: "empty panel" }, "No figures yet. They come with the job's first records; jobs other than trainings have none."));
   }
 
-  #drawOne(shape, fields, picked, records) {
+  /** more: metrics beside those of the shape, each with its title. */
+  #drawOne(shape, fields, more, records) {
     if (!this.charts.has(shape.id)) this.#make(shape, fields);
     const { chart } = this.charts.get(shape.id);
-    const wanted = [
-      ...Object.entries(shape.names),
-      ...picked.map((name) => [name, name.slice(shape.byField.length + 1)]),
-    ];
+    const wanted = [...Object.entries(shape.names), ...more];
     const kept = records.filter((record) => wanted.some(([name]) => name in record));
     const series = wanted
       .map(([name, label]) => ({ label, values: kept.map((record) => record[name] ?? null) }))
@@ -150,7 +149,7 @@ export class Curves {
     const chart = new LineChart(host, { title: shape.title, x: "step", y: shape.y, name: `${this.jobId}-${shape.id}`, formatX: integer, formatY: shape.formatY ?? number });
     let choice = null;
     if (fields.length) {
-      const options = fields.map((name) => el("option", { value: name }, name.slice(shape.byField.length + 1)));
+      const options = fields.map((name) => el("option", { value: name }, partOf(name)));
       choice = el("select", { id: `field-${shape.id}`, onchange: () => this.#draw() }, el("option", { value: "" }, `the ${LARGEST} largest`), options);
       panel.append(el("label", { for: choice.id }, "Field"), choice);
     }
@@ -160,6 +159,17 @@ export class Curves {
     const after = [...byId("curves").children].find((other) => Number(other.dataset.place) > CHARTS.indexOf(shape));
     byId("curves").insertBefore(panel, after ?? null);
   }
+}
+
+/** Those of these metrics that are of a field or a label: `auc.NAME`. */
+const within = (metric, known) => [...known].filter((name) => name.startsWith(`${metric}.`));
+
+/** The field or label that a metric is of. */
+const partOf = (name) => name.slice(name.indexOf(".") + 1);
+
+/** The same metrics of further labels, with titles. */
+function ofLabels({ names, byLabel = [] }, known) {
+  return byLabel.flatMap((metric) => within(metric, known).sort().map((name) => [name, `${names[metric]}, ${partOf(name)}`]));
 }
 
 /** Metrics of the field that was chosen, or of those with the largest newest values. */

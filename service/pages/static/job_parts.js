@@ -5,7 +5,13 @@ import { duration, percent } from "./format.js";
 export const FINAL = new Set(["succeeded", "failed", "cancelled"]);
 
 /** The area under the ROC curve so far: of the test split where it is known. */
-export const aucOf = (metrics) => metrics.test_auc ?? metrics.valid_auc ?? metrics.auc;
+export const aucOf = (metrics, label = "") => metrics[`test_auc${label}`] ?? metrics[`valid_auc${label}`] ?? metrics[`auc${label}`];
+
+/** The same of further labels, by name. */
+export function aucsOfLabels(metrics) {
+  const labels = new Set(Object.keys(metrics).map((name) => /^(?:test_|valid_)?auc(\..+)$/.exec(name)?.[1]).filter(Boolean));
+  return [...labels].sort().map((label) => [label.slice(1), aucOf(metrics, label)]);
+}
 
 export function stateTag(job) {
   const text = job.pausing ? "pausing" : job.state;

@@ -121,22 +121,34 @@ async function scoreWith(version, impression) {
 }
 
 function shown(scored) {
-  const scores = scored.map((of) => [
+  const probabilities = scored.map(probabilitiesOf);
+  const titles = [...new Set(probabilities.flatMap((of) => [...of.keys()]))];
+  const scores = scored.map((of, place) => [
     String(of.version),
-    percent(of.probability, 3),
+    ...titles.map((title) => percent(probabilities[place].get(title), 3)),
     percent(of.calibrated, 3),
     fieldsThat(of, "unseen").map((field) => field.name).join(", ") || "none",
     `${fieldsThat(of, "missing").length} of ${of.fields.size}`,
   ]);
+  const ofScores = ["version", ...titles, "calibrated", "unseen", "fields missing"];
+  const numbers = [...titles, "calibrated"].map((_, place) => 1 + place);
   const names = [...new Set(scored.flatMap((of) => [...of.fields.keys()]))];
   const columns = scored.flatMap((of) => [`version ${of.version}: encoded to`, `version ${of.version}: adds to logit`]);
   const numeric = scored.map((_, place) => 3 + 2 * place);
   const fields = names.map((name) => fieldRow(name, scored));
+  const hasLabels = scored.some((of) => of.probabilities);
   return [
-    wideTable("Scores", ["version", "probability", "calibrated", "unseen", "fields missing"], scores, [1, 2, 4]),
+    wideTable("Scores", ofScores, scores, [...numbers, ofScores.length - 1]),
+    hasLabels ? el("p", { class: "hint" }, "Of several labels, the first one's probability is calibrated, and its logit explained.") : null,
     wideTable("Fields", ["field", "value", ...columns], fields, numeric),
     el("p", { class: "hint" }, "What a field adds: the logit less that with the field's value missing."),
   ];
+}
+
+/** By the title of their column: of several labels each has its name in it. */
+function probabilitiesOf({ probability, probabilities }) {
+  if (!probabilities) return new Map([["probability", probability]]);
+  return new Map(Object.entries(probabilities).map(([label, value]) => [`probability: ${label}`, value]));
 }
 
 const fieldsThat = (of, became) => [...of.fields.values()].filter((field) => becameOf(field).includes(became));
