@@ -58,7 +58,7 @@ def test_pairs_by_hand():
     assert kept_pairs(weights, 0.01) == list(range(6))
 
 
-@pytest.mark.parametrize("leave", [2, 7])  # all fields are multiplied with all, or the pairs that stay alone
+@pytest.mark.parametrize("leave", [2, 9])  # all fields are multiplied with all, or the pairs that stay alone
 def test_the_rest_computes_as_with_the_smallest_weights_0(model, inputs, leave):
     smaller = without_pairs(model, leave / 10)
     weights = model.pairs.pair_weights.numpy()
@@ -72,7 +72,7 @@ def test_the_rest_computes_as_with_the_smallest_weights_0(model, inputs, leave):
 
 @pytest.mark.filterwarnings("ignore")  # of tf2onnx, as in `ctrfast.graph`
 def test_the_onnx_graph_takes_the_kept_pairs_alone(model, inputs):
-    smaller = without_pairs(model, 0.7)
+    smaller = without_pairs(model, 0.9)
     proto = onnx_of(smaller)
     session = onnxruntime.InferenceSession(proto.SerializeToString())
     (found,) = session.run(None, dict(zip(("rows", "numbers"), inputs, strict=True)))
