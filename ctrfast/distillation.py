@@ -131,7 +131,7 @@ def distil(
     del teacher
     gc.collect()  # its compiled function and it refer to each other; the memory estimate of `alone` has no teacher
     learn("alone", None)
-    networks = tuple(_measured(who, paths[who], dataset, split) for who in get_args(Who))
+    networks = tuple(measure_network(who, paths[who], dataset, split) for who in get_args(Who))
     told = Distillation(dataset=dataset.hash, split=split, rows=dataset.rows(split), share=share, networks=networks)
     write_file(out / REPORT, told.model_dump_json(indent=1))
     return told
@@ -148,7 +148,18 @@ def _is_done(path: Path, config: TrainConfig, dataset: Dataset, teacher: Teacher
     return True
 
 
-def _measured(who: Who, path: Path, dataset: Dataset, split: str) -> DistilledNetwork:
+def measure_network(who: Who, path: Path, dataset: Dataset, split: str) -> DistilledNetwork:
+    """A finished run's AUC, log loss, size and one-row latency, as those of its bundle.
+
+    Args:
+        who: which of the three it is.
+        path: the run.
+        dataset: the one that it was trained on.
+        split: whose rows tell AUC and log loss.
+
+    Raises:
+        ArtifactError: the run is not whole.
+    """
     run = Run.open(path)
     with tempfile.TemporaryDirectory(prefix="ctrfast-distil-") as scratch:
         write_bundle(run, Path(scratch))

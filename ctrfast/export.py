@@ -1,8 +1,8 @@
 """Export a run as a bundle: weights, ONNX graph, encoder, golden rows, hashes.
 
-A `Form` says in how many bytes the weights are kept and which hidden units stay. The golden rows carry the scores of
-the training graph with the weights of that form, so a bundle of any form is held to 1e-5; how far they are from the
-trained weights' scores is in the manifest. `ctrfast.export_costs` measures what a form costs, and refuses.
+A `Form` says in how many bytes the weights are kept, and which hidden units and pairs stay. The golden rows carry the
+scores of the training graph with the weights of that form, so a bundle of any form is held to 1e-5; how far they are
+from the trained weights' scores is in the manifest. `ctrfast.export_costs` measures what a form costs, and refuses.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from ctrfast.graph import scoring_graph
 from ctrfast.loop.golden import write_golden_rows
 from ctrfast.network import Network
 from ctrfast.prune import pruned
+from ctrfast.prune_pairs import without_pairs
 from ctrfast.quantize import quantize
 from ctrfast.reference import REFERENCE
 from ctrfast.run import Run
@@ -59,6 +60,8 @@ def write_bundle(run: Run, folder: Path, form: Form = TRAINED, *, saved_model: b
     network = open_network(run)
     if form.prune is not None:
         network = network.with_model(pruned(network.model, form.prune))
+    if form.prune_pairs is not None:
+        network = network.with_model(without_pairs(network.model, form.prune_pairs))
     stored = network.weights() if form.precision == "float32" else quantize(network, form.precision)
     write_tensors(folder / WEIGHTS, stored)
     onnx.save_model(scoring_graph(network, folder / WEIGHTS), folder / GRAPH)
@@ -85,11 +88,11 @@ def write_bundle(run: Run, folder: Path, form: Form = TRAINED, *, saved_model: b
         config = run.config.model_copy(update={"model": network.model.config})
         write_file(folder / "config.json", config.model_dump_json(indent=1))
         difference = _rescore_golden(folder / GOLDEN, network)
-        manifest["quantization"] = {
-            "precision": form.precision,
-            "prune": form.prune,
-            "golden_difference": difference,
-        }
+        told = {"precision": form.precision, "prune": form.prune, "golden_difference": difference}
+        if form.prune_pairs is not None:
+            kept, fields = network.model.pairs.pair_weights.shape[0], network.model.id_fields
+            told |= {"prune_pairs": form.prune_pairs, "pairs": fields * (fields - 1) // 2, "pairs_kept": kept}
+        manifest["quantization"] = told
     write_manifest(folder, manifest)
     Scorer.load(folder)
 

@@ -23,8 +23,11 @@ def export(
     saved_model: Annotated[bool, typer.Option("--saved-model", help="Also for TensorFlow Serving.")] = False,
     quantize: Annotated[str | None, typer.Option(help="Keep weights as float16, or int8 with scales.")] = None,
     prune: Annotated[float | None, typer.Option(help="Share of the MLP's hidden units to leave out.")] = None,
+    prune_pairs: Annotated[
+        float | None, typer.Option(help="Share of the weighted pairs of fields to leave out (fwfm, deep_fwfm).")
+    ] = None,
     data: Annotated[
-        str | None, typer.Option(help="The run's dataset, to tell what --quantize and --prune cost.")
+        str | None, typer.Option(help="The run's dataset, to tell what --quantize, --prune and --prune-pairs cost.")
     ] = None,
     split: Split = "test",
     max_auc_drop: Annotated[float, typer.Option(help="Refuse what costs more AUC than that.")] = 0.0005,
@@ -35,12 +38,12 @@ def export(
     """Write the bundle that is published and scored."""
     output = Output(out)
     trained = folder_of(run, "run")
-    if quantize is not None or prune is not None or compare:
+    if compare or any(option is not None for option in (quantize, prune, prune_pairs)):
         _export_compressed(
             trained,
             output.path,
             quantize,
-            prune,
+            (prune, prune_pairs),
             folder_of(data, "data") if data is not None else None,
             split,
             None if force else (max_auc_drop, max_log_loss_rise),
@@ -61,7 +64,7 @@ def _export_compressed(
     run: Path,
     out: Path,
     quantize: str | None,
-    prune: float | None,
+    shares: tuple[float | None, float | None],
     data: Path | None,
     split: str,
     limits: tuple[float, float] | None,
@@ -69,10 +72,10 @@ def _export_compressed(
     compare: bool,
     saved_model: bool,
 ) -> None:
-    """limits: of AUC and log loss. What was measured is shown, also where it is refused."""
+    """shares: of units, of pairs. limits: of AUC and log loss. What was measured is shown, also where it is refused."""
     from ctrfast.forms import Cost, Form, Gate
 
-    form = Form(quantize or "float32", prune)  # type: ignore[arg-type]
+    form = Form(quantize or "float32", *shares)  # type: ignore[arg-type]
     gate = None if limits is None else Gate(*limits)
     if data is None:
         raise ConfigError("`data` must name the run's dataset, to tell what the form costs. Give --data.", path="data")
@@ -80,7 +83,9 @@ def _export_compressed(
         raise unknown_name("split", split, SPLITS, path="split")
     load_tensorflow()
 
+    from ctrfast.bundle import KIND
     from ctrfast.export_costs import export_compressed
+    from ctrfast.folders import read_manifest
 
     costs: list[Cost] = []
     try:
@@ -98,6 +103,9 @@ def _export_compressed(
     finally:
         if costs:
             print_costs(costs)
+    if form.prune_pairs is not None:
+        said = read_manifest(out, KIND)["quantization"]
+        console.print(f"pairs: {said['pairs_kept']:,} of {said['pairs']:,} stay")
 
 
 def score(

@@ -16,6 +16,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -75,7 +76,8 @@ def export_compressed(
             is that of the trained weights, which `export_bundle` writes.
     """
     if form == TRAINED:
-        raise ConfigError("A bundle of the trained weights costs nothing. Give `quantize` or `prune`.", path="quantize")
+        problem = "A bundle of the trained weights costs nothing."
+        raise ConfigError(f"{problem} Give `quantize`, `prune` or `prune_pairs`.", path="quantize")
     run = Run.open(run_path)
     dataset = open_split(data, split, run.encoder())
     costs: list[Cost] = []
@@ -102,7 +104,7 @@ def export_compressed(
 def _forms(form: Form, *, compare: bool) -> Sequence[Form]:
     """The trained weights' first, the wanted one last."""
     others = [Form(precision) for precision in PRECISIONS] if compare else []
-    others += [Form(prune=form.prune)] if compare else []
+    others += [replace(form, precision=TRAINED.precision)] if compare else []
     return [*dict.fromkeys([TRAINED, *(other for other in others if other != form)]), form]
 
 

@@ -10,25 +10,31 @@ from ctrfast.packing import PRECISIONS, Precision
 
 @dataclass(frozen=True)
 class Form:
-    """How a bundle keeps its weights. prune: share of the hidden units that are left out.
+    """How a bundle keeps its weights. prune, prune_pairs: shares of hidden units and weighted pairs that are left out.
 
     Raises:
-        ConfigError: there is no such precision, or the share is not between 0 and 1.
+        ConfigError: there is no such precision, or a share is not between 0 and 1.
     """
 
     precision: Precision = "float32"
     prune: float | None = None
+    prune_pairs: float | None = None
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
             raise unknown_name("precision", self.precision, PRECISIONS, path="quantize")
-        if self.prune is not None and not 0 < self.prune < 1:
-            raise ConfigError(f"`prune` must be above 0 and below 1. Got prune={self.prune:g}.", path="prune")
+        for option in ("prune", "prune_pairs"):
+            share = getattr(self, option)
+            if share is not None and not 0 < share < 1:
+                raise ConfigError(f"`{option}` must be above 0 and below 1. Got {option}={share:g}.", path=option)
 
     @property
     def name(self) -> str:
-        """For people: `int8`, `float32, pruned by 0.5`."""
-        return self.precision if self.prune is None else f"{self.precision}, pruned by {self.prune:g}"
+        """For people: `int8`, `float32, pruned by 0.5`, `float32, pairs pruned by 0.9`."""
+        name: str = self.precision
+        if self.prune is not None:
+            name += f", pruned by {self.prune:g}"
+        return name if self.prune_pairs is None else f"{name}, pairs pruned by {self.prune_pairs:g}"
 
 
 TRAINED = Form()

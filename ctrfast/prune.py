@@ -3,7 +3,7 @@
     weight of unit j of a layer = ||W[:, j]|| * ||W'[j, :]||        W: kernel into the layer, W': kernel out of it
 
 Zeros strewn over a kernel would cost as much to multiply as the numbers that they replace; units leave with their
-columns, biases and rows. Crosses and the linear part stay whole.
+columns, biases and rows. Crosses and the linear part stay whole; `ctrfast.prune_pairs` leaves out pairs of fields.
 
 Source: Han et al. 2015, arXiv:1506.02626 (by magnitude), and Li et al. 2017, arXiv:1608.08710 (whole filters).
 Differs from the sources: the norm out of a unit counts too, since a unit that nothing reads is worth nothing; no

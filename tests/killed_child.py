@@ -50,19 +50,23 @@ def train_and_die(spec):
     train(Dataset.open(Path(spec["dataset"])), config, Path(spec["out"]), resume=True)
 
 
-def exit_code_of_a_fork(spec):
+def exit_code_of_a_fork(work, spec):
     child = os.fork()
     if child:
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     try:
-        train_and_die(spec)
+        work(spec)
     except BaseException:
         traceback.print_exc()
         os._exit(1)
     os._exit(0)
 
 
-if __name__ == "__main__":
+def serve(work):
     for line in sys.stdin:
-        sys.stdout.write(f"{exit_code_of_a_fork(json.loads(line))}\n")
+        sys.stdout.write(f"{exit_code_of_a_fork(work, json.loads(line))}\n")
         sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    serve(train_and_die)

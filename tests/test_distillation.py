@@ -1,7 +1,11 @@
-"""A student of a mixture of experts: its first weights, its labels, the report, and what is refused."""
+"""A student of a mixture of experts: its first weights, its labels, the report, kills, and what is refused."""
 
 import json
+import signal
+import subprocess
+import sys
 import weakref
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,7 +29,8 @@ TOWER = {"name": "moe", "experts": 3, "top_k": 3, "norm": "layer"}
 
 
 def settings(**model):
-    return tiny_clicks.settings(model={"embedding_dim": 4, "hidden": [9, 9], **model}, epochs=2)
+    model = {"embedding_dim": 4, "hidden": [9, 9], **model}
+    return tiny_clicks.settings(model=model, epochs=2, checkpoint_every_steps=3)
 
 
 @pytest.fixture(scope="module")
@@ -40,17 +45,18 @@ def run(data, tmp_path_factory):
     return Run.open(out)
 
 
-@pytest.fixture(scope="module")
-def distilled(run, data, tmp_path_factory):
-    """Broken off, and ended by the command line: the folder, and what was printed."""
-    out = tmp_path_factory.mktemp("distilled") / "out"
-    steps = iter(range(100))
-    with pytest.raises(Cancelled):
-        distil(run.path, data.path, out, into="deepfm", epochs=1, should_stop=lambda: next(steps) == 3)
-    arguments = ("distil", run.path, "--data", data.path, "--out", out, "--epochs", 1, "--resume")
+def by_command(run, data, out, *options):
+    arguments = ("distil", run.path, "--data", data.path, "--out", out, "--epochs", 1, *options)
     result = CliRunner().invoke(app, [*map(str, arguments)], catch_exceptions=False)
     assert result.exit_code == 0
-    return out, result.output
+    return result.output
+
+
+@pytest.fixture(scope="module")
+def distilled(run, data, tmp_path_factory):
+    """The folder, and what was printed."""
+    out = tmp_path_factory.mktemp("distilled") / "out"
+    return out, by_command(run, data, out)
 
 
 def test_the_report_has_teacher_student_and_the_same_student_alone(distilled, run, data):
@@ -70,6 +76,34 @@ def test_the_report_has_teacher_student_and_the_same_student_alone(distilled, ru
         assert f"{each['auc']:.5f}" in printed
     assert origin_of(out / "student") == {"warm_start": run.seal, "soft_labels": "0.5"}
     assert origin_of(out / "alone") == {}
+
+
+def test_killed_at_each_stage_it_ends_with_the_same_report(distilled, run, data, tmp_path):
+    whole, out, log = distilled[0], tmp_path / "out", tmp_path / "log"
+    finished = {"student": [], "alone": ["student"], "report": ["alone", "student"]}
+    command = [sys.executable, "-m", "tests.killed_distillation"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "cwd": Path(__file__).parents[1]}
+    with log.open("w") as errors, subprocess.Popen(command, stderr=errors, **pipes) as children:
+        for place, done in finished.items():
+            spec = {"place": place, "run": str(run.path), "data": str(data.path), "out": str(out)}
+            children.stdin.write(json.dumps(spec) + "\n")
+            children.stdin.flush()
+            assert children.stdout.readline() == f"{-signal.SIGKILL}\n", log.read_text()[-2000:]
+            assert sorted(receipt.parent.name for receipt in out.glob("*/receipt.json")) == done
+            if place not in done and place != "report":
+                assert [each.name for each in (out / place / "checkpoints").glob("step-*")] == ["step-00000003"]
+            assert not (out / "report.json").exists()
+    by_command(run, data, out, "--resume")
+    for who in ("student", "alone"):
+        tiny_clicks.same_run(whole / who, out / who)
+    assert what_a_kill_leaves(out) == what_a_kill_leaves(whole)
+
+
+def what_a_kill_leaves(out):
+    """The report without places, times, and bytes of graphs, whose nodes are numbered by what the process had made."""
+    report, other = json.loads((out / "report.json").read_text()), {"run", "row_latency_us", "model_bytes"}
+    kept = [{name: each[name] for name in each.keys() - other} for each in report["networks"]]
+    return report | {"networks": kept}
 
 
 def test_a_finished_distillation_is_taken_as_it_is_or_refused(distilled, run, data):

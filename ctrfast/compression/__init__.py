@@ -12,7 +12,9 @@ latency    one row's time, of several forms in turns
 `ctrfast.lab.compressed` and `draw_front` show what came of it.
 
 Source: Li et al. 2020, "Train Large, Then Compress", arXiv:2002.11794.
-Differs from the source: click networks, of which whole hidden units are pruned by magnitude, and no training follows.
+Differs from the source: click networks. Whole hidden units are pruned, at once and by magnitude, and no training
+follows; the source zeroes single weights, 15 % of them at a time, and trains on after each time until the network is
+nearly as good as it was.
 """
 
 from ctrfast.compression.row import CompressedRow

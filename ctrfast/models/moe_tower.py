@@ -5,6 +5,9 @@ mixture(h) = sum over the k largest p_i(h) of p_i(h) (h W_i + b_i)
 balance = E / k * sum_i f_i P_i                              f_i: share of rows that take expert i, P_i: mean of p_i
 
 The balance is 1 where all experts are taken alike, and E / k where all rows take the same. Only P_i has a gradient.
+
+Source of the balance: Fedus et al. 2021, Switch Transformers, arXiv:2101.03961, section 2.2, Eq. 4-6, which is for
+k = 1; for k > 1, WideNet's published code (`load_balanced_loss` of widenet/model_configs.py), which divides by k too.
 """
 
 from __future__ import annotations
@@ -71,10 +74,12 @@ class MoeTower(Tower):
     In training, `balance` times the sum of the mixtures' balances is added to the loss. With `across_depth: shared` all
     mixtures are one, experts and gates, and the norms, which there must be, stay each depth's own.
 
-    Source: Lou et al. 2021, Sparse-MLP, arXiv:2109.02008 (mixtures in place of MLP layers, top-k gates, balance); Xue
-    et al. 2021, WideNet, arXiv:2107.11817 (gates after the softmax, one mixture for all depths, norms of their own).
+    Source: Lou et al. 2021, Sparse-MLP, arXiv:2109.02008 (mixtures in place of MLP layers, top-k gates); Xue et al.
+    2021, WideNet, arXiv:2107.11817 (gates after the softmax, one mixture for all depths, norms of their own); Fedus et
+    al. 2021, Switch Transformers, arXiv:2101.03961, Eq. 4-6 (the balance, divided by k as in WideNet's code).
     Differs from the sources: an expert is one layer, not two with a residual path; no noise on the gates, so that one
-    seed gives one run; no capacity, so that no row is left out; the balance is divided by k.
+    seed gives one run; no capacity, so that no row is left out. Sparse-MLP balances by two other terms, the squared
+    coefficients of variation of the experts' mean gates and of their loads.
     """
 
     def __init__(

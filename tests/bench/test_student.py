@@ -7,13 +7,13 @@ from matplotlib.figure import Figure
 from bench.student import WHO, draw, report
 from ctrfast.distillation import DistilledNetwork
 
-AUC = {"teacher": 0.761, "student": 0.7600, "alone": 0.7590}
+AUC = {"teacher": 0.761, "student": 0.7600, "alone": 0.7590, "longer": 0.7583}
 
 
 def seed(number):
     return {
         who: DistilledNetwork(
-            who=who,
+            who="alone" if who == "longer" else who,
             run="runs/x",
             model="deepfm",
             tower="moe" if who == "teacher" else "mlp",
@@ -35,6 +35,8 @@ def test_means_deviations_and_the_difference_from_alone():
         WHO["student"], "0.7610 (0.0010)", "+0.0020 (0.0010)", "0.5000 (0.0000)", "1,000", "2.00", "51"
     ]  # fmt: skip
     assert table.rows[2][2] == "-"
+    assert table.rows[3][:3] == [WHO["longer"], "0.7593 (0.0010)", "+0.0003 (0.0010)"]
+    assert "'Alone, twice as long' begins anew" in made.notes[2]
     assert made.figures["teacher"][2]["auc"] == AUC["teacher"] + 0.002
     assert "runs/x" not in str(made.figures)
     assert report([seed(0)], 1, is_real=False).tables[0].rows[0][1] == "0.7610"
