@@ -16,7 +16,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
@@ -115,7 +115,8 @@ def durable() -> Iterator[None]:
 def remove_partials(folder: Path) -> None:
     """Remove what a killed process left half-written in a folder that nobody else writes to now."""
     for partial in folder.glob(f"{PARTIAL}*"):
-        shutil.rmtree(partial) if partial.is_dir() else partial.unlink()
+        with suppress(FileNotFoundError):  # a task of the killed process may still have finished it
+            shutil.rmtree(partial) if partial.is_dir() else partial.unlink()
 
 
 def write_file(path: Path, content: str | bytes) -> None:

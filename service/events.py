@@ -115,9 +115,9 @@ def read_events(
 def read_log(session: Session, job_id: str, after: int, limit: int) -> LogPage:
     """The next log lines of a job. Raises EventsExpiredError."""
     state = session.execute(select(Job.state).where(Job.id == job_id)).scalar_one()
-    require_kept(session, job_id, after)
     query = select(Event.seq, Event.data).where(Event.job_id == job_id, Event.type == LOG, Event.seq > after)
     rows = session.execute(query.order_by(Event.seq).limit(limit)).all()
+    require_kept(session, job_id, after)
     newest = rows[-1].seq if rows else after
     return LogPage([row.data["line"] for row in rows], newest, finished=State(state) in FINAL and len(rows) < limit)
 
@@ -141,12 +141,12 @@ def read_metric_series(
 
     limit: at most so many of them; fewer than that are all. None: all.
     """
-    require_kept(session, job_id, after)
     newest = session.execute(select(Job.last_seq).where(Job.id == job_id)).scalar_one()
     query = select(Event.seq, Event.data).where(
         Event.job_id == job_id, Event.type == METRIC, Event.seq > after, Event.seq <= newest
     )
     rows = session.execute(query.order_by(Event.seq).limit(limit)).all()
+    require_kept(session, job_id, after)
     return [row.data for row in rows], rows[-1].seq if rows and len(rows) == limit else newest
 
 

@@ -52,13 +52,13 @@ def read_thinned(
     Raises:
         EventsExpiredError: events after that one were removed.
     """
-    require_kept(session, job_id, after)
     newest = session.execute(select(Job.last_seq).where(Job.id == job_id)).scalar_one()
     nodes = _cover(session, job_id, after + 1, newest, _TOP)
     while True:
         total = totals([node.part for node in nodes])
         coarse = {node.first for node in nodes if is_too_coarse(node.part, names, points, total)}
         if not coarse:
+            require_kept(session, job_id, after)
             return thin_parts([node.part for node in nodes], names, points), newest
         nodes = _refined(session, job_id, nodes, coarse)
 

@@ -67,9 +67,13 @@ class WorkFolder:
                 self._lock = lock
             else:  # its last user has removed it meanwhile
                 os.close(lock)
-        refuse_existing(self._out)
-        for folder, _, _ in os.walk(self.path):
-            remove_partials(Path(folder))
+        try:
+            refuse_existing(self._out)
+            for folder, _, _ in os.walk(self.path):
+                remove_partials(Path(folder))
+        except BaseException:
+            os.close(self._lock)
+            raise
         return self
 
     def __exit__(

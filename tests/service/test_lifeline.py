@@ -35,7 +35,7 @@ time.sleep(60)
 
 @pytest.mark.parametrize("mode", ["signal", "pipe", "both"])
 def test_a_child_ends_when_its_parent_is_killed(mode: str) -> None:
-    program = GRANDCHILD.format(mode=mode, lease_s=60)
+    program = GRANDCHILD.format(mode=mode, lease_s=3600)  # it is the parent's end that is noticed
     parent = subprocess.Popen([sys.executable, "-c", PARENT, program], stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
     child = int(parent.stdout.readline())
