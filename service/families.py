@@ -17,7 +17,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session
 
 from ctrfast.errors import DependencyError
@@ -59,11 +59,17 @@ class _Kin:
         return not self.any_in(LEASED | {State.QUEUED})
 
 
+_COUNTS = (  # made once, as pages ask again and again
+    select(Job.parent_id, Job.state, func.count())
+    .where(Job.parent_id.in_(bindparam("parents", expanding=True)))
+    .group_by(Job.parent_id, Job.state)
+)
+
+
 def count_children(session: Session, parents: Collection[str]) -> dict[str, dict[str, int]]:
     """By sweep, how many of its children are in each state that there is one in."""
-    query = select(Job.parent_id, Job.state, func.count()).where(Job.parent_id.in_(sorted(parents)))
     counts: dict[str, dict[str, int]] = {parent: {} for parent in parents}
-    for parent, state, count in session.execute(query.group_by(Job.parent_id, Job.state)):
+    for parent, state, count in session.connection().execute(_COUNTS, {"parents": sorted(parents)}):
         counts[str(parent)][state] = count
     return counts
 

@@ -7,8 +7,9 @@ many running as allowed is passed by the next one. A sweep that waits for its ch
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Any
 
-from sqlalchemy import Select, func, or_, select
+from sqlalchemy import Select, bindparam, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from service.states import LEASED, State
@@ -44,22 +45,32 @@ def next_job(now: float, most_per_owner: int | None) -> Select[Job]:
 def queue_positions(session: Session, ids: Collection[str]) -> dict[str, int]:
     """The places of waiting jobs, from 1; a job that does not wait has none."""
     if len(ids) == 1:
-        return _position(session, next(iter(ids)))
-    place = func.row_number().over(order_by=_ORDER).label("place")
-    queue = select(Job.id, place).where(*_WAITING).subquery()
-    rows = session.execute(select(queue.c.id, queue.c.place).where(queue.c.id.in_(sorted(ids)))).all()
+        (job_id,) = ids
+        place = session.connection().execute(_PLACE, {"job_id": job_id}).scalar()
+        return {} if place is None else {job_id: place}
+    rows = session.connection().execute(_PLACES, {"ids": sorted(ids)}).all()
     return {job_id: position for job_id, position in rows}  # noqa: C416 - rows are no pairs for the type checker
 
 
-def _position(session: Session, job_id: str) -> dict[str, int]:
+def _places() -> Select[Any]:
+    """The places of jobs of `ids`, by numbering all that wait."""
+    place = func.row_number().over(order_by=_ORDER).label("place")
+    queue = select(Job.id, place).where(*_WAITING).subquery()
+    return select(queue.c.id, queue.c.place).where(queue.c.id.in_(bindparam("ids", expanding=True)))
+
+
+def _place() -> Select[Any]:
     """The place of one job: counting those before it, by two stretches of an index, is faster than numbering all."""
     job = aliased(Job)
     queued = select(func.count()).where(*_WAITING)
     higher = queued.where(Job.priority > job.priority).scalar_subquery()
     older = queued.where(Job.priority == job.priority, Job.id < job.id).scalar_subquery()
-    place = select(higher + older + 1).select_from(job)
-    found = session.scalar(place.where(job.id == job_id, job.state == State.QUEUED, ~job.waits_for_children))
-    return {} if found is None else {job_id: found}
+    found = (job.id == bindparam("job_id"), job.state == State.QUEUED, ~job.waits_for_children)
+    return select(higher + older + 1).select_from(job).where(*found)
+
+
+# Made once: to make one takes several times as long as to ask it, and pages ask again and again.
+_PLACE, _PLACES = _place(), _places()
 
 
 def count_queued(session: Session) -> int:
