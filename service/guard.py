@@ -48,10 +48,14 @@ access_log = logging.getLogger("service.access")
 
 OPEN_PATHS = frozenset({"/healthz", "/readyz", "/v2/health/live", "/v2/health/ready"})
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
-CLIENT_CLOSED_REQUEST = 499  # counted, never sent
+CLIENT_CLOSED_REQUEST, BROKEN_OFF = 499, 599  # counted, never sent
 _DOTS_OF_A_TOKEN = 2  # of a JWT; a key has one
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+class _BrokenOffError(Exception):
+    """An answer had begun that could not be ended."""
 
 
 class Guard:
@@ -96,6 +100,8 @@ class Guard:
             await self._answer(scope, receive, send_marked, headers, request_id)
         except ClientDisconnect:
             status = CLIENT_CLOSED_REQUEST  # nobody is left to answer
+        except _BrokenOffError:
+            status = BROKEN_OFF  # the server closes the connection, so that nobody takes the part for the whole
         finally:
             route = getattr(scope.get("route"), "path", "unmatched")
             seconds = time.perf_counter() - started
@@ -134,7 +140,10 @@ class Guard:
         except SQLAlchemyError as error:  # of the key's look-up; routes have their own handler
             log.error("request %s: the database does not answer: %s", request_id, type(error).__name__)
             refusal = service_problem(database_unavailable(), request_id)
-        except Exception:
+        except Exception as error:
+            if has_begun and isinstance(error.__cause__, ServiceError | SQLAlchemyError):  # Starlette's, round ours
+                log.error("request %s broke off: %s", request_id, type(error.__cause__).__name__)
+                raise _BrokenOffError from None
             log.exception("request %s failed", request_id)
             if has_begun:
                 raise

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import httpx
 import pytest
 from sqlalchemy import delete
+from sqlalchemy.exc import OperationalError
 
 from service.jobs import JobStore
 from service.leases import Report
@@ -62,3 +64,23 @@ def test_records_that_were_removed_meanwhile_are_no_gap(api: Api, job_id: str, m
         session.execute(delete(Event).where(Event.job_id == job_id, Event.seq < api.services.jobs.get(job_id).last_seq))
     with pytest.raises(EventsExpiredError):
         list(pages)
+
+
+@pytest.mark.parametrize("error", [EventsExpiredError(3), OperationalError("SELECT secret", {}, Exception("host"))])
+def test_an_answer_that_breaks_off_is_no_answer_and_told_in_one_line(
+    api: Api, job_id: str, error: Exception, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    read = JobStore.metric_series
+
+    def failing(self: JobStore, job_id: str, after: int = 0, limit: int | None = None) -> Any:
+        if after:
+            raise error
+        return read(self, job_id, after, limit)
+
+    monkeypatch.setattr(JobStore, "metric_series", failing)
+    monkeypatch.setattr(metric_series, "_PAGE", 2)
+    with pytest.raises(httpx.RemoteProtocolError):
+        api.client.get(f"/v1/jobs/{job_id}/metrics")
+    (line,) = (record for record in caplog.records if record.name == "service.api" and record.levelname == "ERROR")
+    assert line.getMessage().endswith(f"broke off: {type(error).__name__}") and line.exc_info is None
+    assert 'route="/v1/jobs/{job_id}/metrics",status="599"} 1.0' in api.client.get("/metrics").text
