@@ -58,8 +58,9 @@ lint: .venv/.ready-dev
 test: lint
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-# 10,000 mutated raw files, where the tests take a few hundred.
+# 10,000 mutated raw files, where the tests take a few hundred; new examples for all other properties.
 fuzz: .venv/.ready-dev
+	$(BIN)/python -m pytest tests -m hypothesis --hypothesis-profile=new-examples --numprocesses 2 --dist loadfile
 	$(BIN)/python -m pytest tests/data/test_raw_fuzz.py --hypothesis-profile=fuzz --timeout 3600
 
 # Each part of the service killed at each moment of a job, five times on both databases; about an hour.

@@ -17,11 +17,11 @@ from ctrfast.schema import preset
 from tests import tiny_clicks
 
 # No deadline, no `too_slow`: the first call of a compiled function waits for its compilation, and machines stall.
-# The same examples at each run: new ones are looked for by `fuzz`, not by whoever changes something else.
-hypothesis.settings.register_profile(
-    "default", deadline=None, derandomize=True, suppress_health_check=[hypothesis.HealthCheck.too_slow]
-)
-hypothesis.settings.register_profile("fuzz", deadline=None, max_examples=10_000)
+# The same examples at each run: new ones are looked for by `make fuzz`, not by whoever changes something else.
+PATIENT = hypothesis.settings(deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.register_profile("default", PATIENT, derandomize=True)
+hypothesis.settings.register_profile("new-examples", PATIENT, derandomize=False)
+hypothesis.settings.register_profile("fuzz", PATIENT, derandomize=False, max_examples=10_000)
 hypothesis.settings.load_profile("default")
 
 SMALL_MODEL = {"embedding_dim": 4, "hidden": [16, 8]}

