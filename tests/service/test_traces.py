@@ -109,7 +109,7 @@ def test_a_mistake_of_the_service(traced: Traced, monkeypatch: pytest.MonkeyPatc
     def broken(*_: object) -> None:
         raise RuntimeError("secret")
 
-    monkeypatch.setattr("service.jobs.JobStore.get", broken)
+    monkeypatch.setattr("service.jobs.JobStore.page_of", broken)
     traced.client.get("/v1/jobs/x")
     (request,) = traced.spans(1)
     assert request.status.status_code is StatusCode.ERROR
