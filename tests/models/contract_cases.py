@@ -60,8 +60,8 @@ CASES: dict[str, dict[str, Any]] = {
         "tasks": {"kind": "ple", "experts": 1, "shared_experts": 1, "levels": 2, "hidden": [4]},
     },
 }
-# Every network, kind of tower and kind of head, once: each costs seconds of compilation. Not with dropout, which is
-# drawn, nor batch norms, which go by the rows, of each replica.
+# Every network and kind of tower, and the heads with gates, once: each costs seconds of compilation. Not with dropout,
+# which is drawn, nor batch norms, which go by the rows, of each replica.
 _ONCE = ("low_rank", "each", "all", "parallel", "outer", "layer_norms", "drawn", "shared_bottom")
 ALIKE_ON_REPLICAS = [case for case in CASES if not case.endswith(_ONCE)]
 BATCH, STEPS = 32, 6
