@@ -23,7 +23,7 @@ import tf_keras as keras
 
 from ctrfast.errors import ConfigError
 from ctrfast.models import CtrModel, build_model
-from ctrfast.models.field_pairs import WeightedPairs, pair_places
+from ctrfast.models.field_pairs import WeightedPairs, inner_products, pair_places
 
 _AS_FAST = 25  # ONNX Runtime multiplies all F * F at once in the time of F * F / 25 pairs one by one (F = 26, D = 10)
 
@@ -49,10 +49,7 @@ class KeptPairs(keras.layers.Layer):  # type: ignore[misc]
         """Embeddings (B, F, D) -> (B,)."""
         F = self._fields
         if _AS_FAST * len(self.kept) > F * F:
-            gram = tf.matmul(embeddings, embeddings, transpose_b=True)  # (B, F, F)
-            places = [i * F + j for i, j in zip(self._first, self._second, strict=True)]
-            products = tf.gather(tf.reshape(gram, (-1, F * F)), places, axis=1)  # (B, P)
-            return tf.linalg.matvec(products, self.pair_weights)
+            return tf.linalg.matvec(inner_products(embeddings, self.kept), self.pair_weights)
         first, second = (tf.gather(embeddings, fields, axis=1) for fields in (self._first, self._second))  # (B, P, D)
         return tf.linalg.matvec(tf.reduce_sum(first * second, axis=2), self.pair_weights)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -35,12 +35,13 @@ def pair_products(embeddings: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor
     return tf.gather(embeddings, first, axis=1) * tf.gather(embeddings, second, axis=1), gradient
 
 
-def inner_products(vectors: tf.Tensor) -> tf.Tensor:
-    """Vectors (B, F, D) -> <v_i, v_j> of each pair (B, P)."""
+def inner_products(vectors: tf.Tensor, kept: Sequence[int] | None = None) -> tf.Tensor:
+    """Vectors (B, F, D) -> <v_i, v_j> of each pair (B, P), or of those at the given places."""
     fields = vectors.shape[1]
     gram = tf.matmul(vectors, vectors, transpose_b=True)  # (B, F, F)
     first, second = pair_places(fields)
     places = [i * fields + j for i, j in zip(first, second, strict=True)]
+    places = places if kept is None else [places[at] for at in kept]
     return tf.gather(tf.reshape(gram, (-1, fields * fields)), places, axis=1)  # (B, P)
 
 

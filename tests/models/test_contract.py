@@ -1,8 +1,8 @@
 """What holds for every network, variant, tower and head.
 
 A run that was broken off goes on as if nothing had happened; a bundle answers over HTTP with the training graph's
-scores; two replicas take the steps of one. Logits, gradients and counts of weights: test_models.py, test_towers.py,
-test_task_heads.py; multiply-adds: test_network_sizes.py.
+scores. Of `ALIKE_ON_REPLICAS`, two replicas take the steps of one. Logits, gradients and counts of weights:
+test_models.py, test_towers.py, test_task_heads.py; multiply-adds: test_network_sizes.py.
 """
 
 import os
