@@ -108,6 +108,7 @@ class WorkFolder:
             ConfigError: the place was taken meanwhile.
         """
         sync_tree(result)
+        refuse_existing(self._out)  # a rename would replace a file
         try:
             result.replace(self._out)
         except OSError as error:

@@ -180,6 +180,13 @@ def test_a_log_that_is_there_is_refused_with_or_without_what_belongs_to_it(tmp_p
         synth(log, "criteo", 100, 2)
 
 
+def test_a_log_that_somebody_else_writes_meanwhile_is_kept(tmp_path):
+    out = tmp_path / "log.tsv"
+    with pytest.raises(ConfigError, match="exists already"):
+        synth(out, "criteo", 100, 1, on_progress=lambda done, rows: out.write_text("theirs"))
+    assert out.read_text() == "theirs"
+
+
 def test_every_preset_can_be_drawn_and_the_1tb_log_is_criteos(tmp_path):
     assert set(PROFILES) == set(PRESETS)
     for name in ("criteo", "criteo_1tb"):
