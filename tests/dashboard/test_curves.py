@@ -109,3 +109,20 @@ def test_the_series_is_read_once_at_a_time(make_api: Callable[..., Api], browser
         assert thinned < MOST_LIVE
         report(api, lease, range(drawn + 1, drawn + 2))
         expect(loss).to_have_attribute("aria-label", re.compile(f"^Loss: {thinned + 1} points"))
+
+
+def test_the_use_of_a_mixtures_experts_is_drawn(make_api: Callable[..., Api], browser: Browser) -> None:
+    api = make_api()
+    lease = training(api)
+    shares = {f"expert_share.mixture_0.expert_{expert}": share for expert, share in enumerate((0.2, 0.3, 0.5))}
+    report(api, lease, range(999_900, 1_000_000), balance=1.125, **shares)
+    with browser.new_context(viewport={"width": 360, "height": 800}) as context:
+        page = context.new_page()
+        page.goto(f"{api.url}/ui/jobs/{lease.job_id}")
+        label = page.locator('[role=img][aria-label^="Share of rows that take an expert"]')
+        expect(label).to_have_attribute("aria-label", re.compile("mixture_0.expert_2 50.00 %"))
+        page.get_by_label("Expert", exact=True).select_option(label="mixture_0.expert_0")
+        expect(label).to_have_attribute("aria-label", re.compile("Last: mixture_0.expert_0 20.00 %"))
+        expect(page.locator('[role=img][aria-label^="Balance of experts"]')).to_have_attribute(
+            "aria-label", re.compile("Last: all mixtures 1.125")
+        )

@@ -87,6 +87,7 @@ export class LineChart {
       font, ...more,
     });
     const named = (label) => (label ? { label, labelSize: 1.125 * letter, labelFont: font } : {});
+    const room = (_plot, _axis, _least, most) => Math.max(3, 1 + 0.45 * this.formatX(most).length) * letter; // of a label of x
     const signs = this.series.map((_, index) => signOf(index));
     this.uplot = new uPlot({
       width,
@@ -94,7 +95,7 @@ export class LineChart {
       padding: [null, 2 * letter, null, null], // the last label of x is wider than its place
       scales: { x: { time: false, distr: this.log ? 3 : 1, log: 2 }, y: this.#scaleY() },
       axes: [
-        axis({ size: 2 * letter, ...named(this.x), values: (_, values) => values.map((v) => (v === null ? "" : this.formatX(v))) }),
+        axis({ size: 2 * letter, space: room, ...named(this.x), values: (_, values) => values.map((v) => (v === null ? "" : this.formatX(v))) }),
         axis({ size: 4 * letter, ...named(this.y), values: (_, values) => values.map((v) => (v === null ? "" : this.formatY(v))) }),
       ],
       series: [

@@ -17,6 +17,7 @@ const MOST_MARKS = 50; // lines at epochs; of more every second, third ... is dr
 
 const share = (value) => (typeof value === "number" ? percent(value, 2) : "–");
 
+// byField: each field has such a metric, `clipped_share.C1`; `part`: or each expert, `expert_share.mixture_0.expert_1`.
 // byLabel: of several labels, those after the first have such a metric too, `valid_auc.bought`.
 const CHARTS = [
   { id: "loss", title: "Loss", y: "nats", names: { loss: "training", valid_log_loss: "validation (log loss)" }, byLabel: ["valid_log_loss"] },
@@ -25,6 +26,8 @@ const CHARTS = [
   { id: "input-wait", title: "Share of time that waits for input", names: { input_wait_share: "waiting" }, formatY: share },
   { id: "clipped", title: "Share of rows whose gradient was clipped", names: { clipped_share: "all fields" }, byField: "clipped_share", formatY: share },
   { id: "norms", title: "Embedding norm (RMS of a field's rows)", names: {}, byField: "embedding_norm" },
+  { id: "balance", title: "Balance of experts (1: all are taken alike)", names: { balance: "all mixtures" } },
+  { id: "experts", title: "Share of rows that take an expert", names: {}, byField: "expert_share", part: "Expert", formatY: share },
   { id: "memory", title: "Memory of the job's process", names: { memory_bytes: "memory" }, formatY: bytes },
 ];
 
@@ -151,7 +154,7 @@ export class Curves {
     if (fields.length) {
       const options = fields.map((name) => el("option", { value: name }, partOf(name)));
       choice = el("select", { id: `field-${shape.id}`, onchange: () => this.#draw() }, el("option", { value: "" }, `the ${LARGEST} largest`), options);
-      panel.append(el("label", { for: choice.id }, "Field"), choice);
+      panel.append(el("label", { for: choice.id }, shape.part ?? "Field"), choice);
     }
     this.charts.set(shape.id, { chart, choice });
     // In the order of CHARTS, whichever comes first: the key is the panel's place.
