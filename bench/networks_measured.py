@@ -62,7 +62,9 @@ def _speeds(made: Mapping[str, Any] | None) -> Iterator[str]:
         ]
         for name, figures in sorted(found.items())
     ]
-    yield f"Training, rows per second, and one row scored by ONNX. {made['title']}. {_source(made, _SPEED)}"
+    earlier = ", ".join(f"`{name}`" for name, figures in sorted(found.items()) if figures.get("earlier"))
+    source = f"{_source(made, _SPEED)}{f' Of earlier runs, which it names: {earlier}.' if earlier else ''}"
+    yield f"Training, rows per second, and one row scored by ONNX. {made['title']}. {source}"
     yield table(["network", _OURS, *peers, "one row, us"], rows)
 
 
@@ -75,7 +77,8 @@ def _speed_of(name: str, made: Mapping[str, Any] | None) -> Iterator[str]:
         [system, _with_range(values), "" if system == _OURS else _ratio(ours, values)]
         for system, values in sorted(figures["rows_per_s"].items(), key=lambda item: (item[0] != _OURS, item[0]))
     ]
-    yield f"{made['title']}. Medians, and in brackets the lowest and the highest round. {_source(made, _SPEED)}"
+    source = _source({**made, **(figures.get("earlier") or {})}, _SPEED)
+    yield f"{made['title']}. Medians, and in brackets the lowest and the highest round. {source}"
     if rows:
         yield table(["training", "rows per second", f"{_OURS} / it"], rows)
     repeats = len(figures["one_row_us"])

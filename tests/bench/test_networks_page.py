@@ -51,3 +51,15 @@ def test_measured_figures_stand_in_tables(tmp_path):
     assert "| base | 0.7500 (0.0707) | 2 |" in found["dcn.md"]
     assert "`python -m bench.zoo` on today (two cores)" in found["dcn.md"]
     assert "## Measured" not in found["fm.md"]
+
+
+def test_figures_of_an_earlier_run_are_told_as_such(tmp_path):
+    made = {"machine": "two cores", "command": "now", "date": "June", "title": "At batch 8"}
+    earlier = {"machine": "one core", "command": "before", "date": "May"}
+    own = {"rows_per_s": {"ctrfast": [4.0]}, "one_row_us": [80.0]}
+    figures = {"dcn": {**own, "earlier": earlier}, "lr": {**own, "earlier": None}}
+    (tmp_path / "zoo.json").write_text(json.dumps({**made, "figures": figures}))
+    found = pages(tmp_path)
+    assert "Printed by `before` on May (one core)" in found["dcn.md"]
+    assert "Printed by `now` on June (two cores)" in found["lr.md"]
+    assert "Of earlier runs, which it names: `dcn`." in found[INDEX]
