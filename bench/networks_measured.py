@@ -98,7 +98,7 @@ def _aucs(made: Mapping[str, Any] | None) -> Iterator[str]:
 def _auc_of(name: str, made: Mapping[str, Any] | None) -> Iterator[str]:
     if made is None or name not in made["figures"]:
         return
-    rows = [[case, _mean_auc(runs), str(len(runs))] for case, runs in made["figures"][name].items()]
+    rows = [[case, _mean_auc(runs), _finished(runs)] for case, runs in made["figures"][name].items()]
     yield f"{made['title']}; mean over the seeds, and in brackets the deviation. {_source(made, _AUC)}"
     yield table(["rule and batch", "test AUC", "seeds"], rows)
 
@@ -119,6 +119,12 @@ def _ratio(ours: Sequence[float], theirs: Sequence[float]) -> str:
 
 def _one_row(values: Sequence[float]) -> str:
     return f"{min(values):,.0f}" if values else "-"
+
+
+def _finished(runs: Sequence[Mapping[str, Any]]) -> str:
+    """How many seeds the mean is of: `3`, or `2 of 3` where one was stopped."""
+    finished = sum("metrics" in run for run in runs)
+    return str(finished) if finished == len(runs) else f"{finished} of {len(runs)}"
 
 
 def _mean_auc(runs: Sequence[Mapping[str, Any]]) -> str:
