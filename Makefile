@@ -79,11 +79,18 @@ parity: .venv-peers/.ready build/fuxictr/.ready
 build/fuxictr/.ready:
 	rm -rf build/fuxictr
 	git clone --quiet --filter=blob:none --no-checkout https://github.com/reczoo/FuxiCTR build/fuxictr
-	git -C build/fuxictr checkout --quiet b0bdfa163aedd9e2e433235520c1a8d42a6dbb66 -- model_zoo/MaskNet
+	git -C build/fuxictr checkout --quiet b0bdfa163aedd9e2e433235520c1a8d42a6dbb66 -- \
+		$(addprefix model_zoo/,MaskNet AFM AutoInt DLRM FwFM)
 	git -C build/fuxictr checkout --quiet 7b98a49fb6ef1fedb99dea9fa17b2935c3baa508 -- model_zoo/GDCN
 	git -C build/fuxictr checkout --quiet 45c36dbc31a994966a798b0c660ae53e308a9df0 -- model_zoo/EulerNet
 	git -C build/fuxictr checkout --quiet 44649adc058d2a5390bf4a419c60d52d7a2d2d31 -- model_zoo/DCNv3
 	@touch $@
+
+# The same for bench-zoo, which measures the others where they cannot be had, and says so.
+.PHONY: fuxictr-files
+fuxictr-files:
+	@$(MAKE) --no-print-directory build/fuxictr/.ready || \
+		echo "bench-zoo leaves out FuxiCTR's networks that are files of its repository: there is no checkout."
 
 # docs/networks, from docstrings, the golden files and bench/results.
 networks-page: .venv/.ready
@@ -108,6 +115,7 @@ $(BENCHES): bench-%: .venv/.ready
 	$(BIN)/python -m bench.$(subst -,_,$*) $(BENCH_OPTIONS)
 
 bench-train bench-gpu bench-prepare bench-zoo: .venv-peers/.ready
+bench-zoo: fuxictr-files
 bench-serve: $(SERVE_PEERS)
 
 bench-jobs bench-pages bench-cluster: .venv/.ready-dev

@@ -62,7 +62,9 @@ def _speeds(made: Mapping[str, Any] | None) -> Iterator[str]:
         ]
         for name, figures in sorted(found.items())
     ]
-    yield f"Training, rows per second, and one row scored by ONNX. {made['title']}. {_source(made, _SPEED)}"
+    earlier = ", ".join(f"`{name}`" for name, figures in sorted(found.items()) if figures.get("earlier"))
+    source = f"{_source(made, _SPEED)}{f' Of earlier runs, which it names: {earlier}.' if earlier else ''}"
+    yield f"Training, rows per second, and one row scored by ONNX. {made['title']}. {source}"
     yield table(["network", _OURS, *peers, "one row, us"], rows)
 
 
@@ -75,7 +77,8 @@ def _speed_of(name: str, made: Mapping[str, Any] | None) -> Iterator[str]:
         [system, _with_range(values), "" if system == _OURS else _ratio(ours, values)]
         for system, values in sorted(figures["rows_per_s"].items(), key=lambda item: (item[0] != _OURS, item[0]))
     ]
-    yield f"{made['title']}. Medians, and in brackets the lowest and the highest round. {_source(made, _SPEED)}"
+    source = _source({**made, **(figures.get("earlier") or {})}, _SPEED)
+    yield f"{made['title']}. Medians, and in brackets the lowest and the highest round. {source}"
     if rows:
         yield table(["training", "rows per second", f"{_OURS} / it"], rows)
     repeats = len(figures["one_row_us"])
@@ -95,7 +98,7 @@ def _aucs(made: Mapping[str, Any] | None) -> Iterator[str]:
 def _auc_of(name: str, made: Mapping[str, Any] | None) -> Iterator[str]:
     if made is None or name not in made["figures"]:
         return
-    rows = [[case, _mean_auc(runs), str(len(runs))] for case, runs in made["figures"][name].items()]
+    rows = [[case, _mean_auc(runs), _finished(runs)] for case, runs in made["figures"][name].items()]
     yield f"{made['title']}; mean over the seeds, and in brackets the deviation. {_source(made, _AUC)}"
     yield table(["rule and batch", "test AUC", "seeds"], rows)
 
@@ -116,6 +119,12 @@ def _ratio(ours: Sequence[float], theirs: Sequence[float]) -> str:
 
 def _one_row(values: Sequence[float]) -> str:
     return f"{min(values):,.0f}" if values else "-"
+
+
+def _finished(runs: Sequence[Mapping[str, Any]]) -> str:
+    """How many seeds the mean is of: `3`, or `2 of 3` where one was stopped."""
+    finished = sum("metrics" in run for run in runs)
+    return str(finished) if finished == len(runs) else f"{finished} of {len(runs)}"
 
 
 def _mean_auc(runs: Sequence[Mapping[str, Any]]) -> str:

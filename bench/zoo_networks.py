@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+from bench.fuxictr_checkout import CHECKOUT, NETWORKS, is_there
 from bench.workload import HIDDEN, WIDTH
 from ctrfast.model_config import (
     ATTENTION_WIDTH,
@@ -19,7 +21,7 @@ from ctrfast.model_config import (
     ORDER_VECTORS,
 )
 
-# What `bench.peers` can build; its programs hold the same names.
+# What `bench.peers` can build from the packages; its programs hold the same names.
 DEEPCTR = frozenset("afm autoint dcn dcn_mix dcn_v2 deep_fwfm deepfm fibinet fm fwfm nfm pnn wide_deep xdeepfm".split())
 FUXICTR = frozenset("dcn dcn_mix dcn_v2 deepfm fibinet final_mlp fm lr nfm pnn wide_deep xdeepfm".split())
 
@@ -31,6 +33,12 @@ _WIDTHS = {
     "masknet": MASK_WIDTH,
     "xdeepfm": CIN_WIDTH,
 }
+
+
+def peers_of(name: str, checkout: Path = CHECKOUT) -> list[str]:
+    """Who has the network: DeepCTR; FuxiCTR, in its package or in a file of its checkout that is there."""
+    by_file = name in NETWORKS and is_there(name, checkout)
+    return [peer for peer, has in (("DeepCTR", name in DEEPCTR), ("FuxiCTR", name in FUXICTR or by_file)) if has]
 
 
 def settings_of(name: str) -> dict[str, Any]:

@@ -6,7 +6,6 @@ which its users copy: they come from a checkout.
 
 from __future__ import annotations
 
-import importlib.util
 import tempfile
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -18,11 +17,13 @@ import numpy as np
 import torch
 from torch import nn
 
+from bench.fuxictr_checkout import load
 from bench.parity import rows
 from bench.parity.golden import Array, Golden
 from bench.parity.torch_weights import Weights, dense, draw, golden, mlp_weights, norm, value
 from bench.peers.fuxictr_features import describe, inputs
 from bench.peers.fuxictr_networks import Network
+from bench.peers.fuxictr_whole import build
 from bench.workload import Rows
 
 HIDDEN = list(rows.HIDDEN)
@@ -116,22 +117,10 @@ def _final_mlp() -> Golden:
     )
 
 
-def _file(checkout: Path, name: str) -> ModuleType:
-    path = checkout / "model_zoo" / name / "src" / f"{name}.py"
-    if not path.is_file():
-        raise SystemExit(f"{path} is missing. Give a checkout of github.com/reczoo/FuxiCTR: --fuxictr FOLDER.")
-    spec = importlib.util.spec_from_file_location(name, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def _whole(network: type[nn.Module], **options: Any) -> nn.Module:
-    """A network of FuxiCTR's zoo, as its `run_expid.py` builds it."""
-    with tempfile.TemporaryDirectory() as folder:
-        given = {"task": "regression", "verbose": 0, "model_root": folder, "metrics": ["AUC"]}
-        given |= {"optimizer": "adam", "loss": "binary_crossentropy", "embedding_dim": rows.WIDTH}
-        model = network(describe(rows.SIZES, 0, rows.WIDTH), **given, **options)
+    """A network of FuxiCTR's zoo with drawn weights."""
+    feature_map = describe(rows.SIZES, 0, rows.WIDTH)
+    model = build(network, feature_map, {"embedding_dim": rows.WIDTH, **options}, task="regression")
     draw(model)
     return model
 
@@ -149,7 +138,7 @@ def _masknet(checkout: Path, variant: str) -> Golden:
     else:
         settings["hidden"] = HIDDEN
         options |= {"dnn_hidden_units": HIDDEN, "parallel_num_blocks": count, "parallel_block_dim": width}
-    model = _whole(_file(checkout, "MaskNet").MaskNet, **options)
+    model = _whole(load("MaskNet", checkout).MaskNet, **options)
     draw(model, std=1.0)  # masks multiply: small ones leave nothing to compare
     net = model.mask_net
     weights = {
@@ -173,7 +162,7 @@ def _masknet(checkout: Path, variant: str) -> Golden:
 
 
 def _gdcn(checkout: Path) -> Golden:
-    model = _whole(_file(checkout, "GDCN").GDCNP, dnn_hidden_units=HIDDEN, num_cross_layers=2)
+    model = _whole(load("GDCN", checkout).GDCNP, dnn_hidden_units=HIDDEN, num_cross_layers=2)
     crosses = model.cross_net
     weights: Weights = {}
     for index, (kernel, gate, bias) in enumerate(zip(crosses.w, crosses.wg, crosses.b, strict=True)):
@@ -200,7 +189,7 @@ def _gdcn(checkout: Path) -> Golden:
 
 def _eulernet(checkout: Path) -> Golden:
     orders, layers = 3, 2
-    model = _whole(_file(checkout, "EulerNet").EulerNet, shape=[orders] * layers)
+    model = _whole(load("EulerNet", checkout).EulerNet, shape=[orders] * layers)
     with torch.no_grad():
         model.mu.exp_()  # our lengths are positive
     weights = {"log_lengths": np.log(value(model.mu)[0])}
@@ -249,7 +238,7 @@ class _Crosses(nn.Module):
 
 def _fcn(checkout: Path) -> Golden:
     layers = 2
-    model = _Crosses(_file(checkout, "DCNv3"), layers)
+    model = _Crosses(load("DCNv3", checkout), layers)
     draw(model)
     weights: Weights = {}
     for name, part in (("linear", model.linear), ("exponential", model.exponential)):

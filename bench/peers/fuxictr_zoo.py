@@ -10,8 +10,10 @@ from pathlib import Path
 
 import torch
 
+from bench.fuxictr_checkout import NETWORKS
 from bench.peers.fuxictr_features import describe, inputs
 from bench.peers.fuxictr_networks import Network
+from bench.peers.fuxictr_whole import whole
 from bench.turns import Turns, answering
 from bench.workload import HELD_ROWS, NUMBERS, SEED, WIDTH, Rows, field_sizes
 
@@ -25,8 +27,12 @@ def main(turns: Turns) -> None:
     arguments = parser.parse_args()
     torch.manual_seed(SEED)
     rows = Rows.read(arguments.data)
-    with tempfile.TemporaryDirectory() as folder:
-        model = Network(arguments.model, describe(field_sizes(arguments.ids), NUMBERS, WIDTH), folder)
+    feature_map = describe(field_sizes(arguments.ids), NUMBERS, WIDTH)
+    if arguments.model["name"] in NETWORKS:
+        model = whole(arguments.model, feature_map)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            model = Network(arguments.model, feature_map, folder)
     model.train()
     count = HELD_ROWS // arguments.batch_size
     source = itertools.cycle([inputs(rows.batch(index, arguments.batch_size)) for index in range(count)])

@@ -39,7 +39,8 @@ def test_measured_figures_stand_in_tables(tmp_path):
     figures = {"dcn": {"rows_per_s": speeds, "one_row_us": [81.0, 80.0]}, "lr": {"rows_per_s": {}, "one_row_us": []}}
     (tmp_path / "zoo.json").write_text(json.dumps({**made, "title": "At batch 8", "figures": figures}))
     runs = [{"metrics": {"test_auc": 0.7}}, {"metrics": {"test_auc": 0.8}}]
-    aucs = {"dcn": {"base": runs, "cowclip_64": [{"stopped": "The loss is not a number."}]}}
+    stopped = {"stopped": "The loss is not a number."}
+    aucs = {"dcn": {"base": runs, "cowclip_64": [stopped]}, "lr": {"base": runs, "cowclip_64": [runs[0], stopped]}}
     (tmp_path / "zoo_auc.json").write_text(json.dumps({**made, "title": "Test AUC", "figures": aucs}))
     found = pages(tmp_path)
     assert "| `dcn` | 400 | 100 | 80 |" in found[INDEX]
@@ -49,5 +50,19 @@ def test_measured_figures_stand_in_tables(tmp_path):
     assert "| DeepCTR | 100 (100 to 200) | 3.00 |" in found["dcn.md"]
     assert "One row scored by ONNX: 80 us, the least of 2 repeats." in found["dcn.md"]
     assert "| base | 0.7500 (0.0707) | 2 |" in found["dcn.md"]
+    assert "| cowclip_64 | stopped | 0 of 1 |" in found["dcn.md"]
+    assert "| cowclip_64 | 0.7000 | 1 of 2 |" in found["lr.md"]
     assert "`python -m bench.zoo` on today (two cores)" in found["dcn.md"]
     assert "## Measured" not in found["fm.md"]
+
+
+def test_figures_of_an_earlier_run_are_told_as_such(tmp_path):
+    made = {"machine": "two cores", "command": "now", "date": "June", "title": "At batch 8"}
+    earlier = {"machine": "one core", "command": "before", "date": "May"}
+    own = {"rows_per_s": {"ctrfast": [4.0]}, "one_row_us": [80.0]}
+    figures = {"dcn": {**own, "earlier": earlier}, "lr": {**own, "earlier": None}}
+    (tmp_path / "zoo.json").write_text(json.dumps({**made, "figures": figures}))
+    found = pages(tmp_path)
+    assert "Printed by `before` on May (one core)" in found["dcn.md"]
+    assert "Printed by `now` on June (two cores)" in found["lr.md"]
+    assert "Of earlier runs, which it names: `dcn`." in found[INDEX]

@@ -1,12 +1,14 @@
 import ast
+import json
 import sys
 from pathlib import Path
 
 import pytest
 
 from bench import zoo
+from bench.fuxictr_checkout import NETWORKS, load
 from bench.train import Entry
-from bench.zoo import OURS, PEERS, Measured, entries_of, measure, report
+from bench.zoo import OURS, PEERS, Measured, entries_of, kept, measure, report
 from bench.zoo_networks import DEEPCTR, FUXICTR, settings_of
 from ctrfast.config import parse_config
 from ctrfast.model_config import MODEL_NAMES
@@ -24,7 +26,12 @@ def test_settings_written_out_are_the_networks_own(name):
 
 
 @pytest.mark.parametrize(
-    ("names", "program", "table"), [(DEEPCTR, "deepctr_networks", "NETWORKS"), (FUXICTR, "fuxictr_networks", "PARTS")]
+    ("names", "program", "table"),
+    [
+        (DEEPCTR, "deepctr_networks", "NETWORKS"),
+        (FUXICTR, "fuxictr_networks", "PARTS"),
+        (frozenset(NETWORKS), "fuxictr_whole", "OPTIONS"),
+    ],
 )
 def test_the_peers_programs_have_the_networks_told(names, program, table):
     tree = ast.parse((PROGRAMS / f"{program}.py").read_text())
@@ -34,8 +41,19 @@ def test_the_peers_programs_have_the_networks_told(names, program, table):
 
 def test_a_network_is_trained_by_those_that_have_it():
     assert [entry.name for entry in entries_of("dcn")] == [OURS, *PEERS]
-    assert [entry.name for entry in entries_of("afm")] == [OURS, "DeepCTR"]
-    assert [entry.name for entry in entries_of("gdcn")] == [OURS]
+    assert [entry.name for entry in entries_of("deep_fwfm")] == [OURS, "DeepCTR"]
+
+
+def test_fuxictrs_files_are_measured_where_they_are(tmp_path):
+    file = tmp_path / "model_zoo" / "DCNv3" / "src" / "DCNv3.py"
+    file.parent.mkdir(parents=True)
+    file.write_text("layers = 3")
+    assert load("DCNv3", tmp_path).layers == 3
+    assert [entry.name for entry in entries_of("fcn", tmp_path)] == [OURS, "FuxiCTR"]
+    assert [entry.name for entry in entries_of("gdcn", tmp_path)] == [OURS]
+    assert [entry.name for entry in entries_of("afm", tmp_path)] == [OURS, "DeepCTR"]
+    with pytest.raises(SystemExit, match=r"GDCN\.py is missing\. `make build/fuxictr/\.ready` gets it"):
+        load("GDCN", tmp_path)
 
 
 class Program(Entry):
@@ -75,3 +93,37 @@ def test_the_report_has_ratios_of_the_rounds_and_names_what_is_slower():
     ]
     assert "Compared: 2; ctrfast is slower in: fm (FuxiCTR, 0.50)." in made.notes
     assert "FAILED: fm: DeepCTR ended" in made.notes
+
+
+def test_the_report_tells_which_of_fuxictrs_files_were_missing():
+    ours = {OURS: [4.0]}
+    results = [
+        Measured("fcn", rows_per_s={**ours, "FuxiCTR": [2.0]}),
+        Measured("gdcn", rows_per_s=ours),
+        Measured("masknet", rows_per_s=ours, failures=["masknet: FuxiCTR ended"]),
+        Measured("xdeepfm", rows_per_s=ours),
+    ]
+    (note,) = [note for note in report(results, 8, 1, 16).notes if "repository" in note]
+    assert note.startswith("Not measured: FuxiCTR's gdcn, which are files of its repository")
+    assert not [note for note in report(results[:1], 8, 1, 16).notes if "repository" in note]
+
+
+def test_other_networks_keep_their_figures_and_say_of_which_run(tmp_path):
+    before = [Measured(name, 3, [1.0], {OURS: [4.0], "DeepCTR": [speed]}) for name, speed in (("fm", 8.0), ("lr", 2.0))]
+    made, path = report(before, batch_size=8, rounds=1, rows=16), tmp_path / "zoo.json"
+    run = {"command": "python -m bench.zoo", "date": "May", "machine": "two cores"}
+    path.write_text(json.dumps({**run, "title": made.title, "notes": made.notes, "figures": made.figures}))
+    (left,) = kept(path, ["lr"], made.title, made.notes[0])
+    assert (left.name, left.earlier, left.ratio("DeepCTR")) == ("fm", run, 0.5)
+    again = report([left, Measured("lr", rows_per_s={OURS: [5.0]})], batch_size=8, rounds=1, rows=16)
+    assert "Of `python -m bench.zoo` on May (two cores): fm." in again.notes
+    assert [line[:3] for line in again.tables[0].rows] == [["fm", "3", "4 (4-4)"], ["lr", "-", "5 (5-5)"]]
+    path.write_text(
+        json.dumps({**run, "command": "later", "title": again.title, "notes": again.notes} | {"figures": again.figures})
+    )
+    assert [(of.name, of.earlier["command"]) for of in kept(path, [], again.title, again.notes[0])] == [
+        ("fm", "python -m bench.zoo"),
+        ("lr", "later"),
+    ]
+    with pytest.raises(SystemExit, match="is of other settings"):
+        kept(path, ["lr"], made.title, "Rounds: 5")
