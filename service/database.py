@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from pydantic_core import from_json
 from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.orm import Session
 
@@ -40,7 +41,7 @@ class Database:
     """An engine with two kinds of blocks: `read` and `write`."""
 
     def __init__(self, url: str) -> None:
-        self.engine = create_engine(_with_timeout(make_url(url)))
+        self.engine = create_engine(_with_timeout(make_url(url)), json_deserializer=from_json)
         self.is_sqlite = self.engine.dialect.name == "sqlite"
         if self.is_sqlite:
             _tune_sqlite(self.engine)
