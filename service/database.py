@@ -1,7 +1,9 @@
 """Connections and transactions on SQLite or PostgreSQL, and the migrations.
 
-A reader takes a plain transaction. A writer takes `BEGIN IMMEDIATE` on SQLite, so that two of them queue up instead of
-failing in the middle; on PostgreSQL writers lock the rows that they read (`with_for_update`).
+A reader sees one state of all tables on SQLite. On PostgreSQL each of its statements sees what is committed then, as in
+a transaction of PostgreSQL's usual isolation (READ COMMITTED), so it takes none: to begin and end one would double what
+a short query costs. A writer takes `BEGIN IMMEDIATE` on SQLite, so that two of them queue up instead of failing in the
+middle; on PostgreSQL writers lock the rows that they read (`with_for_update`).
 
     database = Database(settings.url)
     with database.write() as session:
@@ -14,8 +16,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from pydantic_core import from_json
 from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.orm import Session
+
+from service.lost_connections import replace_lost
 
 HEAD = "0010"  # the newest revision under migrations/versions; a test compares
 BUSY_TIMEOUT_MS = 30_000
@@ -33,19 +38,22 @@ _QUEUE_LOCK = _MIGRATION_LOCK + 1
 
 
 class Database:
-    """An engine with two kinds of transactions: `read` and `write`."""
+    """An engine with two kinds of blocks: `read` and `write`."""
 
     def __init__(self, url: str) -> None:
-        self.engine = create_engine(_with_timeout(make_url(url)), pool_pre_ping=not url.startswith("sqlite"))
+        self.engine = create_engine(_with_timeout(make_url(url)), json_deserializer=from_json)
         self.is_sqlite = self.engine.dialect.name == "sqlite"
         if self.is_sqlite:
             _tune_sqlite(self.engine)
+        else:
+            _tune_postgresql(self.engine)
+            replace_lost(self.engine)
         self._writer = self.engine.execution_options(**{_WRITES: True})
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        """A transaction that only reads."""
-        with Session(self.engine, expire_on_commit=False) as session:
+        """For reading alone: what is changed in objects is not written."""
+        with Session(self.engine, expire_on_commit=False, autoflush=False) as session:
             yield session
 
     @contextmanager
@@ -105,3 +113,14 @@ def _tune_sqlite(engine: Engine) -> None:
     def _on_begin(connection: Connection) -> None:
         writes = connection.get_execution_options().get(_WRITES, False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _tune_postgresql(engine: Engine) -> None:
+    @event.listens_for(engine, "connect")
+    def _on_connect(connection: Any, _record: Any) -> None:
+        connection.autocommit = True  # as above: the driver begins none
+
+    @event.listens_for(engine, "begin")
+    def _on_begin(connection: Connection) -> None:
+        if connection.get_execution_options().get(_WRITES, False):
+            connection.exec_driver_sql("BEGIN")

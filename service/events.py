@@ -10,7 +10,7 @@ a number that is missing before the first one left was removed.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -24,6 +24,7 @@ from service.tables import Event, Job, WebhookRow
 TYPES = STATE, PROGRESS, METRIC, LOG, WARNING = "state", "progress", "metric", "log", "warning"
 TRACEPARENT = "traceparent"  # in the data of a first event
 MOST_NEWS = 16  # events of one job that are read together with those of others
+_LINES_AT_ONCE = 500
 _TEXT_KEY = {LOG: "line", WARNING: "message"}
 
 
@@ -124,14 +125,22 @@ def read_log(session: Session, job_id: str, after: int, limit: int) -> LogPage:
 
 def read_log_tail(session: Session, job_id: str, most: int, lines: int | None) -> int:
     """The event after which the last log lines begin that fit into so many bytes and are at most `lines`; 0: all do."""
-    query = select(Event.seq, Event.data).where(Event.job_id == job_id, Event.type == LOG)
-    newest_first = query.order_by(Event.seq.desc()).execution_options(yield_per=500)
     left = most
-    for count, row in enumerate(session.execute(newest_first)):
-        left -= len(row.data["line"].encode(errors="replace")) + 1
+    for count, (seq, line) in enumerate(_log_backwards(session, job_id)):
+        left -= len(line.encode(errors="replace")) + 1
         if left < 0 or count == lines:
-            return int(row.seq)
+            return seq
     return 0
+
+
+def _log_backwards(session: Session, job_id: str) -> Iterator[tuple[int, str]]:
+    """Numbers and lines of the log, the newest first, read as they are asked for."""
+    query = select(Event.seq, Event.data).where(Event.job_id == job_id, Event.type == LOG)
+    newest_first = query.order_by(Event.seq.desc()).limit(_LINES_AT_ONCE)
+    rows = session.execute(newest_first).all()
+    while rows:
+        yield from ((row.seq, row.data["line"]) for row in rows)
+        rows = session.execute(newest_first.where(Event.seq < rows[-1].seq)).all()
 
 
 def read_metric_series(

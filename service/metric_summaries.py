@@ -9,8 +9,9 @@ ends of what is asked for) the events are read.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Container, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Container, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 from sqlalchemy import func, select
@@ -52,15 +53,21 @@ def read_thinned(
     Raises:
         EventsExpiredError: events after that one were removed.
     """
+    is_asked_for = cache(lambda name: names is None or name in names)  # there are few names, each in many records
+
+    def cover(first: int, last: int, level: int) -> list[_Node]:
+        nodes = _cover(session, job_id, first, last, level)
+        return nodes if names is None else [replace(node, part=node.part.of(is_asked_for)) for node in nodes]
+
     newest = session.execute(select(Job.last_seq).where(Job.id == job_id)).scalar_one()
-    nodes = _cover(session, job_id, after + 1, newest, _TOP)
+    nodes = cover(after + 1, newest, _TOP)
     while True:
         total = totals([node.part for node in nodes])
         coarse = {node.first for node in nodes if is_too_coarse(node.part, names, points, total)}
         if not coarse:
             require_kept(session, job_id, after)
             return thin_parts([node.part for node in nodes], names, points), newest
-        nodes = _refined(session, job_id, nodes, coarse)
+        nodes = _refined(cover, nodes, coarse)
 
 
 def write_due_summaries(session: Session, job: Job, before: int) -> None:
@@ -132,12 +139,14 @@ def _cover(session: Session, job_id: str, first: int, last: int, level: int) -> 
     return [*nodes, *_cover(session, job_id, first, last, level - 1)]
 
 
-def _refined(session: Session, job_id: str, nodes: Sequence[_Node], coarse: Collection[int]) -> list[_Node]:
+def _refined(
+    cover: Callable[[int, int, int], list[_Node]], nodes: Sequence[_Node], coarse: Collection[int]
+) -> list[_Node]:
     """Finer ones in place of those that begin with these events; neighbours of one level are read together."""
     found: list[_Node] = []
     for level, group in itertools.groupby(nodes, lambda node: node.level if node.first in coarse else None):
         run = list(group)
-        found += run if level is None else _cover(session, job_id, run[0].first, run[-1].last, level - 1)
+        found += run if level is None else cover(run[0].first, run[-1].last, level - 1)
     return found
 
 

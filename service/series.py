@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import itertools
 from bisect import bisect_left
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -43,6 +43,17 @@ class Part:
                 if name not in PLACE:
                     found.setdefault(name, []).append(index)
         return found
+
+    def of(self, is_asked_for: Callable[[str], bool]) -> Part:
+        """The same of some metrics alone, without records that hold none of them."""
+        names = {name for name in set[str]().union(*self.records) if name not in PLACE and is_asked_for(name)}
+        keys = names.union(PLACE)
+        records = [
+            {key: value for key, value in record.items() if key in keys}
+            for record in self.records
+            if not names.isdisjoint(record)
+        ]
+        return Part(records, {name: count for name, count in self.left_out.items() if name in names})
 
     def count(self, name: str) -> int:
         """Values of a metric, with those that were left out."""

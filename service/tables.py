@@ -6,6 +6,7 @@ write names the attempt that it was given.
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 from sqlalchemy import (
@@ -18,7 +19,6 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
-    Row,
     String,
     Text,
     UniqueConstraint,
@@ -104,7 +104,7 @@ class Job(Base):
 
 Index(None, Job.state, Job.waits_for_children, Job.priority.desc(), Job.id)  # the queue, in its order
 
-JobRow = Job | Row[Any]  # a job as an object that can be changed, or its columns' values alone
+JobRow = Job | SimpleNamespace  # a job as an object that can be changed, or values of its columns alone
 
 
 class JobLabel(Base):

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import datetime
+from functools import lru_cache
+
+_KEPT = 4096  # times that are asked for again: pages look at the same jobs every few seconds
 
 
+@lru_cache(_KEPT)
 def iso_time(seconds: float) -> str:
     """Seconds since 1970 as UTC text."""
     moment = datetime.datetime.fromtimestamp(seconds, datetime.UTC)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -26,6 +27,7 @@ OWN = Path(__file__).parent / "static"
 VENDOR = Path(__file__).parent / "vendor"
 VENDORED = ("uplot/uPlot.iife.min.js", "uplot/uPlot.min.css")  # what browsers load of it
 
+_IMPORTED = re.compile(r'^(?:import|export) [^;]*? ?from "\./([\w.]+)";', re.MULTILINE)
 _TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 _FOR_GOOD = "public, max-age=31536000, immutable"
 
@@ -44,6 +46,16 @@ class Assets:
         """Where a browser finds an asset. Raises KeyError where there is none."""
         self.contents[name]
         return f"{STATIC}/{self.hash}/{name}"
+
+    def imported(self, name: str) -> list[str]:
+        """The modules that a module needs before it runs, with those that they need, by name."""
+        found: set[str] = set()
+        unread = [name]
+        while unread:
+            new = set(_IMPORTED.findall(self.contents[unread.pop()].decode())) - found
+            found |= new
+            unread += new
+        return sorted(found)
 
 
 @cache

@@ -4,8 +4,9 @@
     def job_page(request: Request, job_id: str) -> HTMLResponse:
         return page(request, "job.html", title="Job", active="jobs", job_id=job_id)
 
-A template extends `layout.html` and names its scripts; it gets `rights` (the caller's scopes, as texts), `asset(name)`
-and the values that are given here. Whatever a template inserts is escaped. Inline scripts and styles do not run.
+A template extends `layout.html` and names its scripts; it gets `rights` (the caller's scopes, as texts), `asset(name)`,
+`module(name)` and the values that are given here. Whatever a template inserts is escaped. Inline scripts and styles do
+not run.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from service.access import LOCAL_CALLER, Caller, Right, rights_text
 from service.pages.assets import assets
@@ -43,7 +45,16 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.globals["asset"] = assets().address
+    environment.globals["module"] = _module
     return environment
+
+
+@cache
+def _module(name: str) -> Markup:
+    """A module as a page's script, and links to what it imports, so that a browser asks for all of it at once."""
+    address = assets().address
+    links = [Markup('<link rel="modulepreload" href="{}">').format(address(other)) for other in assets().imported(name)]
+    return Markup("\n").join([Markup('<script type="module" src="{}"></script>').format(address(name)), *links])
 
 
 def page(

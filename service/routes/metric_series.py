@@ -7,8 +7,9 @@ import json
 from collections.abc import Iterator
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Response
 from fastapi.responses import StreamingResponse
+from pydantic_core import to_json
 
 from service.answers import MetricSeries
 from service.compressed_route import CompressedRoute
@@ -30,7 +31,7 @@ def get_metric_series(
     names: Annotated[str | None, Query(max_length=4000, examples=["loss,valid_auc,clipped_share.*"])] = None,
     points: Annotated[int | None, Query(ge=FEWEST_POINTS, le=1_000_000)] = None,
     after: Seq = 0,
-) -> MetricSeries | StreamingResponse:
+) -> Response:
     """Metric records in order; all, or those of some `names` (a comma between), or at most `points` of each name.
 
     A name that ends in `*` stands for all that begin so: `clipped_share.*` are those of the id fields. Thinned out, the
@@ -43,7 +44,8 @@ def get_metric_series(
         first = next(pages)  # refuses what was removed while that can be answered
         return StreamingResponse(itertools.chain((first,), pages), media_type="application/json")
     series, last_seq = jobs.thinned_series(job_id, after, wanted, points)
-    return MetricSeries(series=series, last_seq=last_seq)
+    content = to_json({"series": series, "last_seq": last_seq}, inf_nan_mode="null")  # as `MetricSeries` would be
+    return Response(content, media_type="application/json")
 
 
 def _pages(jobs: JobStore, job_id: str, after: int, names: MetricNames | None) -> Iterator[bytes]:

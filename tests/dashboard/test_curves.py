@@ -66,6 +66,29 @@ def test_fields_are_read_again_though_the_job_has_ended(make_api: Callable[..., 
         expect(norms).to_have_attribute("aria-label", re.compile(rf"^Embedding norm\D*{STEPS} points"))
 
 
+def test_fields_are_read_while_the_others_are_and_the_plan_after_them(
+    make_api: Callable[..., Api], browser: Browser
+) -> None:
+    api = make_api()
+    lease = training(api)
+    report(api, lease, range(1, STEPS + 1), **{"embedding_norm.C1": 0.5})
+    held: list[Route] = []
+    asked: list[str] = []
+    with browser.new_context() as context:
+        page = context.new_page()
+        page.on("request", lambda request: asked.append(request.url))
+        page.route(re.compile("points=600"), lambda route: held.append(route))
+        with page.expect_response(FIELDS):
+            page.goto(f"{api.url}/ui/jobs/{lease.job_id}")
+        assert len(held) == 1
+        assert not any("/v1/plans" in url for url in asked)
+        with page.expect_request("**/v1/plans"):
+            held[0].continue_()
+        expect(page.locator('[role=img][aria-label^="Embedding norm"]')).to_be_visible()
+        expect(page.locator('[role=img][aria-label^="Loss"]')).to_be_visible()
+        assert sum(bool(FIELDS.search(url)) for url in asked) == 1
+
+
 def test_the_series_is_read_once_at_a_time(make_api: Callable[..., Api], browser: Browser) -> None:
     api = make_api()
     lease = training(api)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -107,6 +108,18 @@ def test_a_long_training_of_many_fields(make_api: Callable[..., Api], page: Page
     other = next(name for name in FIELDS if name not in largest)
     page.get_by_label("Field", exact=True).last.select_option(other)  # its series is read when it is drawn
     page.locator(f'[role=img][aria-label^="Embedding norm"][aria-label*="Last: {other} "]').wait_for()
+
+
+@pytest.mark.parametrize("path", ["jobs", "jobs/none", "jobs/new", "sweeps/none", "models/none", "score"])
+def test_a_page_names_all_scripts_that_it_begins_with(make_api: Callable[..., Api], page: Page, path: str) -> None:
+    api = make_api()
+    asked: set[str] = set()
+    page.on("request", lambda request: asked.add(request.url.removeprefix(api.url)))
+    page.goto(f"{api.url}/ui/{path}")
+    page.wait_for_load_state("networkidle")
+    named = set(re.findall(r'(?:src|href)="([^"]+[.]js)"', api.client.get(f"/ui/{path}").text))
+    assert {address for address in asked if address.endswith(".js")} == named
+    assert len(named) > 4
 
 
 def test_a_page_of_jobs(make_api: Callable[..., Api], page: Page) -> None:

@@ -7,7 +7,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import inspect, select, text
+from sqlalchemy import func, inspect, select, text
 
 from service.database import HEAD, Database
 from service.migrations import config_for
@@ -77,6 +77,37 @@ def test_a_block_that_raises_leaves_nothing(settings: Settings) -> None:
         raise RuntimeError
     with database.read() as session:
         assert session.get(ModelRow, ("default", "m")) is None
+    database.dispose()
+
+
+def test_a_reader_sees_one_state_on_sqlite_and_takes_no_transaction_on_postgresql(settings: Settings) -> None:
+    database = Database(settings.url)
+    database.migrate()
+    count = select(func.count()).select_from(ModelRow)
+    with database.read() as reader:
+        assert reader.scalar(count) == 0
+        with database.write() as writer:
+            writer.add(ModelRow(name="m", last_version=0, created_at=0.0))
+        assert reader.scalar(count) == (0 if database.is_sqlite else 1)
+        if not database.is_sqlite:  # `now()` is the begin of the transaction
+            assert reader.scalar(text("SELECT now() = statement_timestamp()"))
+    with database.write() as writer:
+        writer.scalar(count)
+        if not database.is_sqlite:
+            assert not writer.scalar(text("SELECT now() = statement_timestamp()"))
+    database.dispose()
+
+
+def test_what_a_reader_changes_in_an_object_is_not_written(settings: Settings) -> None:
+    database = Database(settings.url)
+    database.migrate()
+    with database.write() as session:
+        session.add(ModelRow(name="m", last_version=0, created_at=0.0))
+    with database.read() as session:
+        session.get_one(ModelRow, ("default", "m")).last_version = 7
+        assert session.scalar(select(ModelRow.last_version)) == 0
+    with database.read() as session:
+        assert session.scalar(select(ModelRow.last_version)) == 0
     database.dispose()
 
 

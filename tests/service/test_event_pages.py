@@ -127,8 +127,10 @@ def test_log_lines_by_range(api: Api) -> None:
     problem(api.client.get(url, params={"after": 1, "offset": 1}), 422, "bad_request", "after")
 
 
-@pytest.mark.parametrize("source", ["file", "events"])
-def test_the_end_of_a_log(api: Api, source: str) -> None:
+@pytest.mark.parametrize("source", ["file", "events", "events read one at a time", "events read two at a time"])
+def test_the_end_of_a_log(api: Api, source: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if "one" in source or "two" in source:
+        monkeypatch.setattr("service.events._LINES_AT_ONCE", 1 if "one" in source else 2)
     lease = job_with_lines(api, ["one", "zwölf", "three"])  # 4, 7 and 6 bytes
     log = api.services.settings.job_folder(lease.job_id) / LOG
     if source == "file":

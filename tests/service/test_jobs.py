@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from typing import Any
 
@@ -151,3 +152,20 @@ def test_counts_name_every_state(services: Services) -> None:
     assert services.jobs.counts() == {
         "queued": 1, "running": 0, "paused": 0, "cancelling": 0, "succeeded": 0, "failed": 0, "cancelled": 0,
     }  # fmt: skip
+
+
+def test_specs_are_read_as_they_were_written(services: Services) -> None:
+    draw = random.Random(3)
+    deep: Any = "bottom"
+    for _ in range(60):  # a body may nest nearly so deep
+        deep = {"in": [deep]}
+    spec = {
+        "floats": [draw.uniform(-1, 1) * 10.0 ** draw.randint(-30, 10) for _ in range(1000)],
+        "integers": [0, -1, 2**53 + 1, 10**30],
+        "texts": ["größe", "\u2028", "\U0001f600", 'a "quoted" \\ one', "\x7f\t"],
+        "others": [None, True, False, {}, [], ""],
+        "deep": deep,
+    }
+    found = services.jobs.get(services.jobs.enqueue(Kind.TRAIN, spec).id).spec
+    assert found == spec
+    assert [type(value) for value in found["others"]] == [type(value) for value in spec["others"]]

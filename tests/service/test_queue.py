@@ -108,7 +108,7 @@ def test_a_full_queue_refuses_new_jobs_but_knows_old_ones(services: Services) ->
         thread.join()
     assert jobs.counts()["queued"] == 5
     assert [error.headers["Retry-After"] for error in refused] == ["10"] * 3
-    known = jobs.page(state=None, kind=None, limit=1, cursor=None).jobs[0]
+    known = jobs.get(jobs.page(state=None, kind=None, limit=1, cursor=None).jobs[0].id)
     assert jobs.enqueue(Kind.TRAIN, {}, key=known.idempotency_key).id == known.id
     assert leases.claim("w") is not None
     jobs.enqueue(Kind.TRAIN, {}, key="late")

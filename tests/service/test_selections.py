@@ -82,8 +82,8 @@ def test_a_place_alone_is_that_among_others(services: Services) -> None:
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_few_jobs_are_found_without_a_walk_through_all(services: Services) -> None:
     for state, labels in itertools.product(State, LABELS):
-        query = page_of_jobs("default", state, None, labels, None).limit(51)
-        sql = str(query.compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True}))
+        query, values = page_of_jobs("default", state, None, labels, None, None, 51)
+        sql = str(query.params(values).compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True}))
         with services.database.read() as session:
             first, *others = [row[3] for row in session.execute(text(f"EXPLAIN QUERY PLAN {sql}"))]
         leads = "ix_jobs_state" if state not in FINAL else "ix_job_labels_key" if labels else "ix_jobs_"

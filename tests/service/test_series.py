@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from service.series import FEWEST_POINTS, kept_places, thin
+from service.series import FEWEST_POINTS, Part, kept_places, summarise, thin
 
 
 def oracle(values: list[float | None], points: int) -> list[int]:
@@ -68,3 +68,23 @@ def test_each_metric_is_thinned_by_itself() -> None:
     ]
     assert thin(records, {"none"}, 8) == []
     assert thin(records, None, None) == records
+
+
+def test_a_part_of_some_metrics_is_what_they_alone_would_make() -> None:
+    draw = random.Random(7)
+    names = ("loss", "auc", "auc.b", "speed")
+    records = [
+        {"epoch": 0, "step": step, **{name: draw.random() for name in names if draw.random() < 0.3}}
+        for step in range(200)
+    ]
+    alone = [
+        {key: value for key, value in record.items() if key in {"epoch", "step", "loss", "auc.b"}}
+        for record in records
+        if {"loss", "auc.b"} & record.keys()
+    ]
+    cut = summarise([Part(records)]).of({"loss", "auc.b"}.__contains__)
+    made = summarise([Part(alone)])
+    assert list(cut.records) == list(made.records)
+    assert cut.left_out == made.left_out
+    assert cut.left_out.keys() == {"loss", "auc.b"}
+    assert Part(records).of(lambda _: False) == Part([])

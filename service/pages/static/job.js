@@ -24,6 +24,7 @@ let hasAll = false; // the stream has brought the event that ended the job
 let isAway = false; // the last answer was a refusal, or none
 let newest = {}; // of each metric, what the stream has brought
 let plannedFor = null; // the state that the plan was shown for
+let hasCurves = false; // or they cannot be read; until then nothing else is asked for that the service has long work with
 
 const fact = (name, value) => [el("dt", {}, name), el("dd", {}, value)];
 
@@ -56,15 +57,18 @@ function show(newer) {
     ].map(([name, value]) => el("div", {}, fact(name, value))));
   showActions(job, (changed) => (say(byId("problem"), ""), show(changed)), (error) => say(byId("problem"), error.message));
   showResult();
-  const planState = isOver ? job.state : "open";
-  if (plannedFor !== planState) {
-    plannedFor = planState;
-    showPlan(job, () => later(planAgain, AGAIN_MS));
-  }
+  planOnce();
   if (wasOver && !isOver) {
     hasAll = false; // it was retried
     stream?.reopen();
   }
+}
+
+function planOnce() {
+  const state = FINAL.has(job.state) ? job.state : "open";
+  if (!hasCurves || plannedFor === state) return;
+  plannedFor = state;
+  showPlan(job, () => later(planAgain, AGAIN_MS));
 }
 
 function planAgain() {
@@ -144,6 +148,9 @@ async function open() {
   const last = await curves.load().catch((error) => {
     if (error.status !== 410) throw error;
     return null; // its events were removed
+  }).finally(() => {
+    hasCurves = true;
+    planOnce();
   });
   isThere();
   log.read();

@@ -59,12 +59,21 @@ export class Curves {
   async #load() {
     this.meanwhile = [];
     this.live = 0; // from here on, also where this fails: it's then tried after as many records again
-    const answers = await Promise.all([this.#ask(OF_ALL, POINTS), this.#ask(OF_FIELDS, FEWEST_POINTS)]);
+    const newest = this.#ask(OF_FIELDS, FEWEST_POINTS);
+    const ofFields = newest.then(({ series }) => this.#askFields(this.#largest(series)));
+    const [ofAll, ofEach, drawn] = await Promise.all([this.#ask(OF_ALL, POINTS), newest, ofFields]);
     this.places.clear();
-    this.read.clear();
-    for (const record of [...answers.flatMap(({ series }) => series), ...this.meanwhile]) this.#take(record);
+    this.read = new Set(drawn.names);
+    for (const record of [...ofAll.series, ...ofEach.series, ...drawn.series, ...this.meanwhile]) this.#take(record);
     this.#draw();
-    return Math.min(...answers.map(({ last_seq: last }) => last));
+    return Math.min(ofAll.last_seq, ofEach.last_seq);
+  }
+
+  /** Metrics of fields that are to be drawn, by the newest values. */
+  #largest(records) {
+    const known = new Set(records.flatMap(Object.keys));
+    const shapes = CHARTS.filter(({ byField }) => byField);
+    return shapes.flatMap((shape) => chosen(shape, within(shape.byField, known), records, this.charts.get(shape.id)?.choice));
   }
 
   #ask(metrics, points) {
@@ -76,21 +85,33 @@ export class Curves {
   /** Read these metrics of fields, then draw them. */
   async #readFields(names) {
     for (const name of names) this.read.add(name); // asked for once
+    const { names: known, series } = await this.#askFields(names);
+    for (const name of names) if (!known.includes(name)) this.read.delete(name);
+    for (const record of series) this.#take(record);
+    this.#draw();
+  }
+
+  /** The series of these metrics of fields, and the names that need not be asked for again. A failure is told. */
+  async #askFields(names) {
+    if (!names.length) return { names, series: [] };
     try {
-      for (const record of (await this.#ask(names, FIELD_POINTS)).series) this.#take(record);
+      const { series } = await this.#ask(names, FIELD_POINTS);
       if (this.hasFailed && !this.again) {
         this.hasFailed = false;
         this.onProblem("");
       }
+      return { names, series };
     } catch (error) {
-      if (error.status === 410) this.onProblem("The events of this job were removed meanwhile. Curves of fields show what was read before.");
-      else this.#readLater(names, error);
+      if (error.status === 410) {
+        this.onProblem("The events of this job were removed meanwhile. Curves of fields show what was read before.");
+        return { names, series: [] };
+      }
+      this.#readLater(error);
+      return { names: [], series: [] };
     }
-    this.#draw();
   }
 
-  #readLater(names, error) {
-    for (const name of names) this.read.delete(name);
+  #readLater(error) {
     this.hasFailed = true;
     this.onProblem(`Curves of fields cannot be read: ${error.message}`);
     this.again ??= later(() => {
