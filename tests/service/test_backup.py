@@ -107,7 +107,7 @@ def test_a_backup_under_writes_is_of_one_moment(serving: Api, bundle: Path, othe
     assert ours == {job_id: services.jobs.get(job_id).spec for job_id in ours}
     for job in jobs:  # no event is missing of any job
         seqs = [event.seq for event in restored.jobs.events(job.id, 0).events]
-        assert seqs == list(range(1, job.last_seq + 1))
+        assert seqs == list(range(1, restored.jobs.get(job.id).last_seq + 1))
     model = restored.registry.get("ctr")
     assert len(model.versions) == saved[2].versions >= 1
     assert model.on_disk == {row.version for row in model.versions}

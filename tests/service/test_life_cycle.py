@@ -265,7 +265,8 @@ class LifeCycle(RuleBasedStateMachine):
         page = self.jobs.page(state=None, kind=None, limit=10, cursor=None)
         jobs = sorted(page.jobs, key=lambda job: [model.job_id for model in self.models].index(job.id))
         assert self.jobs.positions(jobs) == places
-        for job, model in zip(jobs, self.models, strict=True):
+        for listed, model in zip(jobs, self.models, strict=True):
+            job = self.jobs.get(listed.id)
             found = (job.state, job.pausing, job.reason, job.attempt, job.attempts_left)
             assert found == (model.state, model.pausing, model.reason, model.attempt, model.left)
             assert (job.finished_at is not None) == (model.state in FINAL)
