@@ -21,13 +21,14 @@ setup: .venv/.ready-dev
 	$(PIP) install --constraint constraints.txt --editable .
 	@touch $@
 
-# The same and those tools, in one call of pip; a browser beside it, as long as the network takes.
+# The same and those tools, in one call of pip, which would compile modules one by one; a browser comes beside it.
 .venv/.ready-dev: .venv/bin/pip pyproject.toml constraints.txt
 	@echo "Installing into .venv (TensorFlow is large; a few minutes at first)"
 	if [ "$$(id -u)" = 0 ] && ! command -v chromium; then \
 		(apt-get update --quiet && apt-get install --yes --quiet --no-install-recommends chromium) & \
 	fi; \
-	$(PIP) install --constraint constraints.txt --editable '.[dev]'; status=$$?; wait; exit $$status
+	$(PIP) install --no-compile --constraint constraints.txt --editable '.[dev]'; status=$$?; wait; exit $$status
+	$(BIN)/python -m compileall -q -j 2 .venv/lib || true  # as pip: a module that does not compile may never be imported
 	command -v chromium || $(BIN)/playwright install chromium
 	@touch .venv/.ready $@
 
