@@ -21,12 +21,16 @@ setup: .venv/.ready-dev
 	$(PIP) install --constraint constraints.txt --editable .
 	@touch $@
 
-.venv/.ready-dev: .venv/.ready
-	$(PIP) install --constraint constraints.txt --editable '.[dev]'
-	command -v chromium || \
-		{ [ "$$(id -u)" = 0 ] && apt-get update --quiet && apt-get install --yes --quiet --no-install-recommends chromium; } || \
-		$(BIN)/playwright install chromium
-	@touch $@
+# The same and those tools, in one call of pip, which would compile modules one by one; a browser comes beside it.
+.venv/.ready-dev: .venv/bin/pip pyproject.toml constraints.txt
+	@echo "Installing into .venv (TensorFlow is large; a few minutes at first)"
+	if [ "$$(id -u)" = 0 ] && ! command -v chromium; then \
+		(apt-get update --quiet && apt-get install --yes --quiet --no-install-recommends chromium) & \
+	fi; \
+	$(PIP) install --no-compile --constraint constraints.txt --editable '.[dev]'; status=$$?; wait; exit $$status
+	$(BIN)/python -m compileall -q -j 2 .venv/lib || true  # as pip: a module that does not compile may never be imported
+	command -v chromium || $(BIN)/playwright install chromium
+	@touch .venv/.ready $@
 
 # Other systems, to be compared with; kept apart from what ctrfast needs.
 .venv-peers/.ready: bench/peers/requirements.txt bench/peers/requirements-no-deps.txt
@@ -52,7 +56,7 @@ serve: .venv/.ready
 lint: .venv/.ready-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(BIN)/mypy --num-workers 2
 	$(BIN)/lint-imports
 
 test: lint

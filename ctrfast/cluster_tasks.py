@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 from collections import deque
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -180,5 +181,9 @@ def _in_contact() -> Iterator[None]:
 
 
 def _do(function: Callable[[Item], Result], item: Item) -> Result:
+    # By this signal's handler Ray cancels what is at work. A shell's script has it ignored by what it starts in the
+    # background, and that by all that it starts.
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     with durable():
         return function(item)

@@ -1,5 +1,6 @@
 """Shared by all tests: ctrfast is imported before TensorFlow, and one small dataset and run serve many tests."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -32,10 +33,10 @@ HERE = Path(__file__).parent
 LONGEST = (
     "notebooks/test_notebooks.py",
     "models/test_contract.py",
-    "cluster/test_two_nodes.py",
-    "cluster/test_foreign_cluster.py",
-    "cluster/test_two_workers.py",
     "cluster/test_tasks.py",
+    "cluster/test_two_nodes.py",
+    "cluster/test_two_workers.py",
+    "cluster/test_foreign_cluster.py",
     "test_score.py",
     "test_readme.py",
     "service/test_up.py",
@@ -49,6 +50,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The long files first, all else as it was; pytest-xdist keeps this order (`--no-loadscope-reorder`)."""
     places = {HERE / name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: places.get(item.path, len(LONGEST)))
+
+
+def pytest_collection_finish() -> None:
+    """Half a million objects of imports and tests stay: the collector need not look through them again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

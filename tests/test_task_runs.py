@@ -39,7 +39,7 @@ TASKS = {
 def settings(kind, **more):
     tower = {"norm": "layer", "dropout": 0.1} if kind == "ple" else {}
     model = {"embedding_dim": 4, "hidden": [24, 16], "tasks": TASKS[kind], "tower": tower}
-    return tiny_clicks.settings(model=model, epochs=3, micro_batch_size=200, checkpoint_every_steps=4, **more)
+    return tiny_clicks.settings(model=model, epochs=3, micro_batch_size=125, checkpoint_every_steps=4, **more)
 
 
 @pytest.fixture(scope="module")

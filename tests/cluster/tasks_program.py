@@ -35,6 +35,7 @@ from tests.cluster.connections import peers_of
 from tests.cluster.told_errors import error_of
 
 MANY = 400  # tasks, of which a signal leaves most undone
+LATE_S = 90.0  # longer than it takes to cancel a task again
 
 
 class KilledOnce:
@@ -80,8 +81,9 @@ def _with_another(folder, item):
 
 
 def _touch_late(folder, item):
-    for _ in range(1200 if item else 6):  # short waits, which a cancellation ends, longer than it takes to cancel again
-        time.sleep(0.05)
+    until = time.monotonic() + (LATE_S if item else 0.3)
+    while time.monotonic() < until:
+        time.sleep(0.05)  # short waits, which a cancellation ends
     (folder / str(item)).touch()
 
 
@@ -94,15 +96,19 @@ def make_datasets(raw, out, pool):
 
 
 def stopped_early(pool, folder):
-    """Items that were taken, and files that their tasks had left when the generator was closed, and later."""
+    """Items that were taken; files that their tasks had left when the generator was closed, and later; the time it took
+    to close, in seconds.
+    """
     folder.mkdir()
     taken = []
     items = (taken.append(item) or item for item in range(100))
     with closing(pool.in_order(partial(_touch_late, folder), items)) as done:
         next(done)
+        began = time.monotonic()
+    took_s = time.monotonic() - began
     counts = len(taken), len(list(folder.iterdir()))
     time.sleep(1.0)
-    return *counts, len(list(folder.iterdir()))
+    return *counts, len(list(folder.iterdir())), took_s
 
 
 def stop(*_):
@@ -144,6 +150,7 @@ def main(raw, out):
     make_datasets(raw, Path("here"), THREADS)
     told = {}
     signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a shell's script starts what is to run in the background
     with task_pool(2) as pool:
         with whom_we_talk_to() as peers:
             make_datasets(raw, Path("workers"), pool)

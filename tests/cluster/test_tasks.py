@@ -16,7 +16,7 @@ from ctrfast.folders import whole_file
 from ctrfast.train import train
 from tests import tiny_clicks
 from tests.cluster.connections import strangers_among
-from tests.cluster.tasks_program import MANY
+from tests.cluster.tasks_program import LATE_S, MANY
 
 pytestmark = pytest.mark.timeout(1200)
 
@@ -65,8 +65,9 @@ def test_a_task_that_ends_each_of_its_workers_is_given_up(made):
 
 
 def test_nothing_is_at_work_once_it_is_closed(made):
-    taken, then, later = made[1]["stopped_early"]
+    taken, then, later, took_s = made[1]["stopped_early"]
     assert 1 <= then == later < taken <= 4  # the last one, at least, was cancelled
+    assert took_s < LATE_S / 2  # so was the one at work
 
 
 def test_a_signal_ends_the_wait(made):

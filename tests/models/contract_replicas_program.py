@@ -2,13 +2,14 @@
 
 python -m tests.models.contract_replicas_program OUT CLICKS SHOP   # datasets of one label and of two
 
-Writes OUT/CASE.npz: the state after the first half of the run of a case.
+Writes OUT/CASE.npz: the state after the first half of the run of a case. XLA compiles nothing here: the runs that these
+steps are compared with are compiled, and so are the replicas of tests/test_replicas.py.
 """
 
 import sys
 from pathlib import Path
 
-import ctrfast  # noqa: F401 (before TensorFlow: it selects Keras 2)
+import tests.models.uncompiled  # noqa: F401 (before what it changes)
 
 # isort: split
 import numpy as np
