@@ -21,14 +21,13 @@ setup: .venv/.ready-dev
 	$(PIP) install --constraint constraints.txt --editable .
 	@touch $@
 
-# The same and those tools, in one call of pip, which would compile modules one by one; a browser comes beside it.
+# The same and those tools, in one call of pip; a browser comes beside it.
 .venv/.ready-dev: .venv/bin/pip pyproject.toml constraints.txt
 	@echo "Installing into .venv (TensorFlow is large; a few minutes at first)"
 	if [ "$$(id -u)" = 0 ] && ! command -v chromium; then \
 		(apt-get update --quiet && apt-get install --yes --quiet --no-install-recommends chromium) & \
 	fi; \
-	$(PIP) install --no-compile --constraint constraints.txt --editable '.[dev]'; status=$$?; wait; exit $$status
-	$(BIN)/python -m compileall -q -j 2 .venv/lib || true  # as pip: a module that does not compile may never be imported
+	$(PIP) install --constraint constraints.txt --editable '.[dev]'; status=$$?; wait; exit $$status
 	command -v chromium || $(BIN)/playwright install chromium
 	@touch .venv/.ready $@
 
@@ -59,8 +58,9 @@ lint: .venv/.ready-dev
 	$(BIN)/mypy --num-workers 2
 	$(BIN)/lint-imports
 
+# One process more than CI has cores: services, clusters and browsers are waited for.
 test: lint
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 # 10,000 mutated raw files, where the tests take a few hundred; new examples for all other properties.
 fuzz: .venv/.ready-dev
