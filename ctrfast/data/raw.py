@@ -252,7 +252,7 @@ def _refuse_wrong_layout(text: bytes, layout: Layout, source: Source, first_line
         remedy = "Check the file and the schema or preset."
         if got == unlabelled:
             remedy = (
-                "So many has a file without labels: preparing and evaluating need them, scoring does not. "
+                "A file without labels has so many: preparing and evaluating need them, scoring does not. "
                 "Give the file with its labels, or check the schema or preset."
             )
         raise DataError(

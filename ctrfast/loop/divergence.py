@@ -54,7 +54,7 @@ def check_entropy(split: str, figures: Mapping[str, float], step: int) -> None:
         if entropy > _WORST_ENTROPY and loss > _WORST_START:
             of = f"{split}, {task}" if task else split
             raise TrainingError(
-                f"The {of} log loss is {loss:.4g} after step {step:,}, {entropy:,.0f} "
+                f"The {of} log loss is {loss:.4g} after step {step:,}, {entropy:.4g} "
                 "times that of always answering the label rate: the training diverges. Lower optimizer.lr_dense or "
                 "optimizer.lr_embed, raise optimizer.warmup_epochs, or set optimizer.clip."
             )
