@@ -5,7 +5,7 @@
     |-- DataError            raw rows, a dataset or a scoring request cannot be used
     |   `-- DamagedFileError a raw file cannot be read to its end
     |-- ArtifactError        a dataset, run, checkpoint or bundle is missing, incomplete or was changed
-    |-- TrainingError        training cannot go on (loss is not a number, constant output, nothing learned)
+    |-- TrainingError        training cannot go on (loss no number or far too high, constant output, nothing learned)
     |-- StorageError         the disk is full or read-only
     |   `-- StoreUnavailableError the object store does not answer, or not now
     |-- WorkerLostError      processes of a cluster were lost, again and again, or cannot be had

@@ -184,16 +184,15 @@ def verify_files(folder: Path, manifest: Mapping[str, Any]) -> None:
     Raises:
         ArtifactError: a file is missing or its sha256 differs; the message names it.
     """
+    what = f"The {manifest['kind']} {folder.name}" if "kind" in manifest else folder.name
     for name, entry in manifest["files"].items():
         file = folder / name
         if not file.resolve().is_relative_to(folder.resolve()):
-            raise ArtifactError(f"{folder.name} names a file outside itself: {name}. Do not use it.")
+            raise ArtifactError(f"{what} names a file outside itself: {name}. Do not use it.")
         if not file.is_file():
-            raise ArtifactError(f"{folder.name} is incomplete: {name} is missing. Write it again.")
+            raise ArtifactError(f"{what} is incomplete: {name} is missing. Write it again.")
         if file_hash(file) != entry["sha256"]:
-            raise ArtifactError(
-                f"{folder.name} was changed: the sha256 of {name} is not the manifest's. Write it again."
-            )
+            raise ArtifactError(f"{what} was changed: the sha256 of {name} is not the manifest's. Write it again.")
 
 
 def file_hash(path: Path) -> str:

@@ -28,6 +28,7 @@ from ctrfast.cluster_address import is_elsewhere
 from ctrfast.config import TrainConfig, check_config
 from ctrfast.data.shards import Dataset
 from ctrfast.errors import ArtifactError, ConfigError
+from ctrfast.file_lock import FileLock, run_lock
 from ctrfast.loop.dataset_needs import check_dataset
 from ctrfast.loop.progress import Progress
 from ctrfast.machine_memory import available_memory
@@ -38,6 +39,8 @@ from ctrfast.storage import storing
 from ctrfast.teacher import Teacher
 from ctrfast.training_loop import TrainingLoop
 from ctrfast.workers import ALONE, Workers
+
+_CHIEF_PATIENCE_S = 120.0  # shared storage may take a minute and a half to notice that a machine is gone
 
 
 @dataclass(frozen=True)
@@ -74,11 +77,12 @@ def train(
         teacher: a trained mixture of experts to learn from, in place of `warm_start`; `config.model` is its student's.
 
     Raises:
-        ConfigError: a setting or callback does not fit the data or the run, or `out` holds another run.
+        ConfigError: a setting or callback does not fit the data or the run, `out` holds another run, or another process
+            is training into it.
         DependencyError: `cluster.workers` is set, and Ray is not installed.
         WorkerLostError: too many workers of a cluster were lost; the run can go on from its last checkpoint.
         ArtifactError: the run or a checkpoint was made with another config or dataset.
-        TrainingError: a figure or weight is not a number, all outputs are alike, or nothing is learned.
+        TrainingError: a figure or weight is not a number, all outputs are alike, nothing is learned, or it diverges.
         StorageError: the disk takes no more; the run can go on from its last checkpoint.
         Cancelled: `should_stop` was true.
     """
@@ -88,7 +92,8 @@ def train(
     on_progress, should_stop = on_progress or (lambda _: None), should_stop or (lambda: False)
     if config.cluster.workers is None:
         loop = partial(TrainingLoop, dataset, config, out, resume, callbacks, warm_start, teacher, ALONE)
-        return _run(out, loop, on_progress, should_stop)
+        with run_lock(out) as lock:
+            return _run(out, lock, loop, ALONE, on_progress, should_stop)
     if callbacks:
         raise ConfigError(
             "Keras callbacks cannot be used with cluster.workers: they live in one process.", path="callbacks"
@@ -105,10 +110,12 @@ def train(
         _check_this_machine(dataset, config)
     origin = {"warm_start": Run.open(warm_start).seal} if warm_start else {}
     plan = make_plan(config, dataset.fitted.schema_.name)
-    start_or_resume(out, resume, config, plan, dataset, origin)
     start = warm_start.resolve() if warm_start else None
-    work = partial(work_on, dataset.path.resolve(), dataset.hash, config, out.resolve(), start)
-    run_on_workers(work, config.cluster, out.resolve(), on_progress, should_stop)
+    with run_lock(out) as lock:
+        lock.take()
+        start_or_resume(out, resume, config, plan, dataset, origin)
+        work = partial(work_on, dataset.path.resolve(), dataset.hash, config, out.resolve(), start)
+        run_on_workers(work, config.cluster, out.resolve(), on_progress, should_stop)
     return RunResult(out, Run.open(out).metrics)
 
 
@@ -134,16 +141,21 @@ def work_on(
     if dataset.hash != dataset_hash:
         raise ArtifactError(f"The dataset {data} of a worker must be that of the run. Put it where all workers see it.")
     loop = partial(TrainingLoop, dataset, config, out, True, (), warm_start, None, workers)
-    _run(out, loop, on_progress, should_stop)
+    # The caller of `train` holds the run itself; what ended may have left a chief elsewhere, which is about to end too.
+    with run_lock(out, "chief", patience_s=_CHIEF_PATIENCE_S) as lock:
+        _run(out, lock, loop, workers, on_progress, should_stop)
 
 
 def _run(
     out: Path,
+    lock: FileLock,
     begin: Callable[[], TrainingLoop],
+    workers: Workers,
     on_progress: Callable[[Progress], None],
     should_stop: Callable[[], bool],
 ) -> RunResult:
     with storing(f"The run {out}"):
+        workers.from_chief(lock.take)
         loop = begin()
         try:
             return RunResult(out, loop.run(on_progress, should_stop))

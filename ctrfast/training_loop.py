@@ -27,7 +27,7 @@ from ctrfast.feed import Feed
 from ctrfast.kept_scores import keep_scores
 from ctrfast.loop.callbacks import Callbacks, check_callbacks
 from ctrfast.loop.dataset_needs import check_dataset
-from ctrfast.loop.divergence import check_figures, check_loss, check_norms, check_output, check_weights
+from ctrfast.loop.divergence import check_entropy, check_figures, check_loss, check_norms, check_output, check_weights
 from ctrfast.loop.embedding_norms import embedding_norms
 from ctrfast.loop.final_calibration import calibrate_run, picture_run
 from ctrfast.loop.golden import write_golden
@@ -288,6 +288,7 @@ class TrainingLoop:
         check_figures(split, figures, step)
         for task, logits in predictions.logit_ranges().items():
             check_output(f"{split}, {task}" if task else split, *logits, rows=self.dataset.rows(split), step=step)
+        check_entropy(split, figures, step)
         return figures | self._embedding_norms() if split == "valid" else figures
 
     def _embedding_norms(self) -> dict[str, dict[str, float]]:

@@ -1,6 +1,7 @@
 """YAML as settings need it: numbers like 1e-5 are numbers, dates stay text, and any fault is one clear line.
 
-PyYAML follows YAML 1.1, where 1e-5 is text (it wants 1.0e-5) and 2020-01-01 a date.
+PyYAML follows YAML 1.1, where 1e-5 is text (it wants 1.0e-5) and 2020-01-01 a date. Of a key that is given twice it
+takes the last value without a word; here that is an error, as YAML has it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,23 @@ from ctrfast.errors import ConfigError
 
 
 class _Loader(yaml.SafeLoader):
-    """Plain data only, with YAML 1.2's floats and without dates."""
+    """Plain data only, with YAML 1.2's floats, without dates, and each key of a mapping once."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        """A mapping as it is written: `<<` has not brought in the keys of another one yet, which may be given anew."""
+        node: yaml.MappingNode = super().compose_mapping_node(anchor)
+        seen: set[tuple[str, str]] = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue
+            if (key.tag, key.value) in seen:
+                raise _TwiceError(problem=key.value, problem_mark=key.start_mark)
+            seen.add((key.tag, key.value))
+        return node
+
+
+class _TwiceError(yaml.MarkedYAMLError):
+    """A mapping has a key, `problem`, twice."""
 
 
 _Loader.yaml_implicit_resolvers = {
@@ -35,10 +52,14 @@ def parse_yaml(text: str, what: str) -> Any:
         what: where it comes from, for the message.
 
     Raises:
-        ConfigError: it is not YAML.
+        ConfigError: it is not YAML, or a key is given twice.
     """
     try:
         return yaml.load(text, _Loader)  # noqa: S506 (a SafeLoader)
+    except _TwiceError as error:
+        line = f"line {error.problem_mark.line + 1}" if error.problem_mark else "a later line"
+        problem = f"{what} must give each key of a mapping once. Got {error.problem!r} again on {line}."
+        raise ConfigError(f"{problem} Keep one of them.") from error
     except yaml.MarkedYAMLError as error:
         line = f" on line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise ConfigError(f"{what} is not YAML: {error.problem}{line}.") from error

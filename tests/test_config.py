@@ -5,6 +5,7 @@ import pytest
 from ctrfast.config import RULE_NAMES, OptimizerConfig, TrainConfig, load_config, parse_config
 from ctrfast.errors import ConfigError
 from ctrfast.model_config import MODEL_NAMES
+from ctrfast.yaml_text import parse_yaml
 
 
 def test_yaml_overrides_and_assignments_apply_in_that_order(tmp_path):
@@ -139,3 +140,23 @@ def test_a_config_that_was_built_by_hand_is_checked_before_a_run(dataset, tmp_pa
     with pytest.raises(ConfigError, match="has no meaning with lamb"):
         train(dataset, config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "text, key, line",
+    [
+        ("epochs: 1\nseed: 2\nepochs: 3\n", "epochs", 3),
+        ("model:\n  name: deepfm\n  'name': dcn\n", "name", 3),
+        ("model: {hidden: [8], hidden: [9]}\n", "hidden", 1),
+    ],
+)
+def test_a_key_that_is_given_twice_is_refused(tmp_path, text, key, line):
+    (tmp_path / "train.yaml").write_text(text)
+    problem = rf"train\.yaml must give each key of a mapping once\. Got '{key}' again on line {line}\. Keep one"
+    with pytest.raises(ConfigError, match=problem):
+        load_config(tmp_path / "train.yaml")
+
+
+def test_a_merged_mapping_may_have_its_keys_given_anew():
+    text = "a: &a {x: 1, y: 2}\nouter: {b: &b {<<: *a, x: 3}}\nc: {<<: *b, y: 4}\n"
+    assert parse_yaml(text, "text")["c"] == {"x": 3, "y": 4}

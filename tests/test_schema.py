@@ -37,6 +37,7 @@ def test_no_field_may_take_the_labels_place():
         ("name: mine\ncolumns: [y, a]\nlabel: y\nid_fields: [{name: a, part: weekday}]", "go together"),
         ("name: mine\ncolumns: [y, a]\nlabel: y\nid_fields: [{name: a, hash: 3}]", "hash"),
         ("a: [", "not YAML"),
+        ("name: mine\nlabel: y\nlabel: z", "Got 'label' again on line 3. Keep one"),
     ],
 )
 def test_a_schema_file_that_breaks_a_rule_is_refused_in_one_line(tmp_path, text, words):

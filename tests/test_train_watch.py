@@ -122,3 +122,15 @@ def test_a_network_whose_units_died_stops_the_run(tmp_path):
     with pytest.raises(TrainingError, match="All 150 valid rows get the same probability"):
         train(Dataset.open(tmp_path / "dataset"), config, tmp_path / "run")
     assert {record["kind"] for record in tiny_clicks.records(tmp_path / "run")} == {"train"}
+
+
+@pytest.mark.parametrize("split, left_out", [("valid", {}), ("test", {"valid_fraction": 0.0})])
+def test_a_training_that_diverges_is_no_success(tmp_path, split, left_out):
+    """Rates of 1000: finite figures, an AUC away from 0.5, and a log loss of many millions."""
+    dataset = tiny_clicks.make_dataset(tmp_path, tiny_clicks.learnable(1500), **left_out)
+    rates = {"lr_dense": 1000.0, "lr_embed": 1000.0}
+    config = tiny_clicks.settings(epochs=1, batch_size=100, optimizer=rates, scaling={"rule": "none"})
+    with pytest.raises(TrainingError, match=rf"The {split} log loss is .* always answering the label rate") as caught:
+        train(dataset, config, tmp_path / "run")
+    assert caught.value.code == "nan_loss"
+    assert not (tmp_path / "run" / "receipt.json").exists()

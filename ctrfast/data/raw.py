@@ -167,7 +167,8 @@ def chunks_of(
             if layout.header:
                 line, text = line + 1, body
             if text:
-                _refuse_wrong_layout(text, layout, source, line)
+                unlabelled = len(layout.names) - len(schema.labels) if require_label else None
+                _refuse_wrong_layout(text, layout, source, line, unlabelled)
         for offset, part in _parts(text, rows_per_block):
             yield Chunk(layout, line + offset, part, consumed)
 
@@ -240,14 +241,23 @@ def _parts(text: bytes, rows: int) -> Iterator[tuple[int, bytes]]:
         start = end
 
 
-def _refuse_wrong_layout(text: bytes, layout: Layout, source: Source, first_line: int) -> None:
-    """Refuse the wrong file: one whose first lines *all* have the wrong number of columns."""
+def _refuse_wrong_layout(text: bytes, layout: Layout, source: Source, first_line: int, unlabelled: int | None) -> None:
+    """Refuse the wrong file: one whose first lines *all* have the wrong number of columns.
+
+    unlabelled: columns of a file without labels; None where those are not needed.
+    """
     columns = tokenize(text, layout, ()).columns
     if (columns != len(layout.names)).all():
         got = int(np.bincount(columns).argmax())
+        remedy = "Check the file and the schema or preset."
+        if got == unlabelled:
+            remedy = (
+                "A file without labels has so many: preparing and evaluating need them, scoring does not. "
+                "Give the file with its labels, or check the schema or preset."
+            )
         raise DataError(
             f"Each line of {source} must have {len(layout.names)} columns separated by {layout.separator.decode()!r}. "
-            f"Got {got} on line {first_line} and no line that fits. Check the file and the schema or preset."
+            f"Got {got} on line {first_line} and no line that fits. {remedy}"
         )
 
 

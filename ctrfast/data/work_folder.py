@@ -8,7 +8,6 @@ work.deliver(dataset)                                               # renamed to
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -18,6 +17,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from ctrfast.errors import ConfigError, CtrFastError, DamagedFileError, StorageError
+from ctrfast.file_lock import take
 from ctrfast.folders import refuse_existing, remove_partials, sync, sync_tree
 from ctrfast.storage import is_full
 
@@ -49,24 +49,15 @@ class WorkFolder:
 
     def __enter__(self) -> Self:
         refuse_existing(self._out)
-        while self._lock < 0:
-            try:
-                self.path.mkdir(parents=True, exist_ok=True)
-                lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT)
-            except OSError as error:
-                if is_full(error):
-                    raise
-                raise ConfigError(f"The folder {self._out.parent} cannot be written: {error.strerror}.") from error
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                os.close(lock)
-                problem = f"Another process is making {self._out}."
-                raise ConfigError(f"{problem} Wait for it, or choose another name.") from error
-            if _is_at(lock, self.path / "lock"):
-                self._lock = lock
-            else:  # its last user has removed it meanwhile
-                os.close(lock)
+        try:
+            lock = take(self.path / "lock")
+        except OSError as error:
+            if is_full(error):
+                raise
+            raise ConfigError(f"The folder {self._out.parent} cannot be written: {error.strerror}.") from error
+        if lock is None:
+            raise ConfigError(f"Another process is making {self._out}. Wait for it, or choose another name.")
+        self._lock = lock
         try:
             refuse_existing(self._out)
             for folder, _, _ in os.walk(self.path):
@@ -120,10 +111,3 @@ class WorkFolder:
     def remove(self) -> None:
         """Remove all of it."""
         shutil.rmtree(self.path, ignore_errors=True)
-
-
-def _is_at(handle: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(handle), path.stat())
-    except FileNotFoundError:
-        return False

@@ -1,4 +1,4 @@
-"""Signs that training has gone wrong for good: figures or weights that are no numbers, one output for all rows.
+"""Signs that training has gone wrong for good: no numbers, one output for all rows, a log loss far above a constant's.
 
 Each check raises `TrainingError` with what was seen, at which step, and what to try. Training ends there: a run with
 such weights is never a success.
@@ -17,6 +17,10 @@ from ctrfast.errors import TrainingError
 from ctrfast.metrics import sigmoid
 
 _LOWER_RATES = "Lower optimizer.lr_dense or optimizer.lr_embed."
+# An answer that ignores its row has a normalised entropy of 1. Ten times that says worse than nothing at each row, and
+# yet a network that has hardly begun may have it where clicks are rare: its log loss of about ln 2 is 12 times that of
+# a label rate of 1 %. So both must be passed; a network that answers 1/2 has a third of the second one.
+_WORST_ENTROPY, _WORST_START = 10.0, 3 * math.log(2)
 _ENOUGH_ROWS = 100
 _ROWS_AT_ONCE = 1_000_000
 _ROUNDING = 1e-6  # a few units in the last place of a float32
@@ -32,6 +36,28 @@ def check_figures(split: str, figures: Mapping[str, float], step: int) -> None:
     """Refuse an evaluation with a figure that is no finite number."""
     if not all(map(math.isfinite, figures.values())):
         raise TrainingError(f"The {split} log loss is {figures['log_loss']} after step {step:,}. {_LOWER_RATES}")
+
+
+def check_entropy(split: str, figures: Mapping[str, float], step: int) -> None:
+    """Refuse a log loss far above that of always answering the label rate; each label's, where there are several.
+
+    Labels that are all alike define no such ratio and are not judged.
+
+    Args:
+        split: for the message.
+        figures: of the split, by the names of `ctrfast.metrics`.
+        step: optimizer steps taken.
+    """
+    for name, entropy in figures.items():
+        figure, _, task = name.partition(".")
+        loss = figures[name.replace(figure, "log_loss", 1)] if figure == "normalised_entropy" else 0.0
+        if entropy > _WORST_ENTROPY and loss > _WORST_START:
+            of = f"{split}, {task}" if task else split
+            raise TrainingError(
+                f"The {of} log loss is {loss:.4g} after step {step:,}, {entropy:.4g} "
+                "times that of always answering the label rate: the training diverges. Lower optimizer.lr_dense or "
+                "optimizer.lr_embed, raise optimizer.warmup_epochs, or set optimizer.clip."
+            )
 
 
 def check_output(split: str, lowest: float, highest: float, *, rows: int, step: int) -> None:

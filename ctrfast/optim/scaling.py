@@ -144,7 +144,7 @@ def make_plan(config: TrainConfig, preset: str) -> Plan:
         "warmup_epochs": (rule.warmup_epochs, rule_says),
         "embedding_init_std": (rule.embedding_init_std, rule_says),
         "clip_ratio": (published.clip_ratio, published_origin),
-        "bound": (published.bound(config.batch_size), published_origin),
+        "bound": (published.bound(config.batch_size), _bound_origin(published, preset, config) or published_origin),
         "lr_decay": (rule.lr_decay, rule_says),
         "beta_1": _beta_1(rule, scale, rule_says),
         "clip_norm": (None, ""),  # `check_config` sees to it that it is set where it is needed
@@ -174,6 +174,12 @@ def make_plan(config: TrainConfig, preset: str) -> Plan:
         reasons=reasons,
         **values,
     )
+
+
+def _bound_origin(published: Published, preset: str, config: TrainConfig) -> str | None:
+    """The published row that the bound is of; None where it is the base."""
+    least = published.bound_from(config.batch_size)
+    return None if least is None else f"published for {preset} at batch {least:,} and above ({SOURCE})"
 
 
 def _shared(config: TrainConfig) -> str:

@@ -99,7 +99,15 @@ class Published:
 
     def bound(self, batch_size: int) -> float:
         """The printed bound at the largest printed batch size that is not above `batch_size`."""
-        return next((bound for least, bound in reversed(self.bounds) if least <= batch_size), self.bounds[0][1])
+        return self._bound_row(batch_size)[1]
+
+    def bound_from(self, batch_size: int) -> int | None:
+        """The smallest batch size that `bound` is printed for; None where that is the base's."""
+        least, _ = self._bound_row(batch_size)
+        return None if least == self.base_batch_size else least
+
+    def _bound_row(self, batch_size: int) -> tuple[int, float]:
+        return next((row for row in reversed(self.bounds) if row[0] <= batch_size), self.bounds[0])
 
 
 PUBLISHED: dict[str, Published] = {

@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ctrfast.errors import ConfigError, CtrFastError
+from ctrfast.file_lock import run_lock
 from ctrfast.store.address import Address, is_stored
 from ctrfast.store.artefacts import find, opened, publish, refuse_taken
 from ctrfast.store.cache import Cache
@@ -75,9 +76,15 @@ class Output:
         self.path = Cache.of_environment().staging / digest / self.address.name
 
     def take_up(self) -> None:
-        """Take up a run that was stopped on another machine, if it is further on there than here."""
+        """Take up a run that was stopped on another machine, if it is further on there than here.
+
+        Raises:
+            ConfigError: another process here is training the run.
+        """
         if self.address is not None:
-            take_up(self.address, self.path)
+            with run_lock(self.path) as lock:
+                lock.take()
+                take_up(self.address, self.path)
 
     def deliver(self) -> None:
         """Publish what lies at `path`.

@@ -149,6 +149,16 @@ def test_a_file_with_another_number_of_columns_is_refused(tmp_path, tiny):
         read(path, tiny)
 
 
+def test_a_file_without_its_label_is_told_from_one_of_another_schema(tmp_path, tiny):
+    remedy = "preparing and evaluating need them, scoring does not. Give the file with its labels"
+    with pytest.raises(DataError, match=f"Got 3 on line 1 and .*{remedy}"):
+        read(write(tmp_path, b"2\tx\ty\n3\tx\ty\n"), tiny)
+    for content, label in ((b"2\tx\n", True), (b"2\tx\n", False), (b"1\t2\tx\ty\tz\n", True)):
+        with pytest.raises(DataError, match=r"no line that fits\. Check the file and the schema") as caught:
+            read(write(tmp_path, content), tiny, require_label=label)
+        assert "scoring" not in caught.value.message
+
+
 def test_files_without_a_usable_row_are_refused(tmp_path, tiny, tiny_csv):
     for content, schema in ((b"", tiny), (b"7\t1\tx\ty\n", tiny), (HEADER, tiny_csv), (b"", tiny_csv)):
         with pytest.raises(DataError, match=r"at least one usable row. Got none in raw\.tsv"):

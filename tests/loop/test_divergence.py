@@ -5,7 +5,8 @@ import pytest
 import tensorflow as tf
 
 from ctrfast.errors import TrainingError
-from ctrfast.loop.divergence import check_figures, check_loss, check_output, check_weights
+from ctrfast.loop.divergence import check_entropy, check_figures, check_loss, check_output, check_weights
+from ctrfast.metrics import Predictions
 
 
 @pytest.mark.parametrize(
@@ -37,3 +38,35 @@ def test_finite_figures_pass():
     check_loss(0.4, 1)
     check_figures("test", {"log_loss": 0.4}, 1)
     check_weights([tf.Variable([0.0, 1e30]), np.array([1e30], np.float32)], 1)
+
+
+def figures_of(labels, logits, tasks=()):
+    predictions = Predictions(tasks=tasks)
+    predictions.add(labels, logits)
+    return predictions.metrics()
+
+
+def test_a_log_loss_far_above_that_of_the_label_rate_is_refused():
+    """Half the labels are 1, whose entropy is ln 2; logits of the wrong sign cost their size each."""
+    labels = np.arange(200) % 2
+    check_entropy("valid", figures_of(labels, np.where(labels, -6.9, 6.9)), 7)  # 6.9 / ln 2 is 9.96
+    with pytest.raises(
+        TrainingError, match=r"valid log loss is 7\.101 after step 7, 10\.24 times that of always answering"
+    ):
+        check_entropy("valid", figures_of(labels, np.where(labels, -7.1, 7.1)), 7)
+
+
+def test_each_of_several_labels_is_judged():
+    labels = np.stack([np.arange(200) % 2, np.arange(200) // 2 % 2], axis=1)
+    logits = np.stack([np.zeros(200), np.where(labels[:, 1], -8e8, 8e8)], axis=1)
+    with pytest.raises(TrainingError, match=r"The test, buy log loss is 8e\+08 after step 1,200, 1\.154e\+09 times"):
+        check_entropy("test", figures_of(labels, logits, ("click", "buy")), 1200)
+
+
+@pytest.mark.parametrize("logit", [0.0, 1.5])
+def test_a_network_that_has_hardly_begun_is_no_divergence_where_clicks_are_rare(logit):
+    labels = np.arange(1000) == 0
+    figures = figures_of(labels, np.full(1000, logit))
+    assert figures["normalised_entropy"] > 80
+    check_entropy("valid", figures, 1)
+    check_entropy("valid", figures_of(np.zeros(1000), np.full(1000, logit)), 1)  # without a click there is no ratio

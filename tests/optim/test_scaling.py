@@ -38,6 +38,20 @@ def test_the_published_bound_changes_with_the_batch_on_avazu_only():
 
 
 @pytest.mark.parametrize(
+    "preset, batch_size, reason",
+    [
+        ("avazu", 2048, "published base for avazu"),
+        ("avazu", 4096, "published for avazu at batch 4,096 and above"),
+        ("avazu", 131072, "published for avazu at batch 4,096 and above"),
+        ("criteo", 131072, "published base for criteo"),
+        ("mine", 131072, "Criteo's published base"),
+    ],
+)
+def test_the_bound_says_which_published_row_it_is_of(preset, batch_size, reason):
+    assert plan(preset, batch_size=batch_size).reasons["bound"] == f"{reason} (arXiv:2204.06240)"
+
+
+@pytest.mark.parametrize(
     "rule, dense, embed, l2",
     [
         ("none", 1, 1, 1),
@@ -78,7 +92,7 @@ def test_adaptive_starts_from_its_own_base_where_none_is_set():
     assert "base of rule adaptive" in got.reasons["lr_embed"]
     assert got.reasons["l2"] == "1e-05 at batch 128 x 1: rule adaptive (set)"
     clipped = plan("avazu", batch_size=8192, scaling={"rule": "adaptive"}, optimizer={"clip": "adaptive_column"})
-    assert clipped.reasons["bound"] == "published base for avazu (arXiv:2204.06240)"
+    assert clipped.reasons["bound"] == "published for avazu at batch 4,096 and above (arXiv:2204.06240)"
 
 
 def test_what_is_set_wins_over_the_rule():

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from ctrfast.cli import app
 from ctrfast.errors import ConfigError, StoreUnavailableError
+from ctrfast.file_lock import run_lock
 from ctrfast.folders import new_folder
 from ctrfast.store.address import Address
 from ctrfast.store.artefacts import UNFINISHED, find, opened, publish
@@ -87,6 +88,15 @@ def test_a_stopped_run_is_taken_up_on_another_machine(store: str, tmp_path: Path
     with opened(Address.parse(f"{store}/run")) as folder:
         assert (folder / "checkpoints" / "step-00000003" / "state").read_text() == "3"
     assert find(Address.parse(f"{store}/run"), UNFINISHED) is None
+
+
+def test_a_run_that_is_trained_here_is_not_taken_up(store: str) -> None:
+    output = Output(f"{store}/run")
+    with run_lock(output.path) as lock:
+        lock.take()
+        with pytest.raises(ConfigError, match="Another process is training into"):
+            Output(f"{store}/run").take_up()
+    output.take_up()
 
 
 def save(run: Path, step: int) -> None:
