@@ -27,7 +27,7 @@ class ServiceError(Exception):
 
 
 class NotFoundError(ServiceError):
-    """A thing that the URL names does not exist."""
+    """A thing that a request names does not exist. what: its kind, such as `model`."""
 
     status, code, title = 404, "not_found", "Not found"
 
@@ -36,6 +36,7 @@ class NotFoundError(ServiceError):
         hint = f" Did you mean {' or '.join(near)}?" if near else ""
         start = "There is" if of is None else f"The {of} has"
         super().__init__(f"{start} no {what} {name!r}.{hint}")
+        self.what = what
 
 
 class IllegalStateError(ServiceError):

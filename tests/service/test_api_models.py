@@ -149,11 +149,36 @@ def test_unknown_models(shared_api: Api, route: str) -> None:
     assert shared_api.client.post(f"/v1/models/{route}", json={"instances": [ROW]}).status_code == 404
 
 
-def test_an_unknown_model_in_a_score_request(shared_api: Api) -> None:
-    for extra in ({}, {"version": 7}, {"alias": "x"}, {"version": 10**12}):
-        model = "ctr" if extra else "ctx"
-        body = {"model": model, "candidates": [ROW], **extra}
-        problem(shared_api.client.post("/v1/score", json=body), 422, "bad_request", "model")
+@pytest.mark.parametrize(
+    ("named", "status", "code", "path"),
+    [
+        ({"model": "ctx"}, 404, "not_found", "model"),
+        ({"model": "a/b"}, 404, "not_found", "model"),
+        ({"model": "ctx", "version": 1}, 404, "not_found", "model"),
+        ({"version": 7}, 404, "not_found", "version"),
+        ({"alias": "x"}, 404, "not_found", "alias"),
+        ({"alias": "a/b"}, 404, "not_found", "alias"),
+        ({"version": 0}, 422, "bad_request", "version"),
+        ({"version": 10**12}, 422, "bad_request", "version"),
+        ({"version": 1, "alias": "latest"}, 422, "bad_request", "version"),
+    ],
+)
+def test_a_score_request_is_refused_as_a_predict_request_is(
+    shared_api: Api, named: dict[str, Any], status: int, code: str, path: str
+) -> None:
+    body = {"model": "ctr", "candidates": [ROW], **named}
+    told = problem(shared_api.client.post("/v1/score", json=body), status, code, path)
+    if len(named) == 1:  # `:predict` names the same in its path
+        model = named.get("model", "ctr").replace("/", "%2F")
+        rest = "".join(
+            f"/{'versions' if key == 'version' else 'labels'}/{str(value).replace('/', '%2F')}"
+            for key, value in named.items()
+            if key != "model"
+        )
+        other = shared_api.client.post(f"/v1/models/{model}{rest}:predict", json={"instances": [ROW]})
+        assert other.status_code == status
+        if "/" not in str(named):  # the path of a URL with an escaped slash is another route's
+            assert other.json()["detail"] == told["detail"]
 
 
 def test_promote_and_roll_back(serving: Api, bundle: Path) -> None:
