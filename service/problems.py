@@ -105,9 +105,12 @@ class NameTakenError(ServiceError):
 
 
 class ModelUnavailableError(ServiceError):
-    """A published version that cannot be served: its files are missing or were changed."""
+    """A published version that cannot be served: its files are missing or were changed. wait_s: until the next try."""
 
-    status, code, title = 409, "bad_artifact", "The model cannot be served"
+    status, code, title = 503, "bad_artifact", "The model cannot be served"
+
+    def __init__(self, detail: str, wait_s: float | None = None) -> None:
+        super().__init__(detail, headers=None if wait_s is None else {"Retry-After": str(max(1, math.ceil(wait_s)))})
 
 
 class VersionRemovedError(ServiceError):

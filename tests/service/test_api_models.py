@@ -56,7 +56,7 @@ def test_a_version_whose_folder_is_gone_is_not_available(serving: Api, bundle: P
     gone = {"error_code": "NOT_FOUND", "error_message": "The version's files are missing."}
     assert statuses[1]["status"] == gone
     assert serving.client.get("/v1/models/ctr/versions/1").json()["model_version_status"] == [statuses[1]]
-    problem(serving.client.post("/v1/models/ctr/versions/1:predict", json={"instances": [ROW]}), 409, "bad_artifact")
+    problem(serving.client.post("/v1/models/ctr/versions/1:predict", json={"instances": [ROW]}), 503, "bad_artifact")
 
 
 def test_rest_scores_are_the_bundles(shared_api: Api, bundle: Path, raw_rows: list[dict[str, Any]]) -> None:
@@ -209,10 +209,32 @@ def break_version(api: Api, version: int) -> None:
 def test_a_bundle_with_a_changed_byte_is_never_served(serving: Api, bundle: Path) -> None:
     publish(serving, bundle)
     break_version(serving, 2)
-    problem(serving.client.post("/v1/models/ctr/versions/2:predict", json={"instances": [ROW]}), 409, "bad_artifact")
-    problem(serving.client.put("/v1/models/ctr/aliases/latest", json={"version": 2}), 409, "bad_artifact")
-    body = problem(serving.client.post("/v1/models/ctr:predict", json={"instances": [ROW]}), 409, "bad_artifact")
+    problem(serving.client.post("/v1/models/ctr/versions/2:predict", json={"instances": [ROW]}), 503, "bad_artifact")
+    problem(serving.client.put("/v1/models/ctr/aliases/latest", json={"version": 2}), 503, "bad_artifact")
+    answer = serving.client.post("/v1/models/ctr:predict", json={"instances": [ROW]})
+    body = problem(answer, 503, "bad_artifact")
     assert str(serving.services.settings.home_dir) not in body["detail"]
+    assert 1 <= int(answer.headers["Retry-After"]) <= 10
+
+
+def test_a_version_whose_load_was_refused_is_not_available(serving: Api, bundle: Path) -> None:
+    publish(serving, bundle)
+    break_version(serving, 2)
+    answer = serving.client.post("/v1/models/ctr/versions/2:predict", json={"instances": [ROW]})
+    detail = problem(answer, 503, "bad_artifact")["detail"]
+    refused = {"version": "2", "state": "END", "status": {"error_code": "UNAVAILABLE", "error_message": detail}}
+    model = serving.client.get("/v1/models/ctr").json()
+    assert model["model_version_status"][0] == refused
+    assert model["model_version_status"][1]["state"] == "AVAILABLE"
+    for route in ("ctr/versions/2", "ctr/labels/latest"):
+        assert serving.client.get(f"/v1/models/{route}").json()["model_version_status"] == [refused]
+    assert serving.client.get("/v1/models").json()["models"][0]["model_version_status"][0] == refused
+    folder = serving.services.registry.folder("ctr", 2)
+    shutil.rmtree(folder)
+    shutil.copytree(bundle, folder)
+    assert serving.client.put("/v1/models/ctr/aliases/stable", json={"version": 2}).status_code == 200
+    statuses = serving.client.get("/v1/models/ctr").json()["model_version_status"]
+    assert [status["state"] for status in statuses] == ["AVAILABLE", "AVAILABLE"]
 
 
 def test_a_broken_version_does_not_replace_one_that_serves(serving: Api, bundle: Path, tmp_path: Path) -> None:
