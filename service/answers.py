@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Annotated, Any, Self
 
@@ -107,12 +107,18 @@ class VersionStatus(BaseModel):
     status: StatusCode = StatusCode()
 
     @classmethod
-    def of(cls, row: VersionRow, on_disk: bool) -> Self:
-        """A version that can be loaded when it is asked for, or one whose folder is gone."""
-        if on_disk:
+    def of(cls, row: VersionRow, on_disk: bool, refusal: str | None) -> Self:
+        """A version that can be loaded when it is asked for, one whose folder is gone, or whose last load failed.
+
+        refusal: why that failed.
+        """
+        if on_disk and refusal is None:
             return cls(version=str(row.version))
-        message = "The version's files are missing." if row.removed_at is None else "The version was removed."
-        status = StatusCode(error_code="NOT_FOUND", error_message=message)
+        if on_disk:
+            status = StatusCode(error_code="UNAVAILABLE", error_message=refusal or "")
+        else:
+            message = "The version's files are missing." if row.removed_at is None else "The version was removed."
+            status = StatusCode(error_code="NOT_FOUND", error_message=message)
         return cls(version=str(row.version), state="END", status=status)
 
 
@@ -153,12 +159,14 @@ class ModelPublic(BaseModel):
     aliases: dict[str, int]
 
     @classmethod
-    def of(cls, model: Model, only: int | None = None) -> Self:
-        """A model as an answer, with all versions or one."""
+    def of(cls, model: Model, refusal: Callable[[int], str | None], only: int | None = None) -> Self:
+        """A model as an answer, with all versions or one. refusal: why the last load of a version failed."""
         rows = [row for row in reversed(model.versions) if only is None or row.version == only]
         return cls(
             name=model.name,
-            model_version_status=[VersionStatus.of(row, row.version in model.on_disk) for row in rows],
+            model_version_status=[
+                VersionStatus.of(row, row.version in model.on_disk, refusal(row.version)) for row in rows
+            ],
             versions=[VersionPublic.of(row) for row in rows],
             aliases={alias: version for alias, version in model.aliases.items() if only is None or version == only},
         )

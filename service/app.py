@@ -71,6 +71,7 @@ def create_app(settings: Settings, traces: Traces = NO_TRACES) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        await services.shelf.look()  # before the first answer, so that `/readyz` knows what is to be loaded
         tasks = [
             asyncio.create_task(services.shelf.watch()),
             asyncio.create_task(_sweep_leases(services)),

@@ -10,6 +10,7 @@ ctrfast-service worker --check                         exit code 0 while a worke
 
 from __future__ import annotations
 
+import logging
 import signal
 import socket
 import sys
@@ -35,6 +36,8 @@ from service.processes import up as run_all
 from service.projects import DEFAULT_PROJECT, require_project_name
 from service.settings import Settings
 from service.worker_roll import WorkerRoll
+
+log = logging.getLogger("service.cli")
 
 _EXTRAS = {"jwt": "oidc", "opentelemetry": "otel"}  # of packages that may be missing
 
@@ -73,6 +76,7 @@ def up(host: Host = "127.0.0.1", port: Port = 8000, workers: Workers = 1, parent
         if parent is not None:
             die_with_parent(parent, signal.SIGTERM)
         settings = _prepared_settings()
+        _warn_of_missing_roots(settings)
         settings = demand_key_unless_loopback(settings, host)
         run_all(settings, host, port, workers, _announce)
 
@@ -82,6 +86,8 @@ def api(host: Host = "127.0.0.1", port: Port = 8000, fd: Fd = None, parent: Pare
     """Serve the API alone."""
     with _one_line_errors():
         settings = _child_settings(parent)
+        if parent is None:
+            _warn_of_missing_roots(settings)
         if fd is None:
             settings = demand_key_unless_loopback(settings, host)
             listener = bind(host, port)
@@ -102,6 +108,8 @@ def worker(check: Check = False, parent: Parent = None) -> None:
         if check:
             _require_worker_here(settings)
             return
+        if parent is None:
+            _warn_of_missing_roots(settings)
         from service.worker import run_worker
 
         run_worker(settings)
@@ -224,11 +232,19 @@ def _child_settings(parent: int | None) -> Settings:
     settings.make_folders()
     database = Database(settings.url)
     try:
-        if not database.is_current():
-            raise StartError("The database has other tables than this version needs. Run `ctrfast-service migrate`.")
+        unfit = database.unfit()
     finally:
         database.dispose()
+    if unfit is not None:
+        raise StartError(unfit)
     return settings
+
+
+def _warn_of_missing_roots(settings: Settings) -> None:
+    """One line of the log; the folder may yet be mounted, so it is no reason not to start."""
+    if settings.missing_roots:
+        named = ", ".join(map(str, settings.missing_roots))
+        log.warning("CTRFAST_DATA_ROOTS names what is no folder: %s. Nothing can be read there.", named)
 
 
 def _require_worker_here(settings: Settings) -> None:

@@ -78,11 +78,17 @@ class Database:
 
     def is_current(self) -> bool:
         """Whether the tables are those that this code was written for."""
+        return self.unfit() is None
+
+    def unfit(self) -> str | None:
+        """None where the tables are those that this code was written for; else what is wrong, and the remedy."""
         with self.engine.connect() as connection:
-            if not inspect(connection).has_table("alembic_version"):
-                return False
-            found = connection.scalar(text("SELECT version_num FROM alembic_version"))
-        return bool(found == HEAD)
+            has_any = inspect(connection).has_table("alembic_version")
+            found = connection.scalar(text("SELECT version_num FROM alembic_version")) if has_any else None
+        if found == HEAD:
+            return None
+        problem = "no tables yet" if found is None else "other tables than this version needs"
+        return f"The database has {problem}. Run `ctrfast-service migrate`."
 
     def dispose(self) -> None:
         """Close all connections."""

@@ -27,7 +27,7 @@ class ServiceError(Exception):
 
 
 class NotFoundError(ServiceError):
-    """A thing that the URL names does not exist."""
+    """A thing that a request names does not exist. what: its kind, such as `model`."""
 
     status, code, title = 404, "not_found", "Not found"
 
@@ -36,6 +36,7 @@ class NotFoundError(ServiceError):
         hint = f" Did you mean {' or '.join(near)}?" if near else ""
         start = "There is" if of is None else f"The {of} has"
         super().__init__(f"{start} no {what} {name!r}.{hint}")
+        self.what = what
 
 
 class IllegalStateError(ServiceError):
@@ -104,9 +105,12 @@ class NameTakenError(ServiceError):
 
 
 class ModelUnavailableError(ServiceError):
-    """A published version that cannot be served: its files are missing or were changed."""
+    """A published version that cannot be served: its files are missing or were changed. wait_s: until the next try."""
 
-    status, code, title = 409, "bad_artifact", "The model cannot be served"
+    status, code, title = 503, "bad_artifact", "The model cannot be served"
+
+    def __init__(self, detail: str, wait_s: float | None = None) -> None:
+        super().__init__(detail, headers=None if wait_s is None else {"Retry-After": str(max(1, math.ceil(wait_s)))})
 
 
 class VersionRemovedError(ServiceError):

@@ -2,7 +2,8 @@
 
 Without a worker jobs wait, while scoring goes on. `worker` is told in any case, and makes the service unready where
 CTRFAST_REQUIRE_WORKER says so, as `ctrfast-service up` does: an API behind a balancer must not be taken out of it
-because its workers are gone.
+because its workers are gone. `models`: the versions that aliases point at are loaded before the first request, each
+that can be; from then on it is `ok`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ from service.settings import Settings
 from service.wiring import Services
 
 OK = "ok"
-_WANTED = "The database has other tables than this version needs. Run `ctrfast-service migrate`."
 
 
 def check_parts(services: Services) -> Mapping[str, str]:
@@ -29,8 +29,9 @@ def check_parts(services: Services) -> Mapping[str, str]:
     """
     settings = services.settings
     parts = {"database": _database(services), "storage": _storage(settings)}
+    parts["models"] = models_to_load(services) or OK
     parts["worker"] = _worker(services) if parts["database"] == OK else "It cannot be looked for."
-    needed = parts if settings.require_worker else {name: parts[name] for name in ("database", "storage")}
+    needed = parts if settings.require_worker else {name: parts[name] for name in ("database", "storage", "models")}
     if any(found != OK for found in needed.values()):
         raise NotReadyError(" ".join(f"{name}: {found}" for name, found in parts.items()))
     return parts
@@ -38,7 +39,7 @@ def check_parts(services: Services) -> Mapping[str, str]:
 
 def _database(services: Services) -> str:
     try:
-        return OK if services.database.is_current() else _WANTED
+        return services.database.unfit() or OK
     except SQLAlchemyError:
         return "It does not answer."
 
@@ -53,6 +54,14 @@ def _storage(settings: Settings) -> str:
     if free < settings.min_free_bytes:
         return f"Less than {settings.min_free_bytes:,} bytes are free (CTRFAST_MIN_FREE_BYTES)."
     return OK
+
+
+def models_to_load(services: Services) -> str | None:
+    """How many versions a start still has to load, in words; None where all that can be loaded are."""
+    left = services.shelf.left_at_start()
+    if left is None:
+        return "The aliases were not read yet."
+    return f"{left} of the versions that aliases point at are still to be loaded." if left else None
 
 
 def _worker(services: Services) -> str:

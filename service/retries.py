@@ -41,6 +41,16 @@ class Retries(Generic[K]):
         failure = self._failures.get(key)
         return failure.detail if failure is not None and self._clock() < failure.until else None
 
+    def last(self, key: K) -> str | None:
+        """Why the key failed when it was last tried; None where it works, or was not tried. Any thread may ask."""
+        failure = self._failures.get(key)
+        return None if failure is None else failure.detail
+
+    def wait_s(self, key: K) -> float:
+        """Seconds until the key may be tried again."""
+        failure = self._failures.get(key)
+        return 0.0 if failure is None else max(0.0, failure.until - self._clock())
+
     def failed(self, key: K, detail: str) -> float:
         """Remember a failure. Returns: the seconds to wait."""
         before = self._failures.get(key)

@@ -240,6 +240,18 @@ class Settings(BaseSettings):
         return self.home_dir / "reports"
 
     def make_folders(self) -> None:
-        """Create HOME and its parts."""
+        """Create HOME and its parts. Raises ConfigError: they cannot be made."""
         for part in ("jobs", "models", "datasets", "data"):
-            (self.home_dir / part).mkdir(parents=True, exist_ok=True)
+            folder = self.home_dir / part
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise ConfigError(
+                    f"CTRFAST_HOME must name a folder that can be written. {folder} cannot be made: "
+                    f"{error.strerror or error}."
+                ) from error
+
+    @property
+    def missing_roots(self) -> tuple[Path, ...]:
+        """Those of the folders in `data_roots` that are not there."""
+        return tuple(root for root in self.roots if self.data_roots and not root.is_dir())

@@ -4,7 +4,7 @@ An alias is answered from a table that is read again when the registry has chang
 `alias_refresh_s`. A version that an alias newly points at is loaded, verified and warmed up in a thread while the one
 before goes on answering; that one is then held for `keep_loaded_s`, so that a rollback finds it. A version that cannot
 be loaded never replaces one that can; it is tried again after a wait that doubles, or at once when an alias is put on
-it.
+it. What the aliases point at when the process starts is loaded before it says that it is ready.
 """
 
 from __future__ import annotations
@@ -64,6 +64,7 @@ class Shelf:
         self._keep_s = keep_s
         self._clock = clock
         self._changes: int | None = None  # when the pointers were read
+        self._first: set[Key] | None = None  # what is loaded before the first request; None until that is known
         self._pointers = Pointers()
         self._traffic: Mapping[tuple[str, str], TrafficTable] = {}
         self._serving: dict[Alias, int] = {}
@@ -93,6 +94,10 @@ class Shelf:
     def traffic(self, project: str, name: str) -> TrafficTable | None:
         """A model's traffic as it was last read; None where all of it goes to `latest`."""
         return self._traffic.get((project, name))
+
+    def refusal(self, project: str, name: str, version: int) -> str | None:
+        """Why the last load of a version failed in this process; else None. Any thread may ask."""
+        return self._retries.last((project, name, version))
 
     def version_behind(self, project: str, name: str, alias: str) -> int | None:
         """Where an alias pointed when that was last read."""
@@ -163,20 +168,44 @@ class Shelf:
         self._switch_unless_moved((project, name, alias), version)
         return move
 
+    def left_at_start(self) -> int | None:
+        """How many of the versions that are loaded before the first request are not yet; None: it is not known yet.
+
+        A version that cannot be loaded is not waited for. Any thread may ask.
+        """
+        return None if self._first is None else len(self._first)
+
     async def watch(self) -> None:
         """Follow the registry for ever; runs as a task beside the requests."""
         while True:
-            try:
-                if await asyncio.to_thread(self._store.changes) != self._changes:
-                    await self._read_pointers()
-                self._follow()
-                self._load_ahead()
-                self._evict()
-            except SQLAlchemyError as error:
-                log.warning("the aliases cannot be read: %s", type(error).__name__)
-            except Exception:  # the end of this task would leave every alias where it is, for good
-                log.exception("the aliases cannot be followed")
+            await self.look()
             await asyncio.sleep(self._refresh_s)
+
+    async def look(self) -> None:
+        """Read the aliases if they have changed, and begin to load what they ask for; the first time, all of them."""
+        try:
+            if await asyncio.to_thread(self._store.changes) != self._changes:
+                await self._read_pointers()
+            if self._first is None:
+                self._load_first()
+            self._follow()
+            self._load_ahead()
+            self._evict()
+        except SQLAlchemyError as error:
+            log.warning("the aliases cannot be read: %s", type(error).__name__)
+        except Exception:  # the end of the task that watches would leave every alias where it is, for good
+            log.exception("the aliases cannot be followed")
+
+    def _load_first(self) -> None:
+        """Load what the aliases point at, `latest` before others, as much as may be held."""
+        wanted = sorted(self._pointers.aliases.items(), key=lambda item: (item[0][2] != LATEST, item[0]))
+        keys = list(dict.fromkeys((*alias[:2], version) for alias, version in wanted))[: self._capacity]
+        self._first = {key for key in keys if key not in self._loaded}
+        if self._first:
+            log.info("versions that are loaded before the first request: %s", [f"{key[1]}/{key[2]}" for key in keys])
+        for key in keys:
+            if key in self._first:
+                self._begin_load(key)
 
     def _follow(self) -> None:
         """Switch aliases that have moved; those whose version is not loaded yet switch once it is."""
@@ -266,13 +295,19 @@ class Shelf:
     def _loaded_or_not(self, key: Key, task: asyncio.Task[Served]) -> None:
         if self._loading.get(key) is task:
             del self._loading[key]
+        first = self._first or set()
         if not task.cancelled() and task.exception() is None:  # looked at here: every caller may have hung up
+            if key in first and key in self._loaded:
+                for alias, version in self._pointers.aliases.items():
+                    if (*alias[:2], version) == key:
+                        self._switch(alias, version)
             self._follow()
+        first.discard(key)
 
     async def _load_once(self, key: Key) -> Served:
         _, name, version = key
         if (detail := self._retries.waiting(key)) is not None:
-            raise ModelUnavailableError(detail)
+            raise ModelUnavailableError(detail, self._retries.wait_s(key))
         try:
             async with self._one_at_a_time:
                 served = await asyncio.to_thread(open_version, self._registry, self._telemetry, key)
@@ -285,7 +320,7 @@ class Shelf:
             wait_s = self._retries.failed(key, detail)
             unexpected = None if isinstance(error, CtrFastError) else error
             log.error("%s It is tried again in %.0f s.", detail, wait_s, exc_info=unexpected)
-            raise ModelUnavailableError(detail) from error
+            raise ModelUnavailableError(detail, wait_s) from error
         self._retries.forget(key)
         if self._loading.get(key) is asyncio.current_task():  # else the version was removed meanwhile
             self._loaded[key] = served

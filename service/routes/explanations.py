@@ -42,7 +42,7 @@ class ExplanationRequest(EncodingRequest):
     pairs: Annotated[int, Field(ge=0, le=MOST_PAIRED)] = 5
 
 
-@router.post("/{name}:explain-encoding", responses=problems(400, 404, 409, 410, 413, 422))
+@router.post("/{name}:explain-encoding", responses=problems(400, 404, 410, 413, 422, 503))
 async def explain_encoding(
     name: ModelName, request: EncodingRequest, services: ServicesDep, project: ProjectDep
 ) -> EncodedRows:
@@ -57,7 +57,7 @@ async def explain_encoding(
     return EncodedRows(model=name, version=served.version, rows=rows)
 
 
-@router.post("/{name}:explain", responses=problems(400, 404, 409, 410, 413, 422))
+@router.post("/{name}:explain", responses=problems(400, 404, 410, 413, 422, 503))
 async def explain(
     name: ModelName, request: ExplanationRequest, services: ServicesDep, project: ProjectDep
 ) -> ExplainedRows:
@@ -70,7 +70,7 @@ async def explain(
     return ExplainedRows(model=name, version=served.version, rows=await run_in_threadpool(explained))
 
 
-@router.get("/{name}/drift", responses=problems(404, 409, 410, 422))
+@router.get("/{name}/drift", responses=problems(404, 410, 422, 503))
 async def drift(
     name: ModelName,
     services: ServicesDep,

@@ -23,7 +23,7 @@ async def healthz() -> Alive:
 @router.head("/readyz", include_in_schema=False)
 @router.get("/readyz", responses=problems(503))
 def readyz(services: ServicesDep) -> Ready:
-    """Database, storage and worker, each with `ok` or what is wrong. 503: one that is needed cannot be used."""
+    """Database, storage, models and worker, each with `ok` or what is wrong. 503: one that is needed cannot be used."""
     return Ready(checks=check_parts(services))
 
 

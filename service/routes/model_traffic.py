@@ -22,11 +22,11 @@ def get_traffic(name: ModelName, services: ServicesDep, project: ProjectDep) -> 
     return services.traffic.of(project).get(name)
 
 
-@router.put("/{name}/traffic", responses=problems(400, 404, 409, 422))
+@router.put("/{name}/traffic", responses=problems(400, 404, 422, 503))
 async def put_traffic(name: ModelName, request: Traffic, services: ServicesDep, project: ProjectDep) -> Traffic:
     """Split traffic over aliases, set a shadow, or take both away (`{}`). API processes notice within a second.
 
-    409: a version cannot be served. 422: an alias or the field does not exist, or the shares do not add up to 1.
+    422: an alias or the field does not exist, or the shares do not add up to 1. 503: a version cannot be served.
     """
     for alias in request.aliases:  # loaded before the first request that it answers
         with suppress(NotFoundError):  # `put` tells which one, and where it stands

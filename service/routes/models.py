@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Response
@@ -23,8 +24,9 @@ from service.dependencies import (
 from service.json_bodies import JsonRoute
 from service.model_answers import AliasHistory, ModelMetadata
 from service.places import is_small
-from service.registry import LATEST, Registry
+from service.registry import LATEST, Model, Registry
 from service.signatures import metadata_of
+from service.wiring import Services
 
 router = APIRouter(prefix="/v1/models", tags=["models"], route_class=JsonRoute)
 
@@ -35,49 +37,53 @@ class _AnyMove(Container[int | None]):
 
 
 @router.get("")
-def list_models(registry: RegistryDep) -> ModelList:
+def list_models(registry: RegistryDep, services: ServicesDep, project: ProjectDep) -> ModelList:
     """All models."""
-    return ModelList(models=[ModelPublic.of(model) for model in registry.all()])
+    return ModelList(models=[_answer(model, services, project) for model in registry.all()])
 
 
 @router.get("/{name}", responses=problems(404))
-def get_model(name: ModelName, registry: RegistryDep) -> ModelPublic:
+def get_model(name: ModelName, registry: RegistryDep, services: ServicesDep, project: ProjectDep) -> ModelPublic:
     """One model, in TensorFlow Serving's model-status form."""
-    return ModelPublic.of(registry.get(name))
+    return _answer(registry.get(name), services, project)
 
 
 @router.get("/{name}/versions/{version}", responses=problems(404, 422))
-def get_version(name: ModelName, version: Version, registry: RegistryDep) -> ModelPublic:
+def get_version(
+    name: ModelName, version: Version, registry: RegistryDep, services: ServicesDep, project: ProjectDep
+) -> ModelPublic:
     """One version, in TensorFlow Serving's model-status form."""
     registry.get_version(name, version)
-    return ModelPublic.of(registry.get(name), only=version)
+    return _answer(registry.get(name), services, project, only=version)
 
 
 @router.get("/{name}/labels/{alias}", responses=problems(404))
-def get_label(name: ModelName, alias: AliasName, registry: RegistryDep) -> ModelPublic:
+def get_label(
+    name: ModelName, alias: AliasName, registry: RegistryDep, services: ServicesDep, project: ProjectDep
+) -> ModelPublic:
     """The version that an alias points at, in TensorFlow Serving's model-status form."""
-    return ModelPublic.of(registry.get(name), only=registry.version_behind(name, alias))
+    return _answer(registry.get(name), services, project, only=registry.version_behind(name, alias))
 
 
-@router.get("/{name}/metadata", responses=problems(404, 409, 410))
+@router.get("/{name}/metadata", responses=problems(404, 410, 503))
 def get_metadata(name: ModelName, registry: RegistryDep) -> ModelMetadata:
     """What the version behind `latest` takes and gives, in TensorFlow Serving's form."""
     return _metadata(name, registry.version_behind(name, LATEST), registry)
 
 
-@router.get("/{name}/versions/{version}/metadata", responses=problems(404, 409, 410, 422))
+@router.get("/{name}/versions/{version}/metadata", responses=problems(404, 410, 422, 503))
 def get_version_metadata(name: ModelName, version: Version, registry: RegistryDep) -> ModelMetadata:
     """What a version takes and gives, in TensorFlow Serving's form."""
     return _metadata(name, version, registry)
 
 
-@router.get("/{name}/labels/{alias}/metadata", responses=problems(404, 409, 410))
+@router.get("/{name}/labels/{alias}/metadata", responses=problems(404, 410, 503))
 def get_label_metadata(name: ModelName, alias: AliasName, registry: RegistryDep) -> ModelMetadata:
     """What the version behind an alias takes and gives, in TensorFlow Serving's form."""
     return _metadata(name, registry.version_behind(name, alias), registry)
 
 
-@router.get("/{name}/versions/{version}/calibration", responses=problems(404, 409, 410, 422))
+@router.get("/{name}/versions/{version}/calibration", responses=problems(404, 410, 422, 503))
 def get_calibration(
     name: ModelName, version: Version, settings: SettingsDep, registry: RegistryDep
 ) -> VersionCalibration:
@@ -106,7 +112,7 @@ def get_alias(
     return AliasHistory.of(moves, services.keys.names({move.caller for move in moves}))
 
 
-@router.put("/{name}/aliases/{alias}", responses=problems(400, 404, 409, 410, 412, 422))
+@router.put("/{name}/aliases/{alias}", responses=problems(400, 404, 409, 410, 412, 422, 503))
 async def put_alias(
     name: ModelName,
     alias: AliasName,
@@ -119,8 +125,8 @@ async def put_alias(
 ) -> AliasPublic:
     """Promote or roll back: the version is loaded and verified, then the alias moves.
 
-    409: it cannot be served, or its gates refused it and `force` is not set. 410: it was removed. 412: the alias has
-    moved since the `ETag` of `If-Match` was read. The next publication that passes its gates moves `latest` on; to pin
+    409: its gates refused it and `force` is not set. 410: it was removed. 412: the alias has moved since the `ETag` of
+    `If-Match` was read. 503: it cannot be served. The next publication that passes its gates moves `latest` on; to pin
     a version, score through an alias of your own.
     """
     expected = _expected(if_match)
@@ -129,6 +135,10 @@ async def put_alias(
     )
     response.headers["ETag"] = _etag(move)
     return AliasPublic(model=name, alias=alias, version=request.version)
+
+
+def _answer(model: Model, services: Services, project: str, only: int | None = None) -> ModelPublic:
+    return ModelPublic.of(model, partial(services.shelf.refusal, project, model.name), only)
 
 
 def _metadata(name: str, version: int, registry: Registry) -> ModelMetadata:

@@ -9,6 +9,7 @@ from ctrfast import __version__
 from service.dependencies import ModelName, ProjectDep, ServicesDep, Version, problems
 from service.inference_answers import InferenceModel, InferenceServer, Live, ModelIsReady, ServerIsReady
 from service.problems import NotReadyError, database_unavailable
+from service.readiness import models_to_load
 from service.registry import LATEST
 from service.scoring.open_inference import EXTENSIONS
 
@@ -24,13 +25,15 @@ async def live() -> Live:
 
 @health.get("/ready", responses=problems(503))
 def ready(services: ServicesDep) -> ServerIsReady:
-    """Models can be scored: the database, which knows them, can be asked. 503: it cannot."""
+    """Models can be scored: the database, which knows them, can be asked, and those in use are loaded. 503: not yet."""
     try:
-        is_current = services.database.is_current()
+        unfit = services.database.unfit()
     except SQLAlchemyError as error:
         raise database_unavailable() from error
-    if not is_current:
-        raise NotReadyError("The database has other tables than this version needs.")
+    if unfit is not None:
+        raise NotReadyError(unfit)
+    if (loads := models_to_load(services)) is not None:
+        raise NotReadyError(f"models: {loads}")
     return ServerIsReady()
 
 
@@ -40,13 +43,13 @@ async def server_metadata() -> InferenceServer:
     return InferenceServer(name="ctrfast", version=__version__, extensions=list(EXTENSIONS))
 
 
-@router.get("/models/{name}", responses=problems(404, 409, 410))
+@router.get("/models/{name}", responses=problems(404, 410, 503))
 async def model_metadata(name: ModelName, services: ServicesDep, project: ProjectDep) -> InferenceModel:
     """Inputs and outputs of the version that `latest` points at."""
     return InferenceModel.of(await services.shelf.by_alias(project, name, LATEST))
 
 
-@router.get("/models/{name}/versions/{version}", responses=problems(404, 409, 410, 422))
+@router.get("/models/{name}/versions/{version}", responses=problems(404, 410, 422, 503))
 async def version_metadata(
     name: ModelName, version: Version, services: ServicesDep, project: ProjectDep
 ) -> InferenceModel:
@@ -54,15 +57,15 @@ async def version_metadata(
     return InferenceModel.of(await services.shelf.by_version(project, name, version))
 
 
-@router.get("/models/{name}/ready", responses=problems(404, 409, 410))
+@router.get("/models/{name}/ready", responses=problems(404, 410, 503))
 async def model_ready(name: ModelName, services: ServicesDep, project: ProjectDep) -> ModelIsReady:
-    """The version that `latest` points at can score. 409: it cannot be loaded."""
+    """The version that `latest` points at can score. 503: it cannot be loaded."""
     await services.shelf.by_alias(project, name, LATEST)
     return ModelIsReady(name=name)
 
 
-@router.get("/models/{name}/versions/{version}/ready", responses=problems(404, 409, 410, 422))
+@router.get("/models/{name}/versions/{version}/ready", responses=problems(404, 410, 422, 503))
 async def version_ready(name: ModelName, version: Version, services: ServicesDep, project: ProjectDep) -> ModelIsReady:
-    """One version can score. 409: it cannot be loaded."""
+    """One version can score. 503: it cannot be loaded."""
     await services.shelf.by_version(project, name, version)
     return ModelIsReady(name=name)

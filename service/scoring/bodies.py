@@ -31,6 +31,7 @@ from ctrfast.score import Scorer
 from service.problems import BadRowError, BadValueError, MalformedBodyError, TooLargeError
 
 _PLACE = re.compile(r" - at `(?:key in )?\$\.?(.*?)(?:\[\.\.\.\])?`$")
+_FIELD = re.compile(r"Object (?:missing required|contains unknown) field `(.{1,100})`", re.DOTALL)
 
 # What is around the list of a predict request; the list itself is for `JsonRows` to check.
 _AROUND_INSTANCES = re.compile(
@@ -259,8 +260,11 @@ def decode(decoder: msgspec.json.Decoder[T], body: bytes, within: str | None = N
     except msgspec.ValidationError as error:
         text = str(error)
         place = _PLACE.search(text)
-        path = ".".join(part for part in (within, place.group(1) if place else None) if part)
-        raise BadValueError(f"{_PLACE.sub('', text)}.", path=path.replace(".[", "[") or None) from error
+        text = _PLACE.sub("", text)
+        field = _FIELD.fullmatch(text)
+        parts = (within, place and place.group(1), field and field.group(1))
+        path = ".".join(part for part in parts if part)
+        raise BadValueError(f"{text}.", path=path.replace(".[", "[") or None) from error
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise MalformedBodyError(f"The body cannot be read as JSON: {error}.") from error
 

@@ -15,7 +15,7 @@ _SHARE = {"type": "number", "minimum": 0, "maximum": 1}
 _SHARES = {"anyOf": [_SHARE, {"type": "array", "items": _SHARE}]}  # a list where the model has several labels
 _NAME = {"type": "string", "pattern": NAME_PATTERN}
 _VERSION = {"type": "integer", "minimum": 1, "maximum": LARGEST_VERSION}
-_REFUSALS = (400, 401, 403, 404, 409, 410, 413, 422, 429, 503)
+_REFUSALS = (400, 401, 403, 404, 410, 413, 422, 429, 503)
 
 _PREDICT_BODY = {
     "type": "object",

@@ -30,7 +30,7 @@ from service.problems import (
 from service.scoring.answers import predict_answer, score_answer, tensors
 from service.scoring.arrow_bodies import MEDIA_TYPE as ARROW
 from service.scoring.arrow_bodies import in_arrow, is_arrow, read_stream, write_stream
-from service.scoring.bodies import Impressions, read_score
+from service.scoring.bodies import Impressions, ScoreBody, read_score
 from service.scoring.course import Course, Scored, Target
 from service.scoring.open_inference import JSON_LENGTH, infer_answer, read_infer
 from service.served import Served
@@ -160,14 +160,13 @@ class ScoringRoutes:
 
     async def _score(self, call: Call) -> Answer:
         body = read_score(call.body)
-        if body.version is not None and not 1 <= body.version <= LARGEST_VERSION:
-            raise BadValueError(f"The model {body.model[:100]!r} has no version {body.version}.", path="model")
-        target = Target(call.project, body.model, body.version, body.alias if body.version is None else None)
         max_rows = self._settings.max_instances
         try:
+            target = _named_in_body(call.project, body)
             scored = await self._course.run(target, lambda served: served.bodies.score(body, max_rows))
         except NotFoundError as error:
-            raise BadValueError(error.detail, path="model") from error
+            error.path = error.what  # the members of the body have the names of what they name
+            raise
         return self._answer(scored, score_answer(scored))
 
     async def _infer(self, call: Call) -> Answer:
@@ -192,8 +191,25 @@ def _named_in_path(call: Call) -> Target:
     if version is None:
         return Target(call.project, name, alias=None if alias is None else known_form("alias", alias))
     if not (version.isascii() and version.isdigit() and 1 <= int(version[:20]) <= LARGEST_VERSION):
-        raise BadValueError(f"A version is a whole number from 1 on. Got {version[:100]!r}.", path="version")
+        raise _no_version(version)
     return Target(call.project, name, int(version))
+
+
+def _named_in_body(project: str, body: ScoreBody) -> Target:
+    name = known_form("model", body.model)
+    if body.version is None:
+        return Target(project, name, alias=None if body.alias is None else known_form("alias", body.alias))
+    if body.alias is not None:
+        raise BadValueError("Give either `version` or `alias`.", path="version")
+    if not 1 <= body.version <= LARGEST_VERSION:
+        raise _no_version(str(body.version))
+    return Target(project, name, body.version)
+
+
+def _no_version(given: str) -> BadValueError:
+    return BadValueError(
+        f"A version is a whole number from 1 to {LARGEST_VERSION:,}. Got {given[:100]!r}.", path="version"
+    )
 
 
 def _pattern(path: str) -> re.Pattern[str]:

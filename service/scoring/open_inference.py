@@ -14,6 +14,7 @@ Source: kserve/open-inference-protocol, inference_rest.md, and its binary tensor
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import UNSET, Struct, UnsetType
 
-from service.problems import BadValueError, TooLargeError
+from service.problems import BadRowError, BadValueError, TooLargeError
 from service.scoring.bodies import decode
 
 JSON_LENGTH = "inference-header-content-length"
@@ -103,6 +104,7 @@ _decoder = msgspec.json.Decoder(_Body)
 _encoder = msgspec.json.Encoder()
 _OUTPUTS = ("probability", "calibrated")
 _OF_LABELS = "probabilities"
+_LONGEST_SHOWN = 50
 
 
 def read_infer(body: bytes, json_length: str | None, max_rows: int) -> InferRequest:
@@ -115,6 +117,7 @@ def read_infer(body: bytes, json_length: str | None, max_rows: int) -> InferRequ
 
     Raises:
         MalformedBodyError, BadValueError, TooLargeError.
+        BadRowError: a value is none of its tensor's datatype.
     """
     head, tail = body, memoryview(b"")
     if json_length is not None:
@@ -136,6 +139,9 @@ def read_infer(body: bytes, json_length: str | None, max_rows: int) -> InferRequ
     if len(set(rows.values())) > 1:
         shown = ", ".join(f"{name[:64]}: {count}" for name, count in list(rows.items())[:5])
         raise BadValueError(f"All inputs must have the same length. Got {shown}.", path="inputs")
+    for index, tensor in enumerate(parsed.inputs):
+        if tensor.data is not None and tensor.datatype != _BYTES:
+            _refuse_others(columns[tensor.name], tensor.datatype, f"inputs[{index}]")
     return InferRequest(parsed.id, columns, next(iter(rows.values()), 0), _wanted(parsed), _binary_unless_said(parsed))
 
 
@@ -214,6 +220,28 @@ def _values(tensor: _Input, tail: memoryview, path: str, max_rows: int) -> tuple
             f"The shape {tensor.shape} needs {rows:,} values. Got {len(values):,}.", path=f"{path}.data"
         )
     return values, tail
+
+
+def _refuse_others(values: Sequence[Any], datatype: str, path: str) -> None:
+    """Raise BadRowError where a value from JSON is none of a numeric datatype; a null is missing in each."""
+    if datatype in _FLOATS:
+        kinds, low, high = {int, float, type(None)}, -math.inf, math.inf
+    else:
+        limits = np.iinfo(_TYPES[datatype])
+        kinds, low, high = {int, type(None)}, int(limits.min), int(limits.max)
+    if kinds.issuperset(map(type, values)):
+        present = [] if datatype in _FLOATS else [value for value in values if value is not None]
+        if not present or (low <= min(present) and max(present) <= high):
+            return
+    wanted = "numbers" if datatype in _FLOATS else f"whole numbers from {low:,} to {high:,}"
+    for row, value in enumerate(values):
+        if type(value) not in kinds or (value is not None and not low <= value <= high):
+            raise BadRowError(f"{datatype} takes {wanted}. Got {_shown(value)}.", path=f"{path}.data[{row}]")
+
+
+def _shown(value: Any) -> str:
+    text = _encoder.encode(value)
+    return text.decode() if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN].decode(errors='ignore')}..."
 
 
 def _rows(shape: Sequence[int], path: str) -> int:

@@ -55,7 +55,7 @@ def test_versions_without_a_calibration(make_api: Callable[..., Api], bundle: Pa
     publish(api, bundle)
     problem(api.client.get("/v1/models/ctr/versions/2/calibration"), 404, "not_found")
     shutil.rmtree(api.services.registry.folder("ctr", 1))
-    problem(api.client.get(ROUTE), 409, "bad_artifact")
+    problem(api.client.get(ROUTE), 503, "bad_artifact")
 
 
 def test_published_results(shared_api: Api) -> None:

@@ -56,7 +56,7 @@ def test_a_version_whose_folder_is_gone_is_not_available(serving: Api, bundle: P
     gone = {"error_code": "NOT_FOUND", "error_message": "The version's files are missing."}
     assert statuses[1]["status"] == gone
     assert serving.client.get("/v1/models/ctr/versions/1").json()["model_version_status"] == [statuses[1]]
-    problem(serving.client.post("/v1/models/ctr/versions/1:predict", json={"instances": [ROW]}), 409, "bad_artifact")
+    problem(serving.client.post("/v1/models/ctr/versions/1:predict", json={"instances": [ROW]}), 503, "bad_artifact")
 
 
 def test_rest_scores_are_the_bundles(shared_api: Api, bundle: Path, raw_rows: list[dict[str, Any]]) -> None:
@@ -149,11 +149,36 @@ def test_unknown_models(shared_api: Api, route: str) -> None:
     assert shared_api.client.post(f"/v1/models/{route}", json={"instances": [ROW]}).status_code == 404
 
 
-def test_an_unknown_model_in_a_score_request(shared_api: Api) -> None:
-    for extra in ({}, {"version": 7}, {"alias": "x"}, {"version": 10**12}):
-        model = "ctr" if extra else "ctx"
-        body = {"model": model, "candidates": [ROW], **extra}
-        problem(shared_api.client.post("/v1/score", json=body), 422, "bad_request", "model")
+@pytest.mark.parametrize(
+    ("named", "status", "code", "path"),
+    [
+        ({"model": "ctx"}, 404, "not_found", "model"),
+        ({"model": "a/b"}, 404, "not_found", "model"),
+        ({"model": "ctx", "version": 1}, 404, "not_found", "model"),
+        ({"version": 7}, 404, "not_found", "version"),
+        ({"alias": "x"}, 404, "not_found", "alias"),
+        ({"alias": "a/b"}, 404, "not_found", "alias"),
+        ({"version": 0}, 422, "bad_request", "version"),
+        ({"version": 10**12}, 422, "bad_request", "version"),
+        ({"version": 1, "alias": "latest"}, 422, "bad_request", "version"),
+    ],
+)
+def test_a_score_request_is_refused_as_a_predict_request_is(
+    shared_api: Api, named: dict[str, Any], status: int, code: str, path: str
+) -> None:
+    body = {"model": "ctr", "candidates": [ROW], **named}
+    told = problem(shared_api.client.post("/v1/score", json=body), status, code, path)
+    if len(named) == 1:  # `:predict` names the same in its path
+        model = named.get("model", "ctr").replace("/", "%2F")
+        rest = "".join(
+            f"/{'versions' if key == 'version' else 'labels'}/{str(value).replace('/', '%2F')}"
+            for key, value in named.items()
+            if key != "model"
+        )
+        other = shared_api.client.post(f"/v1/models/{model}{rest}:predict", json={"instances": [ROW]})
+        assert other.status_code == status
+        if "/" not in str(named):  # the path of a URL with an escaped slash is another route's
+            assert other.json()["detail"] == told["detail"]
 
 
 def test_promote_and_roll_back(serving: Api, bundle: Path) -> None:
@@ -184,10 +209,32 @@ def break_version(api: Api, version: int) -> None:
 def test_a_bundle_with_a_changed_byte_is_never_served(serving: Api, bundle: Path) -> None:
     publish(serving, bundle)
     break_version(serving, 2)
-    problem(serving.client.post("/v1/models/ctr/versions/2:predict", json={"instances": [ROW]}), 409, "bad_artifact")
-    problem(serving.client.put("/v1/models/ctr/aliases/latest", json={"version": 2}), 409, "bad_artifact")
-    body = problem(serving.client.post("/v1/models/ctr:predict", json={"instances": [ROW]}), 409, "bad_artifact")
+    problem(serving.client.post("/v1/models/ctr/versions/2:predict", json={"instances": [ROW]}), 503, "bad_artifact")
+    problem(serving.client.put("/v1/models/ctr/aliases/latest", json={"version": 2}), 503, "bad_artifact")
+    answer = serving.client.post("/v1/models/ctr:predict", json={"instances": [ROW]})
+    body = problem(answer, 503, "bad_artifact")
     assert str(serving.services.settings.home_dir) not in body["detail"]
+    assert 1 <= int(answer.headers["Retry-After"]) <= 10
+
+
+def test_a_version_whose_load_was_refused_is_not_available(serving: Api, bundle: Path) -> None:
+    publish(serving, bundle)
+    break_version(serving, 2)
+    answer = serving.client.post("/v1/models/ctr/versions/2:predict", json={"instances": [ROW]})
+    detail = problem(answer, 503, "bad_artifact")["detail"]
+    refused = {"version": "2", "state": "END", "status": {"error_code": "UNAVAILABLE", "error_message": detail}}
+    model = serving.client.get("/v1/models/ctr").json()
+    assert model["model_version_status"][0] == refused
+    assert model["model_version_status"][1]["state"] == "AVAILABLE"
+    for route in ("ctr/versions/2", "ctr/labels/latest"):
+        assert serving.client.get(f"/v1/models/{route}").json()["model_version_status"] == [refused]
+    assert serving.client.get("/v1/models").json()["models"][0]["model_version_status"][0] == refused
+    folder = serving.services.registry.folder("ctr", 2)
+    shutil.rmtree(folder)
+    shutil.copytree(bundle, folder)
+    assert serving.client.put("/v1/models/ctr/aliases/stable", json={"version": 2}).status_code == 200
+    statuses = serving.client.get("/v1/models/ctr").json()["model_version_status"]
+    assert [status["state"] for status in statuses] == ["AVAILABLE", "AVAILABLE"]
 
 
 def test_a_broken_version_does_not_replace_one_that_serves(serving: Api, bundle: Path, tmp_path: Path) -> None:

@@ -272,7 +272,7 @@ def test_traffic_to_a_version_that_cannot_be_served_is_refused(two: Api) -> None
     assert two.client.put("/v1/models/ctr/aliases/candidate", json={"version": 1}).status_code == 200
     (two.services.registry.folder("ctr", 2) / "model.onnx").write_bytes(b"x")
     shares = {"latest": 0.5, "candidate": 0.5}
-    problem(two.client.put("/v1/models/ctr/traffic", json={"split": {"shares": shares}}), 409, "bad_artifact")
+    problem(two.client.put("/v1/models/ctr/traffic", json={"split": {"shares": shares}}), 503, "bad_artifact")
     assert two.client.get("/v1/models/ctr/traffic").json()["split"] is None
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from service.cli import main
+from service.database import Database
 from service.processes import bind, is_loopback
 from tests.command_line import run_here
 
@@ -104,7 +105,31 @@ def test_keys_that_cannot_be_made_or_revoked(home: Path) -> None:
 
 def test_parts_want_a_migrated_database(home: Path) -> None:
     for part in ("api", "worker"):
-        refused(process(home, part), "ctrfast-service migrate")
+        refused(process(home, part), "no tables yet", "ctrfast-service migrate")
+    database = Database(f"sqlite:///{home / 'ctrfast.db'}")
+    database.migrate("0009")
+    database.dispose()
+    refused(run(home, "worker"), "other tables than this version needs", "ctrfast-service migrate")
+
+
+def test_a_home_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    home = tmp_path / "file" / "home"
+    for command in ("up", "api", "worker", "migrate"):
+        refused(run(home, command), "CTRFAST_HOME", str(home / "jobs"), "Not a directory")
+
+
+def test_data_roots_that_are_not_there_are_told_once(home: Path, tmp_path: Path) -> None:
+    assert run(home, "migrate").returncode == 0
+    roots = f"{tmp_path}:{tmp_path / 'a'}:s3://bucket/x:{tmp_path / 'b'}"
+    for command in ("up", "api"):  # each ends at once, as it finds no key
+        result = run(home, command, "--host", "0.0.0.0", "--port", "0", CTRFAST_DATA_ROOTS=roots)
+        warning, refusal = result.stderr.strip().splitlines()
+        assert "warning" in warning.lower()
+        assert f"CTRFAST_DATA_ROOTS names what is no folder: {tmp_path / 'a'}, {tmp_path / 'b'}." in warning
+        assert "create-key" in refusal
+    refused(run(home, "api", "--host", "0.0.0.0", "--port", "0", CTRFAST_DATA_ROOTS=str(tmp_path)), "create-key")
+    refused(run(home, "up", "--host", "0.0.0.0", "--port", "0"), "create-key")
 
 
 def test_a_worker_s_health_without_a_worker(home: Path) -> None:

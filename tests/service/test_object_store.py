@@ -120,7 +120,7 @@ def test_a_version_is_verified_listed_and_removed(apis: list[Api], bundle: Path,
     connect().write(place / "sha256" / changed, b"x", new=False)
     shutil.rmtree(tmp_path / "cache")
     status, problem = predict(two, 2)
-    assert status == 409
+    assert status == 503
     assert "was changed in the store" in problem["detail"]
     assert "s3://" not in problem["detail"]
 

@@ -107,6 +107,7 @@ def tensor(**changes: Any) -> dict[str, Any]:
         ({"inputs": [tensor(data=None, parameters={"binary_data_size": 8})]}, "inputs[0].parameters.binary_data_size"),
         ({"inputs": [tensor()], "outputs": [{"name": "logit"}]}, "outputs[0].name"),
         ({"inputs": {}}, "inputs"),
+        ({"inputs": [tensor(), {"name": "I2", "shape": [2]}]}, "inputs[1].datatype"),
     ],
 )
 def test_a_body_that_breaks_a_rule(shared_api: Api, body: dict[str, Any], path: str) -> None:
@@ -117,6 +118,34 @@ def test_a_body_that_breaks_a_rule(shared_api: Api, body: dict[str, Any], path: 
 def test_a_bad_value_is_named(shared_api: Api) -> None:
     body = {"inputs": [tensor(), tensor(name="I2", data=[1, "x"])]}
     problem(shared_api.client.post("/v2/models/ctr/infer", json=body), 422, "bad_data", "inputs[1].data[1]")
+
+
+@pytest.mark.parametrize(
+    ("datatype", "data", "shown"),
+    [
+        ("INT64", [1, 1.5], "INT64 takes whole numbers"),
+        ("INT64", [1, 2**63], "Got 9223372036854775808."),
+        ("INT8", [None, -129], "from -128 to 127. Got -129."),
+        ("UINT8", [255, -1], "from 0 to 255. Got -1."),
+        ("INT32", [1, True], "Got true."),
+        ("FP32", [1, "2"], 'FP32 takes numbers. Got "2".'),
+        ("FP64", [0.5, ["a" * 99]], '["aaa'),
+    ],
+)
+def test_a_value_that_is_none_of_its_datatype(shared_api: Api, datatype: str, data: list[Any], shown: str) -> None:
+    for name in ("I1", "C1"):
+        body = {"inputs": [tensor(name=name, datatype=datatype, data=data)]}
+        answer = shared_api.client.post("/v2/models/ctr/infer", json=body)
+        assert shown in problem(answer, 422, "bad_data", "inputs[0].data[1]")["detail"]
+
+
+@pytest.mark.parametrize(
+    ("datatype", "data"),
+    [("INT64", [2**63 - 1, -(2**63)]), ("UINT8", [0, 255]), ("INT8", [None, None]), ("FP32", [1, 0.5])],
+)
+def test_values_of_its_datatype(shared_api: Api, datatype: str, data: list[Any]) -> None:
+    body = {"inputs": [tensor(datatype=datatype, data=data)]}
+    assert shared_api.client.post("/v2/models/ctr/infer", json=body).status_code == 200
 
 
 def test_more_rows_than_may_be(shared_api: Api) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from collections.abc import Callable
@@ -25,9 +26,9 @@ def test_each_part_is_named(make_api: Callable[..., Api]) -> None:
     api = make_api(require_worker=True)
     answer = api.client.get("/readyz")
     detail = problem(answer, 503, "not_ready")["detail"]
-    assert detail == "database: ok storage: ok worker: None gave a sign of life within 30 s."
+    assert detail == "database: ok storage: ok models: ok worker: None gave a sign of life within 30 s."
     api.services.workers.sign("host:1", None, 1)
-    parts = {"database": "ok", "storage": "ok", "worker": "ok"}
+    parts = {"database": "ok", "storage": "ok", "models": "ok", "worker": "ok"}
     assert api.client.get("/readyz").json() == {"status": "ready", "checks": parts}
     api.services.workers.sign_out("host:1")
     assert api.client.get("/readyz").status_code == 503
@@ -56,8 +57,12 @@ def test_a_folder_that_is_gone(api: Api) -> None:
 def test_a_database_without_tables(api: Api) -> None:
     api.services.database.migrate("base")
     detail = problem(api.client.get("/readyz"), 503, "not_ready")["detail"]
-    assert "database: The database has other tables" in detail
-    assert "storage: ok worker: It cannot be looked for." in detail
+    assert "database: The database has no tables yet. Run `ctrfast-service migrate`." in detail
+    assert "worker: It cannot be looked for." in detail
+    api.services.database.migrate("0009")
+    detail = problem(api.client.get("/readyz"), 503, "not_ready")["detail"]
+    assert "database: The database has other tables than this version needs." in detail
+    assert problem(api.client.get("/v2/health/ready"), 503, "not_ready")["detail"] in detail
 
 
 def test_the_roll(services: Services) -> None:
@@ -100,6 +105,7 @@ def test_workers_sign_while_idle_and_at_work_and_sign_out(services: Services) ->
 
     with working(settings.model_copy(update={"lease_s": 6.0}), "polite") as worker:  # it signs each second
         wait_for(lambda: kinds() == [None], "the idle worker")
+        asyncio.run(services.shelf.look())  # as an API does before its first answer
         assert check_parts(services)["worker"] == "ok"
         submit(services)
         wait_for(lambda: kinds() == ["train"], "the worker's job")

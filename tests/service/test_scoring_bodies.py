@@ -101,7 +101,8 @@ def test_what_all_candidates_have_from_the_context_is_encoded_once():
         ({"inputs": {"n": [1], "a": []}}, BadValueError, "inputs"),
         ({"inputs": {"b": [1]}}, BadRowError, "inputs.b[0]"),
         ({"inputs": {"n": 1}}, BadValueError, "inputs"),
-        ({"rows": []}, BadValueError, None),
+        ({"rows": []}, BadValueError, "rows"),
+        ([], BadValueError, None),
     ],
 )
 def test_a_predict_body_that_breaks_a_rule(body, error, path):
@@ -124,6 +125,23 @@ def test_a_predict_body_that_breaks_a_rule(body, error, path):
 def test_a_score_body_that_breaks_a_rule(body, error, path):
     with pytest.raises(error) as caught:
         reader_of(SCHEMA).score(read_score(json.dumps({"model": "m", **body}).encode()), 10)
+    assert caught.value.path == path
+
+
+@pytest.mark.parametrize(
+    ("body", "path"),
+    [
+        ({"candidates": [{}]}, "model"),
+        ({"model": "m"}, "candidates"),
+        ({"model": "m", "candidates": [{}], "foo": 1}, "foo"),
+        ({"model": "m", "candidates": [{}], "a`b\nc": 1}, "a`b\nc"),
+        ({"model": 1, "candidates": [{}]}, "model"),
+        ({"model": "m", "candidates": [{}], "version": "1"}, "version"),
+    ],
+)
+def test_a_member_that_is_missing_unknown_or_of_another_type_is_named(body, path):
+    with pytest.raises(BadValueError) as caught:
+        read_score(json.dumps(body).encode())
     assert caught.value.path == path
 
 

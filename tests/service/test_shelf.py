@@ -68,7 +68,7 @@ def test_aliases_are_followed_after_a_load_that_failed(
     time.sleep(0.5)  # several looks at the aliases
     assert loads["count"] == 2  # not read again at each of them
     assert [record.levelno for record in caplog.records if record.name == "service.shelf"] == [logging.ERROR]
-    detail = problem(api.client.post("/v1/models/ctr/versions/2:predict", json=BODY), 409, "bad_artifact")["detail"]
+    detail = problem(api.client.post("/v1/models/ctr/versions/2:predict", json=BODY), 503, "bad_artifact")["detail"]
     assert "secret" not in detail
     assert loads["count"] == 2
     assert predict(api) == "1"
@@ -108,9 +108,56 @@ def test_a_bundle_that_was_exchanged_is_not_served(make_api: Callable[..., Api],
     api = make_api()
     publish(api, bundle)
     exchange(api.services.registry.folder("ctr", 1))
-    detail = problem(api.client.post("/v1/models/ctr:predict", json=BODY), 409, "bad_artifact")["detail"]
+    detail = problem(api.client.post("/v1/models/ctr:predict", json=BODY), 503, "bad_artifact")["detail"]
     assert "not the one that was published" in detail
     assert str(api.services.settings.home_dir) not in detail
+
+
+def loaded(api: Api) -> set[tuple[str, int]]:
+    return {(name, version) for _, name, version in api.services.shelf._loaded}
+
+
+def test_what_aliases_point_at_is_loaded_before_an_api_is_ready(
+    make_api: Callable[..., Api], bundle: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = make_api()
+    for name in ("a", "b", "broken"):
+        publish(first, bundle, name)
+        publish(first, bundle, name)
+    assert first.client.put("/v1/models/a/aliases/stable", json={"version": 1}).status_code == 200
+    (first.services.registry.folder("broken", 2) / "model.onnx").write_bytes(b"x")
+    real, let_go = service.shelf.open_version, threading.Event()
+
+    def slow(registry: Registry, telemetry: Telemetry, key: Key) -> Served:
+        assert let_go.wait(300)
+        return real(registry, telemetry, key)
+
+    monkeypatch.setattr(service.shelf, "open_version", slow)
+    second = make_api()
+    assert second.client.get("/healthz").status_code == 200
+    for path in ("/readyz", "/v2/health/ready"):
+        detail = problem(second.client.get(path), 503, "not_ready")["detail"]
+        assert "models: 4 of the versions that aliases point at are still to be loaded." in detail
+    let_go.set()
+    wait_for(lambda: second.client.get("/readyz").is_success, "the loads")
+    assert loaded(second) == {("a", 1), ("a", 2), ("b", 2)}
+    assert second.client.get("/readyz").json()["checks"]["models"] == "ok"
+    assert second.client.get("/v2/health/ready").is_success
+    assert "Version 2 of the model 'broken' cannot be served" in caplog.text
+    monkeypatch.setattr(service.shelf, "open_version", None)  # nothing is loaded within a request
+    for name in ("a:predict", "a/labels/stable:predict", "b:predict"):
+        assert second.client.post(f"/v1/models/{name}", json=BODY).status_code == 200
+
+
+def test_no_more_is_loaded_at_a_start_than_may_be_held(make_api: Callable[..., Api], bundle: Path) -> None:
+    first = make_api()
+    for name in ("a", "b", "c"):
+        publish(first, bundle, name)
+    publish(first, bundle, "a")
+    assert first.client.put("/v1/models/a/aliases/old", json={"version": 1}).status_code == 200
+    second = make_api(max_loaded_models=2)
+    wait_for(lambda: second.client.get("/readyz").is_success, "the loads")
+    assert loaded(second) == {("a", 2), ("b", 1)}  # `latest` before others
 
 
 class Gate:
