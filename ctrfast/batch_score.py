@@ -139,8 +139,7 @@ def can_resume(model: Path, inputs: Sequence[Path | str], out: Path, *, calibrat
 
 
 def _parts(work: WorkFolder, model: Path, inputs: Sequence[Path | str], *, calibrated: bool) -> ScoreParts:
-    is_bundle = kind_of(model) == KIND
-    of_model = read_manifest(model, KIND)["seal"] if is_bundle else file_hash(Run.open(model).path / RECEIPT)
+    of_model = read_manifest(model, KIND)["seal"] if _is_bundle(model) else file_hash(Run.open(model).path / RECEIPT)
     tasks = FittedSchema.from_file(model / SCHEMA_FILE).schema_.tasks
     columns = ("score", *map(_column, tasks[1:]), *(("calibrated",) if calibrated else ()))
     folder = dataset_folder(inputs)
@@ -186,8 +185,16 @@ def _blocks(model: _Model, inputs: Sequence[Path | str], *, skip: int) -> Genera
     return in_order(score_chunk, islice(chunks, skip, None))
 
 
+def _is_bundle(path: Path) -> bool:
+    """Raises ArtifactError where the folder says to be neither a run nor a bundle."""
+    kind = kind_of(path)
+    if kind not in ("run", KIND):
+        read_manifest(path, "run or bundle")  # raises: nothing is of that kind
+    return kind == KIND
+
+
 def _open(path: Path) -> _Model:
-    if kind_of(path) == KIND:
+    if _is_bundle(path):
         cores = os.cpu_count() or 1
         return Scorer.load(path, threads=-(-cores // threads()))
     run = Run.open(path)

@@ -1,17 +1,16 @@
-"""The command line `ctrfast`. On error: one clear line on stderr, and an exit code that is not 0."""
+"""The command line `ctrfast`. On error: one clear line on stderr, and an exit code that is not 0 (`command_errors`)."""
 
 from __future__ import annotations
 
 import os
-import sys
 from typing import Annotated
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # also of child processes
 
 import typer
-from rich.console import Console
 
 from ctrfast import __version__
+from ctrfast.command_errors import fail, run_app
 from ctrfast.compare_cli import compare
 from ctrfast.console import console
 from ctrfast.copy_cli import copy
@@ -57,15 +56,15 @@ app.add_typer(jobs_app, name="jobs")
 def main() -> None:
     """Run the command line."""
     try:
-        app()
+        run_app(app, "ctrfast")
     except Cancelled as error:
-        _fail(error.message, code=130)
+        fail(error.message, code=130)
     except CtrFastError as error:
-        _fail(error.message)
+        fail(error.message)
     except MemoryError:
-        _fail("The memory of this machine does not suffice. Use fewer rows, a higher --min-count or a smaller model.")
+        fail("The memory of this machine does not suffice. Use fewer rows, a higher --min-count or a smaller model.")
     except OSError as error:  # a full disk, a folder without permission
-        _fail(f"{error.strerror or error}: {error.filename}" if error.filename else str(error))
+        fail(f"{error.strerror or error}: {error.filename}" if error.filename else str(error))
 
 
 @app.callback(invoke_without_command=True)
@@ -77,8 +76,3 @@ def _root(
     if version:
         console.print(f"ctrfast {__version__}")
         raise typer.Exit
-
-
-def _fail(message: str, code: int = 1) -> None:
-    Console(stderr=True, soft_wrap=True, highlight=False, markup=False).print(f"error: {message}")
-    sys.exit(code)

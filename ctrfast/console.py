@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # numpy and arrow are loaded by the commands that need them
     from ctrfast.sweep.groups import Group, Spread
 
 console = Console(soft_wrap=True, highlight=False, markup=False)
+_errors = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
 
 _MOST_WARNINGS = 20
 _LONGEST_VALUE = 30  # characters shown
@@ -118,6 +119,12 @@ def print_findings(findings: Iterable[Finding]) -> None:
         console.print(f"{finding.level}: {finding.message}")
 
 
+def print_warnings(findings: Iterable[Finding]) -> None:
+    """A line per finding on standard error: beside what a command prints, not of it."""
+    for finding in findings:
+        _errors.print(f"{finding.level}: {finding.message}")
+
+
 def print_metrics(metrics: Mapping[str, float]) -> None:
     """A line per figure."""
     for name, value in metrics.items():
@@ -204,7 +211,8 @@ def print_explanation(explained: Explanation) -> None:
     table.add_column("value", no_wrap=True)
     table.add_column("adds to the logit", justify="right", no_wrap=True)
     for field in explained.fields:
-        table.add_row(field.name, _shown(field.raw), f"{field.contribution:+.4f}")
+        mark = " (unseen)" if field.unseen else ""
+        table.add_row(field.name, f"{_shown(field.raw)}{mark}", f"{field.contribution:+.4f}")
     for pair in explained.pairs:
         table.add_row(f"{pair.first} with {pair.second}", "", f"{pair.contribution:+.4f}")
     console.print(table)

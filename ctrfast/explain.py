@@ -46,11 +46,12 @@ class Model(Protocol):
 
 @dataclass(frozen=True)
 class FieldContribution:
-    """raw: the value as it was given, `None` where it was not."""
+    """raw: the value as it was given, `None` where it was not. unseen: it, or one of a list, has the unseen id."""
 
     name: str
     raw: object
     contribution: float
+    unseen: bool
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,10 @@ def explain_score(model: Model, row: Mapping[str, object], *, pairs: int = 5) ->
         probability=float(1 / (1 + np.exp(-logit))),
         logit=logit,
         base=base,
-        fields=tuple(FieldContribution(names[i], row.get(columns[i]), contributions[i]) for i in order),
+        fields=tuple(
+            FieldContribution(names[i], row.get(columns[i]), contributions[i], whole.unseen.get(names[i], 0) > 0)
+            for i in order
+        ),
         pairs=tuple(sorted(together, key=lambda pair: -abs(pair.contribution))),
     )
 

@@ -37,6 +37,7 @@ from ctrfast.folders import (
     kind_of,
     new_folder,
     read_manifest,
+    refuse_existing,
     remove_partials,
     verify_files,
     write_file,
@@ -148,6 +149,22 @@ class Run:
         return Encoder.load(self.path)
 
 
+def refuse_taken_run(out: Path, *, resume: bool = False) -> None:
+    """Refuse a folder in which no run can be started, or gone on with.
+
+    Raises:
+        ConfigError: with `resume`, its run has finished; without, it is there and not empty.
+    """
+    is_run, has_finished = kind_of(out) == _KIND, (out / RECEIPT).is_file()
+    if resume:
+        if is_run and has_finished:
+            raise ConfigError(f"The run {out} has finished already. Choose another folder.")
+        return
+    if is_run and not has_finished:
+        raise ConfigError(f"The run {out} exists already and has not finished. Give --resume to go on with it.")
+    refuse_existing(out)
+
+
 def start_run(
     out: Path, config: TrainConfig, plan: Plan, dataset: Dataset, origin: Mapping[str, str] | None = None
 ) -> None:
@@ -164,8 +181,7 @@ def start_run(
     Raises:
         ConfigError: `out` exists and is not empty.
     """
-    if kind_of(out) == _KIND and not (out / RECEIPT).is_file():
-        raise ConfigError(f"The run {out} exists already and has not finished. Give --resume to go on with it.")
+    refuse_taken_run(out)
     with new_folder(out) as folder:
         dataset.encoder().save(folder)
         write_file(folder / "plan.json", plan.model_dump_json(indent=1))
@@ -213,8 +229,7 @@ def check_same_run(out: Path, config: TrainConfig, dataset: Dataset, origin: Map
         ArtifactError: it has another config or dataset, or its files were changed.
     """
     started, dataset_hash = open_started(out)
-    if (out / RECEIPT).is_file():
-        raise ConfigError(f"The run {out} has finished already. Choose another folder.")
+    refuse_taken_run(out, resume=True)
     if started != config:
         was, now = (flat_settings(settings.model_dump()) for settings in (started, config))
         changed = {name: value for name, value in was.items() if value != now.get(name)}

@@ -12,7 +12,15 @@ from ctrfast.allocator import keep_freed_memory
 from ctrfast.cli_options import Assignments, BaseBatchSize, BatchSize, ConfigFile, Split
 from ctrfast.cluster_address import is_elsewhere
 from ctrfast.config import RULE_NAMES, load_config
-from ctrfast.console import console, print_findings, print_forecast, print_memory, print_metrics, print_segments
+from ctrfast.console import (
+    console,
+    print_findings,
+    print_forecast,
+    print_memory,
+    print_metrics,
+    print_segments,
+    print_warnings,
+)
 from ctrfast.errors import unknown_name
 from ctrfast.model_config import MODEL_NAMES
 from ctrfast.quiet_start import load_tensorflow
@@ -26,7 +34,10 @@ from ctrfast.terminal import bar, stop_on_interrupt
 def plan(
     rule: Annotated[str | None, typer.Option(help=f"{', '.join(RULE_NAMES)} (default cowclip).")] = None,
     preset: Annotated[
-        str | None, typer.Option(help="Whose published values to start from: criteo or avazu (default the dataset's).")
+        str | None,
+        typer.Option(
+            help="Whose published values to start from: criteo or avazu (default the dataset's, criteo without one)."
+        ),
     ] = None,
     batch_size: BatchSize = None,
     base_batch_size: BaseBatchSize = None,
@@ -99,8 +110,10 @@ def train(
     from ctrfast.data.shards import Dataset
     from ctrfast.machine_memory import available_memory
     from ctrfast.preflight import examine, examine_files, refuse, unseen_findings, unseen_shares, workers_findings
+    from ctrfast.run import refuse_taken_run
 
     output = Output(out)
+    refuse_taken_run(output.path, resume=resume)
     folder = folder_of(data, "data")
     first = folder_of(warm_start, "warm_start") if warm_start is not None else None
     unverified = Dataset.open(folder, verify=False)
@@ -108,7 +121,7 @@ def train(
     findings = [*examine_files(unverified, settings, available), *examine(unverified, settings, available)]
     refuse(findings)
     findings += unseen_findings(unverified, unseen_shares(unverified))
-    print_findings(finding for finding in findings if finding.level == "warning")
+    print_warnings(finding for finding in findings if finding.level == "warning")
     print_findings(workers_findings(unverified, settings))
     dataset = Dataset.open(folder)
     keep_freed_memory()

@@ -24,6 +24,7 @@ import typer
 from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
+from ctrfast.command_errors import fail, run_app
 from ctrfast.errors import CtrFastError
 from service.access import USUAL_RIGHTS, Right, rights_of
 from service.database import Database
@@ -192,8 +193,8 @@ def restore(backup: BackupIn, replace: Replace = False) -> None:
 
 
 def main() -> None:
-    """Entry of the console script."""
-    app()
+    """Entry of the console script. On error: one line on stderr (`ctrfast.command_errors`)."""
+    run_app(app, "ctrfast-service")
 
 
 def _announce(url: str) -> None:
@@ -278,8 +279,7 @@ def _one_line_errors() -> Iterator[None]:
         text = f"The system refuses: {error.strerror or error}."
     else:
         return
-    typer.echo(text, err=True)
-    raise typer.Exit(1)
+    fail(text)
 
 
 if __name__ == "__main__":

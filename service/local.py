@@ -97,7 +97,8 @@ class LocalService:
                 if line.startswith(_READY) and line.endswith("\n"):
                     return line.removeprefix(_READY).split()[0]
             if has_ended:
-                raise StartError(f"The service did not start: {lines[-1].strip() if lines else 'it said nothing.'}")
+                last = lines[-1].removeprefix("error: ").strip() if lines else "it said nothing."
+                raise StartError(f"The service did not start: {last}")
             if time.monotonic() > deadline:
                 raise StartError(f"The service did not start within {_START_TIMEOUT_S:g} s. See {self._log}.")
             time.sleep(_LOOK_S)

@@ -9,8 +9,11 @@ import subprocess
 import time
 
 import pyarrow.parquet as pq
+import pytest
+import typer
 
-from tests.command_line import CTRFAST, called, ctrfast, one_line, refused
+from ctrfast.command_errors import run_app
+from tests.command_line import CTRFAST, called, ctrfast, one_line, refused, run_here
 
 
 def test_from_clicks_to_scores(tmp_path):
@@ -27,7 +30,7 @@ def test_from_clicks_to_scores(tmp_path):
         *("--set", "model.hidden=[8]", "--scaling", "none", "--set", "optimizer.lr_dense=1e-2"),
     )
     assert "test_auc 0." in done.stdout
-    assert done.stderr.strip() == ""  # TensorFlow's chatter stays away
+    assert all(line.startswith("warning: ") for line in done.stderr.splitlines())  # TensorFlow's chatter stays away
     assert "log_loss" in called("evaluate", run, "--data", data).stdout
     called("export", run, "--out", bundle)
     assert re.search(r": 3,000 scores, [\d,]+ rows/s\n", ctrfast("score", bundle, raw, "--out", out).stdout)
@@ -47,6 +50,48 @@ def test_plan_shows_each_value_with_its_reason():
     assert "0.00905097" in text
     assert "0.00128" in text
     assert "sqrt(128)" in text
+
+
+@pytest.mark.parametrize(
+    "arguments, told",
+    [
+        ("synth x.tsv --rows 0", r"'--rows': .*1\. See `ctrfast synth --help`\."),
+        ("prepare x.tsv --out d --min-count 0", r"'--min-count'.*See `ctrfast prepare --help`\."),
+        ("prepare x.tsv", r"Missing option '--out'\. See `ctrfast prepare --help`\."),
+        ("synth", r"Missing argument 'out'\. See `ctrfast synth --help`\."),
+        ("train --dta x", r"No such option: --dta.*--data.*See `ctrfast train --help`\."),
+        ("trian", r"No such command 'trian'\. Did you mean 'train'\? See `ctrfast --help`\."),
+        ("synth x.tsv --rows", r"'--rows' requires an argument\. See `ctrfast.* --help`\."),
+        ("jobs lst", r"No such command 'lst'.*See `ctrfast jobs --help`\."),
+    ],
+)
+def test_usage_errors_are_one_line(arguments, told):
+    assert re.search(told, refused(*arguments.split(), code=2))
+
+
+def test_help_is_printed():
+    for words in (["--help"], ["plan", "--help"], ["jobs", "--help"]):
+        done = called(*words)
+        assert "Usage: ctrfast" in done.stdout
+        assert done.stderr == ""
+    assert "the dataset's, criteo without one" in " ".join(called("plan", "--help").stdout.replace("│", " ").split())
+    for words in ([], ["jobs"]):
+        done = called(*words, code=2)
+        assert "Usage: ctrfast" in done.stdout + done.stderr
+        assert "error" not in done.stderr
+
+
+@pytest.mark.parametrize("raised, code", [(KeyboardInterrupt, 130), (EOFError, 1), (typer.Exit(3), 3)])
+def test_a_command_that_is_stopped(raised, code):
+    app = typer.Typer()
+
+    @app.command()
+    def work() -> None:
+        raise raised
+
+    done = run_here(lambda: run_app(app, "work"), "work")
+    assert done.returncode == code
+    assert "Traceback" not in done.stderr
 
 
 def test_refusals_of_names_and_settings(dataset, tmp_path):
@@ -92,12 +137,15 @@ def test_refusals_of_files(dataset, bundle_path, raw_clicks, tmp_path):
     (tmp_path / "bundle" / "weights.safetensors").write_bytes(b"x")
     line = refused("score", tmp_path / "bundle", raw_clicks, "--out", tmp_path / "s.parquet")
     assert "weights.safetensors" in line
-    assert "is not a run" in refused("score", tmp_path, raw_clicks, "--out", tmp_path / "s.parquet")
+    (tmp_path / "bundle" / "manifest.json").unlink()
+    cases = ((tmp_path / "bundle", "is not a run or bundle"), (tmp_path / "none", "no run or bundle at"))
+    for folder, problem in cases:
+        assert problem in refused("score", folder, raw_clicks, "--out", tmp_path / "s.parquet")
 
 
 def test_prepare_wants_one_meaning_of_the_columns(raw_clicks, tmp_path):
-    done = called("prepare", raw_clicks, "--out", tmp_path / "d", code=2)
-    assert "either --preset or --schema" in done.stderr
+    line = refused("prepare", raw_clicks, "--out", tmp_path / "d", code=2)
+    assert line == "error: Give either --preset or --schema. See `ctrfast prepare --help`."
 
 
 def test_inspect_says_what_to_look_at(tmp_path):
@@ -158,8 +206,24 @@ def test_a_plan_on_a_dataset_shows_findings_memory_and_time(dataset):
     assert "memory for training on CPU: at most about" in text
     assert "for 8 steps of about" in text
     assert re.search(r"most unseen in test: C\d+ \d+\.\d%", text)
-    assert re.search(r"warning: C\d+: \d+\.\d% of its values in test are unseen", text)
+    assert "warning" not in text  # its rows are alike: as many are unseen as were to be expected
     assert "error" not in text
+
+
+def test_a_folder_that_is_taken_is_told_of_before_the_dataset_is_read(tmp_path):
+    out = tmp_path / "run"
+    out.mkdir()
+    (out / "notes").touch()
+    assert "run exists already" in refused("train", "--data", tmp_path / "none", "--out", out)
+
+
+def test_warnings_of_a_training_are_not_among_its_results(dataset, tmp_path):
+    train = ("train", "--data", dataset.path, "--batch-size", 1500, "--out", tmp_path / "run")
+    done = called(*train, "--set", "model.hidden=[4]")
+    assert "test_auc" in done.stdout
+    assert "warning:" not in done.stdout
+    (line,) = done.stderr.splitlines()  # of values unseen there is no word: as many are as were to be expected
+    assert line.startswith("warning: 1,200 of the 4,200 training rows (29%) are left out of each epoch")
 
 
 def test_what_a_dataset_lacks_is_refused_before_tensorflow_starts(dataset, tmp_path, monkeypatch):

@@ -28,9 +28,11 @@ def test_a_row_is_explained(bundle_path):
     assert lines[1].startswith("without any value: probability 0.")
     assert any(line.split()[:2] == ["C9", value] for line in lines)
     assert sum(" with " in line for line in lines) == 3
+    assert [line.split()[0] for line in lines if "(unseen)" in line] == ["C1"]
     found = json.loads(explain(bundle_path, row, "--json"))
     assert len(found["fields"]) == 39
     assert len(found["pairs"]) == 10
+    assert [field["name"] for field in found["fields"] if field["unseen"]] == ["C1"]
 
     lines = explain(bundle_path, row, "--encoding").splitlines()
     shown = {line.split()[0]: line for line in lines[1:]}

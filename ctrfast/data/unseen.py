@@ -15,13 +15,15 @@ from ctrfast.schema import IdField
 
 UNSEEN_SHARE = 0.2
 UNSEEN_ABOVE_EXPECTED = 0.1
+LATER_ROWS = "train on later rows, or prepare again with a later vocabulary."
 
 
 @dataclass(frozen=True)
 class UnseenWarning:
-    """share: of the values in the split that has most."""
+    """share: of the values in the split that has most. is_change: clearly above what was to be expected."""
 
     share: float
+    is_change: bool
     what: str
     remedy: str
 
@@ -49,12 +51,13 @@ def unseen_warning(shares: Mapping[str, float], expected: float) -> UnseenWarnin
     split, share = highest_unseen(shares)
     if share <= UNSEEN_SHARE:
         return None
-    if share > expected + UNSEEN_ABOVE_EXPECTED:
-        remedy = "Its values change with time: train on later rows, or prepare again with a later vocabulary."
+    is_change = share > expected + UNSEEN_ABOVE_EXPECTED
+    if is_change:
+        remedy = f"Its values change with time: {LATER_ROWS}"
     else:
         remedy = "Its values seldom repeat: prepare more data, or lower min_count where it is above 1."
     what = f"{share:.1%} of its values in {split} are unseen; {_percent(expected)} were to be expected."
-    return UnseenWarning(share, what, remedy)
+    return UnseenWarning(share, is_change, what, remedy)
 
 
 def min_count_of(dataset: Dataset, field: IdField) -> int:

@@ -1,6 +1,7 @@
 """The share of unseen ids that later data will have, from a sample of row groups: at most four per split.
 
-The report (`ctrfast inspect`) counts all rows; the rule of what to warn of is the same (`ctrfast.data.unseen`).
+The report (`ctrfast inspect`) counts all rows, and also warns of shares that are high and were to be expected; here a
+warning tells of a change alone (`ctrfast.data.unseen`), of several fields in one line.
 """
 
 from __future__ import annotations
@@ -16,12 +17,21 @@ import pyarrow.parquet as pq
 
 from ctrfast.data.encode import VOCABULARY_FOLDER
 from ctrfast.data.shards import Dataset
-from ctrfast.data.unseen import UNSEEN_SHARE, highest_unseen, min_count_of, unseen_expected, unseen_warning
+from ctrfast.data.unseen import (
+    LATER_ROWS,
+    UNSEEN_SHARE,
+    UnseenWarning,
+    highest_unseen,
+    min_count_of,
+    unseen_expected,
+    unseen_warning,
+)
 from ctrfast.preflight.findings import DATASET, Finding
 from ctrfast.preflight.stored_files import read_error, spaced
 from ctrfast.schema import SPLITS, IdField
 
 _MOST_GROUPS = 4
+_MOST_NAMED = 3
 
 Shares = Mapping[str, Mapping[str, float]]
 
@@ -34,14 +44,33 @@ def unseen_shares(dataset: Dataset) -> Shares:
 
 
 def unseen_findings(dataset: Dataset, shares: Shares) -> Iterator[Finding]:
-    """A warning per field whose share is high in validation or test rows."""
+    """A warning of the fields whose share is high in validation or test rows, and above what was to be expected.
+
+    Up to 3 fields have one each; more are summed up in one, which names those with the highest shares.
+    """
+    found = dict(_changed(dataset, shares))
+    if len(found) <= _MOST_NAMED:
+        for name, warning in found.items():
+            yield Finding("warning", f"{name}: {warning.what} {warning.remedy}", f"{DATASET}.{name}")
+        return
+    worst = sorted(found, key=lambda name: -found[name].share)[:_MOST_NAMED]
+    named = "; ".join(f"{name}: {found[name].what.rstrip('.').replace(';', ',')}" for name in worst)
+    yield Finding(
+        "warning",
+        f"{len(found)} fields have more unseen values in later rows than were to be expected, most of all {named}. "
+        f"Their values change with time: {LATER_ROWS}",
+        DATASET,
+    )
+
+
+def _changed(dataset: Dataset, shares: Shares) -> Iterator[tuple[str, UnseenWarning]]:
     for field in dataset.fitted.schema_.id_fields:
         of_field = shares[field.name]
         if not of_field.keys() - {"train"} or highest_unseen(of_field)[1] <= UNSEEN_SHARE:
             continue
         warning = unseen_warning(of_field, _expected(dataset, field, of_field["train"]))
-        if warning is not None:
-            yield Finding("warning", f"{field.name}: {warning.what} {warning.remedy}", f"{DATASET}.{field.name}")
+        if warning is not None and warning.is_change:
+            yield field.name, warning
 
 
 def _of_split(dataset: Dataset, split: str) -> npt.NDArray[np.float64]:

@@ -16,6 +16,33 @@ def drifting(rows):
     return labels, numbers, a + 1000 * (np.arange(rows) > 0.7 * rows), b
 
 
+def test_what_was_to_be_expected_is_no_warning_of_a_run(tmp_path):
+    """Many values occur once, before and after: the report tells of it, a run need not."""
+    labels, numbers, a, b = tiny_clicks.learnable(3000)
+    rare = np.random.default_rng(3).integers(100, 5000, len(a))
+    a = np.where(rare % 2, rare, a)
+    dataset = tiny_clicks.make_dataset(tmp_path, (labels, numbers, a, b))
+    shares = unseen_shares(dataset)
+    assert shares["a"]["test"] > 0.3
+    assert "more data" in next(each.remedy for each in inspect_dataset(dataset).warnings if each.code == "unseen")
+    assert list(unseen_findings(dataset, shares)) == []
+
+
+def test_many_fields_are_one_line_that_names_the_worst(tmp_path, monkeypatch):
+    labels, numbers, a, _ = drifting(3000)
+    dataset = tiny_clicks.make_dataset(tmp_path, (labels, numbers, a, a))
+    whole = unseen_shares(dataset)
+    shares = {name: {**whole[name], "valid": 0.0, "test": test} for name, test in (("a", 0.5), ("b", 0.9))}
+    assert [finding.path for finding in unseen_findings(dataset, shares)] == ["dataset.a", "dataset.b"]
+    monkeypatch.setattr("ctrfast.preflight.unseen._MOST_NAMED", 1)
+    (finding,) = unseen_findings(dataset, shares)
+    assert (finding.level, finding.path) == ("warning", "dataset")
+    assert finding.message.startswith("2 fields have more unseen values")
+    assert "b: 90.0%" in finding.message
+    assert "a: " not in finding.message
+    assert "prepare again with a later vocabulary" in finding.message
+
+
 def test_it_equals_the_report_and_names_the_field(tmp_path):
     dataset = tiny_clicks.make_dataset(tmp_path, drifting(3000))
     report, shares = inspect_dataset(dataset), unseen_shares(dataset)

@@ -48,10 +48,11 @@ def run(home: Path, *arguments: str, **environment: str) -> subprocess.Completed
             ours.setLevel(level)
 
 
-def refused(result: subprocess.CompletedProcess[str], *words: str) -> None:
-    assert result.returncode == 1
+def refused(result: subprocess.CompletedProcess[str], *words: str, code: int = 1) -> None:
+    assert result.returncode == code
     assert result.stdout == ""
     assert len(result.stderr.strip().splitlines()) == 1, result.stderr
+    assert result.stderr.startswith("error: ")
     for word in words:
         assert word in result.stderr
 
@@ -60,6 +61,17 @@ def test_a_port_in_use(home: Path) -> None:
     with bind("127.0.0.1", 0) as listener:
         port = str(listener.getsockname()[1])
         refused(process(home, "up", "--port", port), f"Port {port}", "in use", "--port")
+
+
+def test_usage_errors_are_one_line(home: Path) -> None:
+    see = "See `ctrfast-service up --help`."
+    refused(run(home, "up", "--port", "99999"), "--port", "65535", see, code=2)
+    refused(run(home, "up", "--prt", "1"), "No such option: --prt", "--port", see, code=2)
+    refused(run(home, "upp"), "Did you mean 'up'?", "See `ctrfast-service --help`.", code=2)
+    refused(process(home, "revoke-key"), "Missing argument", code=2)
+    helped = run(home, "up", "--help")
+    assert helped.returncode == 0
+    assert "Start the API and its workers" in helped.stdout
 
 
 def test_another_address_needs_a_key(home: Path) -> None:

@@ -13,7 +13,7 @@ import yaml
 
 from ctrfast.sweep import parse_sweep, sweep_points
 from ctrfast.train import train
-from tests.command_line import CTRFAST, called
+from tests.command_line import CTRFAST, called, refused
 from tests.tiny_clicks import SETTINGS, same_run
 
 
@@ -48,7 +48,7 @@ def test_a_sweep_with_a_failing_point_that_is_killed_in_the_next_one(tiny_datase
     values = {"base": base, "grid": {"optimizer.lr_dense": [1e30, 0.01], "scaling.rule": ["cowclip"]}}
     file.write_text(yaml.safe_dump(values))
     arguments = ("sweep", "--config", file, "--out", out)
-    assert "--data" in called(*arguments, code=2).stderr
+    assert "--data" in refused(*arguments, code=2)
     file.write_text(yaml.safe_dump({"data": str(tiny_dataset.path), **values}))
     run = out / "runs" / "rule=cowclip_lr_dense=0.01"
     kill_after_a_checkpoint(arguments, out, run)
