@@ -279,6 +279,7 @@ class TrainingLoop:
         figures = self.workers.from_chief(lambda: self._figures(split, step, predictions))
         record = {"kind": "evaluation", "split": split, "step": step, **figures}
         self._record(record)
+        check_entropy(split, figures, step)  # what it came to stays on record
         return record
 
     def _figures(self, split: str, step: int, predictions: Predictions) -> dict[str, Any]:
@@ -288,7 +289,6 @@ class TrainingLoop:
         check_figures(split, figures, step)
         for task, logits in predictions.logit_ranges().items():
             check_output(f"{split}, {task}" if task else split, *logits, rows=self.dataset.rows(split), step=step)
-        check_entropy(split, figures, step)
         return figures | self._embedding_norms() if split == "valid" else figures
 
     def _embedding_norms(self) -> dict[str, dict[str, float]]:

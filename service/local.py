@@ -23,7 +23,7 @@ from service.processes import StartError
 
 LOG = "service.log"
 _READY = "ctrfast is ready at "
-_START_TIMEOUT_S = 60.0
+_START_TIMEOUT_S = 180.0  # models are loaded first
 _STOP_TIMEOUT_S = 60.0
 _LOOK_S = 0.05
 

@@ -68,7 +68,7 @@ from service.webhook_secrets import parse_secrets
 
 _BETWEEN_ROOTS = re.compile(re.escape(os.pathsep) + "(?!//)")  # the colon of s3:// separates nothing
 _CREDENTIALS = re.compile(r"s3://[^:@]*(?::(?![/.~]|s3://)[^@]*)?@")  # before splitting tears them apart
-_DATABASES = frozenset({"sqlite", "postgresql", "postgres"})
+_DATABASES = frozenset({"sqlite", "sqlite+pysqlite", "postgresql", "postgres", "postgresql+psycopg"})
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
@@ -150,7 +150,7 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _of_a_known_database(cls, value: str | None) -> str | None:
-        if value is not None and value.partition(":")[0].partition("+")[0] not in _DATABASES:
+        if value is not None and value.partition(":")[0] not in _DATABASES:
             raise ValueError("it must begin with sqlite: or postgresql:")  # the value may hold a password
         return value
 

@@ -50,7 +50,9 @@ def check_entropy(split: str, figures: Mapping[str, float], step: int) -> None:
     """
     for name, entropy in figures.items():
         figure, _, task = name.partition(".")
-        loss = figures[name.replace(figure, "log_loss", 1)] if figure == "normalised_entropy" else 0.0
+        if figure != "normalised_entropy":
+            continue
+        loss = figures[name.replace(figure, "log_loss", 1)]
         if entropy > _WORST_ENTROPY and loss > _WORST_START:
             of = f"{split}, {task}" if task else split
             raise TrainingError(

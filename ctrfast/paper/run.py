@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from ctrfast.data.shards import Dataset
+from ctrfast.errors import TrainingError
 from ctrfast.paper.plan import PaperPlan
 from ctrfast.paper.table import PaperTable
 from ctrfast.run import RECEIPT
@@ -61,4 +63,5 @@ def _train_here(
             on_progress(SweepProgress(done, len(points), point.name))
             run = folder.runs / point.name
             if not (run / RECEIPT).is_file():
-                train(dataset, point.config, run, resume=True, should_stop=should_stop)
+                with suppress(TrainingError):  # it diverges: the sweep finds so too, and records it with the reason
+                    train(dataset, point.config, run, resume=True, should_stop=should_stop)

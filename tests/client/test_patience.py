@@ -27,6 +27,11 @@ def test_a_service_that_is_busy_is_asked_again(status, repeatable):
     assert PATIENCE.pause_s(4, answer(status), repeatable=repeatable) is None
 
 
+def test_a_version_that_cannot_be_served_is_not_waited_for():
+    assert PATIENCE.pause_s(0, httpx.Response(503, json={"code": "bad_artifact"}), repeatable=True) is None
+    assert PATIENCE.pause_s(0, httpx.Response(503, json={"code": "not_ready"}), repeatable=True) is not None
+
+
 def test_retry_after_is_the_least_and_too_long_a_wait_is_none():
     pause = PATIENCE.pause_s(0, answer(429, retry_after="3"), repeatable=True)
     assert 3.5 <= pause <= 4.0

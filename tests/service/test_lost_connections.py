@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -84,16 +85,13 @@ def test_a_connection_that_was_told_something_is_kept(url: str, monkeypatch: pyt
     with database.engine.connect() as connection:
         process = connection.scalar(text("SELECT pg_backend_pid()"))
         connection.execute(text("LISTEN news"))
+        socket = connection.connection.driver_connection.fileno()
     pinged = count_pings(database.engine, monkeypatch)
     with psycopg.connect(url, autocommit=True) as other:
         other.execute("NOTIFY news")
-
-    def told() -> bool:
-        with database.engine.connect() as connection:
-            assert connection.scalar(text("SELECT pg_backend_pid()")) == process
-        return bool(pinged)
-
-    wait_for(told, "the news")
+    wait_for(lambda: bool(select.select([socket], [], [], 0)[0]), "the news")
+    with database.engine.connect() as connection:
+        assert connection.scalar(text("SELECT pg_backend_pid()")) == process
     work(database)
     assert len(pinged) == 1
     database.dispose()

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import typer
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -209,7 +208,7 @@ def test_without_the_extra(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.delitem(sys.modules, "service.recorded_traces")
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)
-    with pytest.raises(typer.Exit), _one_line_errors():
+    with pytest.raises(SystemExit), _one_line_errors():
         traces_from_environment("x")
     (line,) = capsys.readouterr().err.splitlines()
     assert line.endswith("Install it with `pip install 'ctrfast[otel]'`.")
