@@ -9,7 +9,8 @@ import sys
 from typing import Any, NoReturn
 
 import typer
-from rich.console import Console
+
+from ctrfast.console import errors
 
 _USAGE_ERROR: Any = typer.BadParameter.__mro__[1]  # click's UsageError, which some versions of Typer bring themselves
 
@@ -31,7 +32,7 @@ def run_app(app: typer.Typer, name: str) -> None:
 
 def fail(message: str, code: int = 1) -> NoReturn:
     """Tell of an error and end the process."""
-    Console(stderr=True, soft_wrap=True, highlight=False, markup=False).print(f"error: {message}")
+    errors.print(f"error: {message}")
     sys.exit(code)
 
 

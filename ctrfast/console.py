@@ -25,7 +25,7 @@ if TYPE_CHECKING:  # numpy and arrow are loaded by the commands that need them
     from ctrfast.sweep.groups import Group, Spread
 
 console = Console(soft_wrap=True, highlight=False, markup=False)
-_errors = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+errors = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
 
 _MOST_WARNINGS = 20
 _LONGEST_VALUE = 30  # characters shown
@@ -122,7 +122,7 @@ def print_findings(findings: Iterable[Finding]) -> None:
 def print_warnings(findings: Iterable[Finding]) -> None:
     """A line per finding on standard error: beside what a command prints, not of it."""
     for finding in findings:
-        _errors.print(f"{finding.level}: {finding.message}")
+        errors.print(f"{finding.level}: {finding.message}")
 
 
 def print_metrics(metrics: Mapping[str, float]) -> None:

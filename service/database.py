@@ -76,10 +76,6 @@ class Database:
                 connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK})
             run(connection, revision)
 
-    def is_current(self) -> bool:
-        """Whether the tables are those that this code was written for."""
-        return self.unfit() is None
-
     def unfit(self) -> str | None:
         """None where the tables are those that this code was written for; else what is wrong, and the remedy."""
         with self.engine.connect() as connection:

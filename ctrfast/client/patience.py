@@ -11,10 +11,12 @@ from dataclasses import dataclass
 
 import httpx
 
+from ctrfast.client.problems import code_of
+
 _TRANSIENT = (httpx.NetworkError, httpx.TimeoutException, httpx.RemoteProtocolError)
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 _STATUSES = frozenset({429, 503})
-_FOR_GOOD = b'"bad_artifact"'  # the code of a version whose files are missing or were changed: another try is no use
+_FOR_GOOD = "bad_artifact"  # a version whose files are missing or were changed: another try is no use
 _random = secrets.SystemRandom()
 
 Outcome = httpx.Response | httpx.TransportError
@@ -38,7 +40,7 @@ class Patience:
         pause = min(self.longest_s, self.first_s * 2.0**retry) * _random.uniform(0.5, 1)
         if isinstance(outcome, httpx.TransportError):
             return pause if isinstance(outcome, _TRANSIENT if repeatable else _NEVER_SENT) else None
-        if outcome.status_code not in _STATUSES or _FOR_GOOD in outcome.content:
+        if outcome.status_code not in _STATUSES or code_of(outcome) == _FOR_GOOD:
             return None
         asked_s = _retry_after_s(outcome)
         return None if asked_s > self.longest_s else asked_s + pause

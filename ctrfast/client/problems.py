@@ -46,11 +46,11 @@ class ProblemError(CtrFastError):
     @classmethod
     def of(cls, answer: httpx.Response) -> ProblemError:
         """The refusal that an answer holds; its body must have been read."""
-        fields = _fields(answer) if answer.headers.get("content-type", "").startswith(_PROBLEM) else {}
+        fields = _fields(answer)
         where = f"{answer.request.method} {answer.request.url.copy_with(query=None)}"
         return cls(
             answer.status_code,
-            str(fields.get("code", "http_error")),
+            code_of(answer),
             str(fields.get("detail", f"{where} was answered {answer.status_code} {answer.reason_phrase}.")),
             path=fields.get("path"),
             request_id=answer.headers.get("x-request-id"),
@@ -81,7 +81,14 @@ def not_ours(answer: httpx.Response) -> ProblemError:
     return ProblemError(answer.status_code, "bad_answer", detail)
 
 
+def code_of(answer: httpx.Response) -> str:
+    """The code of the refusal that an answer holds: see `ProblemError`."""
+    return str(_fields(answer).get("code", "http_error"))
+
+
 def _fields(answer: httpx.Response) -> dict[str, Any]:
+    if not answer.headers.get("content-type", "").startswith(_PROBLEM):
+        return {}
     try:
         fields = answer.json()
     except (json.JSONDecodeError, UnicodeDecodeError):

@@ -28,8 +28,10 @@ def test_a_service_that_is_busy_is_asked_again(status, repeatable):
 
 
 def test_a_version_that_cannot_be_served_is_not_waited_for():
-    assert PATIENCE.pause_s(0, httpx.Response(503, json={"code": "bad_artifact"}), repeatable=True) is None
-    assert PATIENCE.pause_s(0, httpx.Response(503, json={"code": "not_ready"}), repeatable=True) is not None
+    kind = {"content-type": "application/problem+json"}
+    for code, is_waited_for in (("bad_artifact", False), ("not_ready", True)):
+        refusal = httpx.Response(503, json={"code": code}, headers=kind)
+        assert (PATIENCE.pause_s(0, refusal, repeatable=True) is not None) == is_waited_for
 
 
 def test_retry_after_is_the_least_and_too_long_a_wait_is_none():

@@ -45,7 +45,7 @@ def other(tmp_path: Path) -> Settings:
 
 def opened(settings: Settings) -> Services:
     services = Services.build(settings)
-    assert services.database.is_current()
+    assert services.database.unfit() is None
     return services
 
 

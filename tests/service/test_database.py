@@ -19,9 +19,9 @@ pytestmark = pytest.mark.empty_database
 
 def test_migrations_make_the_tables_of_the_code(settings: Settings) -> None:
     database = Database(settings.url)
-    assert not database.is_current()
+    assert database.unfit() is not None
     database.migrate()
-    assert database.is_current()
+    assert database.unfit() is None
     with database.engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, Base.metadata) == []
@@ -42,7 +42,7 @@ def test_processes_may_migrate_at_once(settings: Settings) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert all(database.is_current() for database in databases)
+    assert all(database.unfit() is None for database in databases)
     for database in databases:
         database.dispose()
 

@@ -156,5 +156,5 @@ def test_a_start_does_not_wait_for_a_host_that_says_nothing(monkeypatch: pytest.
     with socket.create_server(("127.0.0.1", 0)) as silent:
         database = Database(f"postgresql+psycopg://127.0.0.1:{silent.getsockname()[1]}/ctr")
         with pytest.raises(OperationalError, match="timeout"):
-            database.is_current()
+            database.unfit()
         database.dispose()

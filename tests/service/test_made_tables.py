@@ -39,7 +39,7 @@ def test_a_copy_in_sqlite(tmp_path: Path) -> None:
     with copied.engine.connect() as connection:
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
     made, wanted = contents(copied), contents(migrated)
-    assert copied.is_current()
+    assert copied.unfit() is None
     for database in (migrated, copied):
         database.dispose()
     assert made == wanted
@@ -49,7 +49,7 @@ def test_a_copy_in_sqlite(tmp_path: Path) -> None:
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 def test_a_copy_in_postgresql(settings: Settings, tmp_path: Path) -> None:
     database = Database(settings.url)
-    assert database.is_current()
+    assert database.unfit() is None
     copied = contents(database)
     database.migrate("base")
     database.migrate()

@@ -48,12 +48,12 @@ def events(jobs: JobStore, job_id: str) -> list[dict[str, Any]]:
 def test_forward_and_back_with_jobs_in_the_tables(settings: Settings) -> None:
     database = Database(settings.url)
     database.migrate("0001")
-    assert not database.is_current()
+    assert database.unfit() is not None
     insert_old_job(database, "a1", "queued")
     insert_old_job(database, "a2", "succeeded")
 
     database.migrate()
-    assert database.is_current()
+    assert database.unfit() is None
     jobs = JobStore(database, settings)
     old = jobs.get("a1")
     assert (old.state, old.metrics, old.priority, old.labels) == ("queued", {"loss": 0.4}, 0, {})
@@ -86,6 +86,6 @@ def test_the_same_revision_again_changes_nothing(settings: Settings, revision: s
     database.migrate()
     insert_old_job(database, "a1", "queued")
     database.migrate(revision)
-    assert database.is_current()
+    assert database.unfit() is None
     assert JobStore(database, settings).get("a1").state == "queued"
     database.dispose()

@@ -31,7 +31,7 @@ def test_forward_and_back_with_models_in_the_tables(settings: Settings) -> None:
         ):
             connection.exec_driver_sql(statement)
     database.migrate()
-    assert database.is_current()
+    assert database.unfit() is None
     registry = Registry(database, settings)
     (move,) = registry.history("m", "stable", 10)
     assert (move.from_version, move.to_version, move.caller, move.at) == (None, 1, "", 4.0)

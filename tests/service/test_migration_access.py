@@ -94,7 +94,7 @@ def test_back_and_forth(database: Database) -> None:
     go_back(database)
     assert content(database) == before
     database.migrate()
-    assert database.is_current()
+    assert database.unfit() is None
 
 
 def test_going_back_gives_nobody_more_than_before(database: Database, settings: Settings) -> None:

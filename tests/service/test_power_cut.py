@@ -64,7 +64,7 @@ def is_stopped(pid: int) -> bool:
 def look(home: Path) -> tuple[str, dict[str, Job], dict[str, list[Event]]]:
     """What a fresh service finds: the result of SQLite's own check, the jobs, and the events of each."""
     services = Services.build(quick_settings(home))
-    assert services.database.is_current()
+    assert services.database.unfit() is None
     with services.database.read() as session:
         check = str(session.scalar(text("PRAGMA integrity_check")))
         jobs = {job.id: job for job in session.scalars(select(Job))}
