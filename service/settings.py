@@ -151,7 +151,9 @@ class Settings(BaseSettings):
     @classmethod
     def _of_a_known_database(cls, value: str | None) -> str | None:
         if value is not None and value.partition(":")[0] not in _DATABASES:
-            raise ValueError("it must begin with sqlite: or postgresql:")  # the value may hold a password
+            raise ValueError(
+                "it must begin with sqlite: or postgresql:, and name no database driver but psycopg"
+            )  # the value may hold a password
         return value
 
     @field_validator("webhook_secret")
